@@ -1,0 +1,29 @@
+"""One operation, one contract, several implementations; the NumPy one is the judge.
+
+The public functions check their arguments, allocate the outputs and call the implementation that
+:mod:`clusterlib.kernels.dispatch` picks.
+"""
+
+from clusterlib.kernels.centers import LEAF_ROWS, cluster_sums
+from clusterlib.kernels.dispatch import active_backend, available_backends
+from clusterlib.kernels.metrics import Metric
+from clusterlib.kernels.pairwise import (
+    pairwise_argmin,
+    pairwise_distances,
+    pairwise_logsumexp,
+    pairwise_threshold,
+    pairwise_topk,
+)
+
+__all__ = [
+    "LEAF_ROWS",
+    "Metric",
+    "active_backend",
+    "available_backends",
+    "cluster_sums",
+    "pairwise_argmin",
+    "pairwise_distances",
+    "pairwise_logsumexp",
+    "pairwise_threshold",
+    "pairwise_topk",
+]

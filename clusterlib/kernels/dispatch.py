@@ -1,0 +1,101 @@
+"""Which implementation of a kernel runs: native, Numba or the NumPy reference."""
+
+import functools
+import importlib
+import importlib.util
+
+__all__ = ["BACKENDS", "active_backend", "available_backends", "implementation"]
+
+BACKENDS = ("native", "numba", "reference")
+"""Every backend, the preferred one first."""
+
+_MODULES = {
+    "native": "clusterlib.kernels._native",
+    "numba": "clusterlib.kernels._numba",
+    "reference": "clusterlib.kernels._reference",
+}
+# What has to be importable for the backend to count as available. For Numba it is only looked
+# for, never imported: importing it costs most of a second.
+_REQUIREMENTS = {"native": "clusterlib.kernels._native", "numba": "numba", "reference": "numpy"}
+_CURES = {
+    "native": "install a wheel, or reinstall with a C++ compiler present",
+    "numba": 'pip install "clusterlib-native[numba]"',
+}
+
+
+@functools.cache
+def available_backends():
+    """Names of the backends that can run in this installation.
+
+    Returns
+    -------
+    backends : tuple of str
+        A part of ``("native", "numba", "reference")`` in that order of preference; "reference"
+        is always there.
+
+    Examples
+    --------
+    >>> from clusterlib.kernels import available_backends
+    >>> "reference" in available_backends()
+    True
+    """
+    return tuple(name for name in BACKENDS if importlib.util.find_spec(_REQUIREMENTS[name]))
+
+
+def active_backend():
+    """Name of the backend that runs when a kernel is called with ``backend=None``.
+
+    Returns
+    -------
+    backend : str
+        "native" if the extension module was built, else "numba" if it is installed, else
+        "reference".
+
+    Examples
+    --------
+    >>> from clusterlib.kernels import active_backend, available_backends
+    >>> active_backend() == available_backends()[0]
+    True
+    """
+    return available_backends()[0]
+
+
+def implementation(op, backend=None):
+    """Look up the implementation of one kernel.
+
+    Parameters
+    ----------
+    op : str
+        Name of the kernel, for example "pairwise_argmin".
+    backend : {None, "auto", "native", "numba", "reference"}, default=None
+        None and "auto" mean :func:`active_backend`.
+
+    Returns
+    -------
+    function : callable
+        Takes the positional arguments written in ``kernels/_native.pyi``; outputs are allocated
+        by the caller and nothing but the finiteness of X and Y is checked.
+
+    Raises
+    ------
+    ValueError
+        If the backend is none of these names.
+    ImportError
+        If the backend cannot run in this installation; the message says what to install.
+
+    Examples
+    --------
+    >>> from clusterlib.kernels.dispatch import implementation
+    >>> implementation("pairwise_argmin", "reference").__name__
+    'pairwise_argmin'
+    """
+    if backend is None or backend == "auto":
+        backend = active_backend()
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        allowed = ", ".join(repr(name) for name in ("auto", *BACKENDS))
+        raise ValueError(f"backend must be None or one of {allowed}, got {backend!r}")
+    if backend not in available_backends():
+        raise ImportError(
+            f"backend {backend!r} is not available in this installation: {_CURES[backend]}"
+        )
+    return getattr(importlib.import_module(_MODULES[backend]), op)

@@ -1,0 +1,12 @@
+"""Ours: KMeans from a given start, for a fixed number of iterations."""
+
+from bench.kernels.levels import contestants
+from bench.others.sklearn import fit
+from clusterlib.cluster import KMeans
+
+DISTRIBUTION = "clusterlib-native"
+
+
+def entries(problem):
+    if problem.case.op == "fit" and problem.backend is None:
+        yield from contestants(fit(KMeans, problem))

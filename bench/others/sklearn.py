@@ -1,0 +1,64 @@
+"""scikit-learn: KMeans.predict and fit, pairwise_distances_argmin, brute neighbours, distances."""
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.metrics import pairwise_distances_argmin
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.neighbors import NearestNeighbors
+
+from bench.problems import Fit
+
+DISTRIBUTION = "scikit-learn"
+
+
+def entries(problem):
+    case, X, Y = problem.case, problem.X, problem.Y
+    if case.op == "argmin":
+        yield "sklearn predict", lambda: predict(KMeans, problem)
+        yield (
+            "sklearn pairwise_distances_argmin",
+            lambda: lambda: pairwise_distances_argmin(X, Y, metric="sqeuclidean"),
+        )
+    if case.op == "topk":
+        yield "sklearn NearestNeighbors", lambda: neighbours(NearestNeighbors, problem)
+    if case.op == "distances":
+        yield (
+            "sklearn euclidean_distances",
+            lambda: lambda: euclidean_distances(X, Y, squared=case.metric == "sqeuclidean"),
+        )
+    if case.op == "fit":
+        yield "sklearn lloyd", lambda: fit(KMeans, problem, algorithm="lloyd")
+        yield "sklearn elkan", lambda: fit(KMeans, problem, algorithm="elkan")
+
+
+def fit(estimator, problem, **options):
+    """A fit from the given start, for a fixed number of iterations."""
+    model = estimator(
+        problem.case.k,
+        init=problem.Y,
+        n_init=1,
+        max_iter=problem.case.iterations,
+        tol=0,
+        **options,
+    )
+
+    def call():
+        model.fit(problem.X)
+        return Fit(model.cluster_centers_, model.n_iter_)
+
+    return call
+
+
+def predict(estimator, problem):
+    """Nearest centre by a fitted KMeans whose centres are those of the case."""
+    few = np.repeat(problem.Y, 2, axis=0)  # a start that one iteration leaves where it is,
+    model = estimator(problem.case.k, init=problem.Y, n_init=1, max_iter=1).fit(few)
+    model.cluster_centers_ = problem.Y.copy()  # but for the rounding of scikit-learn's centring
+    return lambda: model.predict(problem.X)
+
+
+def neighbours(estimator, problem):
+    """Indices of the nearest rows of Y by brute force, index built beforehand."""
+    model = estimator(n_neighbors=problem.case.top, algorithm="brute", metric="sqeuclidean")
+    model.fit(problem.Y)
+    return lambda: model.kneighbors(problem.X)[1]

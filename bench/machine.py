@@ -68,7 +68,9 @@ def revision() -> str | None:
     """Revision of the source tree the bench lies in, with a mark when it was changed."""
     command = ["git", "describe", "--always", "--dirty"]
     try:
-        result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+        result = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
     except OSError:
         return None
     return result.stdout.strip() or None

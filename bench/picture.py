@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import matplotlib
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 - the backend is chosen first
-
-from bench.records import OURS, Run, is_ours, is_peer, ratio  # noqa: E402
+from bench.records import OURS, Run, is_ours, is_peer, ratio
 
 COLUMNS = 2
 BAR = 0.17  # inches per bar
-COLORS = plt.get_cmap("tab10").colors
+COLORS = colormaps["tab10"].colors
 
 
 def draw(run: Run, path: Path | str) -> None:
@@ -24,13 +22,8 @@ def draw(run: Run, path: Path | str) -> None:
         raise ValueError("the file holds no result of clusterlib to compare with")
     depth = max(len(lines) for _, lines in panels)
     rows = -(-len(panels) // COLUMNS)
-    figure, axes = plt.subplots(
-        rows,
-        COLUMNS,
-        figsize=(11, rows * (BAR * depth + 0.9)),
-        squeeze=False,
-        constrained_layout=True,
-    )
+    figure = Figure(figsize=(11, rows * (BAR * depth + 0.9)), layout="constrained")
+    axes = figure.subplots(rows, COLUMNS, squeeze=False)
     colors = _colors(panels)
     for axis, (key, lines) in zip(axes.flat, panels, strict=False):
         _panel(axis, key, lines, colors)
@@ -38,7 +31,6 @@ def draw(run: Run, path: Path | str) -> None:
         axis.set_visible(False)
     figure.suptitle(f"time over clusterlib's time (log scale; {run.machines[0]['cpu']})")
     figure.savefig(path)
-    plt.close(figure)
 
 
 def _family(name: str) -> str:

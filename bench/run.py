@@ -102,7 +102,7 @@ def measure(
             try:
                 call = setup()
                 digests[name] = digest(problem, call())
-            except Exception as error:  # a contestant that fails is reported, the others run on
+            except Exception as error:  # noqa: BLE001 - it is reported, and the others run on
                 yield {"kind": "failed", **same, "contestant": name, "why": repr(error)}
             else:
                 calls[name] = call

@@ -40,11 +40,16 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
 
 
+def _run(command: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def compile_probe() -> Path:
     """Path of the shared library, built when source, compiler or processor are new."""
     compiler = find_compiler()
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
-    key = "\n".join([SOURCE.read_text(), version, platform.machine(), _processor(), sys.platform])
+    version = _run([compiler, "--version"]).stdout
+    system = f"{sys.platform} {platform.machine()}"
+    key = f"{SOURCE.read_text()}\n{version}\n{system}\n{_processor()}"
     library = cache_folder() / f"peak-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
     if library.exists():
         return library
@@ -52,7 +57,7 @@ def compile_probe() -> Path:
     part = library.with_suffix(f".{os.getpid()}.part")
     for target in TARGETS:
         command = [compiler, *FLAGS, *([target] if target else []), str(SOURCE), "-o", str(part)]
-        result = subprocess.run(command, capture_output=True, text=True)
+        result = _run(command)
         if result.returncode == 0:
             part.replace(library)
             return library

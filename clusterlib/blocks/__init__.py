@@ -1,0 +1,25 @@
+"""Carriers of X: solvers see rows in aligned blocks and do not know where the rows live.
+
+Two verbs are enough for everything that runs over rows: :func:`map_blocks` applies a function to
+every block, :func:`tree_reduce` merges the answers by a fixed pairwise tree (:func:`map_reduce`
+does both and keeps few answers at a time). Blocks are aligned to leaves times a power of two, so
+that any block size, one block included, gives the same bits.
+"""
+
+from clusterlib.blocks._array import ArrayBlocks
+from clusterlib.blocks._door import as_blocks
+from clusterlib.blocks._memmap import MemmapBlocks
+from clusterlib.blocks._protocol import Block, Blocks, map_blocks, map_reduce
+from clusterlib.blocks._tree import leaf_sum, tree_reduce
+
+__all__ = [
+    "ArrayBlocks",
+    "Block",
+    "Blocks",
+    "MemmapBlocks",
+    "as_blocks",
+    "leaf_sum",
+    "map_blocks",
+    "map_reduce",
+    "tree_reduce",
+]

@@ -1,0 +1,60 @@
+"""The only place that looks at what kind of container X is."""
+
+import os
+
+from clusterlib.blocks._array import ArrayBlocks
+from clusterlib.blocks._memmap import MemmapBlocks, is_mapped, open_npy
+from clusterlib.blocks._protocol import Blocks
+
+__all__ = ["as_blocks"]
+
+
+def as_blocks(X, *, block_rows=None):
+    """Wrap X in the carrier that reads it in aligned blocks of rows.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features), str, path-like or Blocks
+        An array in memory (one block unless ``block_rows`` says otherwise, float32 and float64
+        uncopied), a memory map, the path of a ``.npy`` file (mapped read-only), or a carrier,
+        which is returned as it is.
+    block_rows : int, default=None
+        Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two and at least
+        ``LEAF_ROWS``. None takes the default of the carrier.
+
+    Returns
+    -------
+    blocks : Blocks
+        Has ``n_samples``, ``n_features``, ``dtype`` and ``block_rows``; iterating yields
+        ``(start, stop, array)``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path names no file.
+    ValueError
+        If X has not two dimensions and at least one feature, the file is not a ``.npy`` file,
+        ``block_rows`` is below 1 or given together with a carrier.
+    TypeError
+        If X is sparse or does not hold real numbers.
+
+    Notes
+    -----
+    Takes no time and no memory that grows with X, unless X has to be converted: a list, or an
+    array in memory that is not float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.blocks import as_blocks
+    >>> blocks = as_blocks(np.zeros((9000, 4), dtype=np.float32), block_rows=4096)
+    >>> [(start, stop, array.shape) for start, stop, array in blocks]
+    [(0, 4096, (4096, 4)), (4096, 8192, (4096, 4)), (8192, 9000, (808, 4))]
+    """
+    if isinstance(X, Blocks):
+        if block_rows is not None:
+            raise ValueError("block_rows cannot be changed on a carrier; give it the data instead")
+        return X
+    if isinstance(X, (str, os.PathLike)):
+        X = open_npy(X)
+    return (MemmapBlocks if is_mapped(X) else ArrayBlocks)(X, block_rows)

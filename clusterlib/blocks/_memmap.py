@@ -1,0 +1,130 @@
+"""Carrier of a memory-mapped file, read block by block."""
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+
+from clusterlib.blocks._protocol import Blocks, aligned_rows
+from clusterlib.kernels.checks import as_matrix
+
+__all__ = ["MemmapBlocks", "is_mapped", "open_npy"]
+
+DEFAULT_BLOCK_BYTES = 64 * 2**20
+
+
+def is_mapped(array):
+    """Tell whether an array is a view of a memory-mapped file.
+
+    Parameters
+    ----------
+    array : object
+        Anything; only arrays can be mapped. Validation turns a ``numpy.memmap`` into a plain
+        array, so the chain of bases is followed down to the map.
+
+    Returns
+    -------
+    mapped : bool
+        True if the data live in a ``numpy.memmap`` or ``mmap.mmap``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.blocks._memmap import is_mapped
+    >>> is_mapped(np.zeros(3))
+    False
+    """
+    if not isinstance(array, np.ndarray):
+        return False
+    while array is not None:
+        if isinstance(array, (np.memmap, mmap.mmap)):
+            return True
+        owner = getattr(array, "base", None)
+        array = owner.obj if isinstance(owner, memoryview) else owner
+    return False
+
+
+def open_npy(path):
+    """Map a ``.npy`` file into memory, read-only.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file written by ``numpy.save``.
+
+    Returns
+    -------
+    array : numpy.memmap
+        The array of the file; nothing but its header is read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a ``.npy`` file of plain numbers.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from clusterlib.blocks._memmap import open_npy
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(os.path.join(folder, "X.npy"), np.ones((4, 2)))
+    ...     print(open_npy(os.path.join(folder, "X.npy")).shape)
+    (4, 2)
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError(f"{path} is not a .npy file; write X with numpy.save")
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+class MemmapBlocks(Blocks):
+    """Rows of a memory-mapped file, read block by block and never as a whole.
+
+    Parameters
+    ----------
+    X : numpy.memmap or array with one as its base, of shape (n_samples, n_features)
+        Any dtype of real numbers and any layout. Blocks of float32 and float64 are views; other
+        types are converted block by block (float16 to float32, integers to float64).
+    block_rows : int, default=None
+        Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two. None takes
+        blocks of at most 64 MiB.
+
+    Raises
+    ------
+    ValueError
+        If X has not two dimensions and at least one feature, or ``block_rows`` is below 1.
+    TypeError
+        If X does not hold real numbers.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from clusterlib.blocks import MemmapBlocks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     X = np.memmap(os.path.join(folder, "X"), np.float32, "w+", shape=(10_000, 8))
+    ...     len(MemmapBlocks(X, block_rows=5000))
+    3
+    """
+
+    def __init__(self, X, block_rows=None):
+        # A plain view: slices of numpy.memmap would drag its bookkeeping along.
+        self._array = X.view(np.ndarray)
+        self.dtype = as_matrix("X", self._array[:0]).dtype
+        self.n_samples, self.n_features = X.shape
+        row_bytes = self.n_features * self.dtype.itemsize
+        if block_rows is None:
+            block_rows = max(1, DEFAULT_BLOCK_BYTES // row_bytes)
+        self.block_rows = aligned_rows(block_rows)
+
+    def rows(self, start, stop):
+        """Return the rows from ``start`` up to ``stop``, converted if their type asks for it."""
+        return as_matrix("X", self._array[start:stop])
+
+    def take(self, indices):
+        """Read the rows with these indices, shape (len(indices), n_features)."""
+        return as_matrix("X", self._array[np.asarray(indices, dtype=np.intp)])

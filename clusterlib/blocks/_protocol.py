@@ -1,0 +1,197 @@
+"""What a carrier offers, and the verbs that solvers apply to it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clusterlib.blocks._tree import tree_reduce
+from clusterlib.kernels.checks import checked_integer
+from clusterlib.kernels.leaves import LEAF_ROWS
+
+__all__ = ["Block", "Blocks", "aligned_rows", "map_blocks", "map_reduce"]
+
+
+class Block(NamedTuple):
+    """Some consecutive rows of X.
+
+    Attributes
+    ----------
+    start, stop : int
+        The block holds the rows from ``start`` up to ``stop``; ``start`` is a multiple of
+        ``LEAF_ROWS`` times a power of two.
+    array : ndarray of shape (stop - start, n_features), float32 or float64
+        The rows, a view of the data wherever no conversion is needed; not to be written to.
+    """
+
+    start: int
+    stop: int
+    array: np.ndarray
+
+
+def aligned_rows(block_rows):
+    """Round down to ``LEAF_ROWS`` times a power of two, at least ``LEAF_ROWS``.
+
+    Parameters
+    ----------
+    block_rows : int
+        Wanted number of rows, at least 1.
+
+    Returns
+    -------
+    rows : int
+        The largest number of that form that is not above ``block_rows``.
+
+    Raises
+    ------
+    ValueError
+        If ``block_rows`` is below 1.
+    TypeError
+        If ``block_rows`` is not an integer.
+
+    Examples
+    --------
+    >>> from clusterlib.blocks._protocol import aligned_rows
+    >>> aligned_rows(1), aligned_rows(20_000)
+    (4096, 16384)
+    """
+    block_rows = checked_integer("block_rows", block_rows, 1, 2**62)
+    return LEAF_ROWS << (max(block_rows // LEAF_ROWS, 1).bit_length() - 1)
+
+
+class Blocks:
+    """Base of the carriers: a matrix of n_samples rows that is read in aligned blocks.
+
+    A carrier stores the attributes below and writes :meth:`rows` and :meth:`take`. One that
+    spreads its rows over machines also writes :meth:`map` and :meth:`map_reduce`, by the same
+    tree, and so gives the same bits.
+
+    Attributes
+    ----------
+    n_samples, n_features : int
+        Shape of the matrix.
+    dtype : dtype
+        float32 or float64, the type of every block.
+    block_rows : int
+        Rows of every block but the last: ``LEAF_ROWS`` times a power of two.
+    """
+
+    n_samples: int
+    n_features: int
+    dtype: np.dtype
+    block_rows: int
+
+    def rows(self, start, stop):
+        """Return the rows from ``start`` up to ``stop``, shape (stop - start, n_features)."""
+        raise NotImplementedError
+
+    def take(self, indices):
+        """Return the rows with these indices, in their order, as a new array in memory."""
+        raise NotImplementedError
+
+    def __len__(self):
+        """Return the number of blocks; a matrix without rows has one empty block."""
+        return max(1, -(-self.n_samples // self.block_rows))
+
+    def __iter__(self):
+        """Yield every :class:`Block` in the order of the rows."""
+        for start in range(0, max(self.n_samples, 1), self.block_rows):
+            stop = min(start + self.block_rows, self.n_samples)
+            yield Block(start, stop, self.rows(start, stop))
+
+    def map(self, fn, row_aligned=(), broadcast=()):
+        """Yield ``fn(rows, *slices of row_aligned, *broadcast)`` of every block, lazily."""
+        for array in row_aligned:
+            if array is not None and len(array) != self.n_samples:
+                raise ValueError(
+                    f"an array aligned with the rows must have length {self.n_samples}, "
+                    f"got {len(array)}"
+                )
+        return (
+            fn(
+                block.array,
+                *(None if a is None else a[block.start : block.stop] for a in row_aligned),
+                *broadcast,
+            )
+            for block in self
+        )
+
+    def map_reduce(self, fn, merge, row_aligned=(), broadcast=()):
+        """Merge what :meth:`map` yields by :func:`tree_reduce`."""
+        return tree_reduce(merge, self.map(fn, row_aligned, broadcast))
+
+
+def map_blocks(fn, blocks, *row_aligned, broadcast=()):
+    """Apply a function to every block of rows.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(rows, *slices, *broadcast)``. It should depend on its arguments alone and not write
+        to them: another carrier may run it in another process.
+    blocks : Blocks
+        A carrier, see :func:`as_blocks`.
+    *row_aligned : arrays of length n_samples, or None
+        Cut like the rows of X; None is passed on as None.
+    broadcast : tuple, default=()
+        Small arguments, the same for every block.
+
+    Returns
+    -------
+    results : list
+        One result for each block, in the order of the rows.
+
+    Raises
+    ------
+    ValueError
+        If a row-aligned array has not n_samples entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.blocks import as_blocks, map_blocks
+    >>> blocks = as_blocks(np.ones((10_000, 2)), block_rows=4096)
+    >>> map_blocks(lambda rows, weight: float(weight @ rows[:, 0]), blocks, np.full(10_000, 2.0))
+    [8192.0, 8192.0, 3616.0]
+    """
+    return list(blocks.map(fn, row_aligned, broadcast))
+
+
+def map_reduce(fn, merge, blocks, *row_aligned, broadcast=()):
+    """Apply a function to every block of rows and merge the results by the fixed tree.
+
+    The same as ``tree_reduce(merge, map_blocks(fn, blocks, ...))`` with only O(log n) results in
+    memory at a time, which matters when a result is as large as the centres.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(rows, *slices, *broadcast)``, as in :func:`map_blocks`.
+    merge : callable
+        ``merge(left, right)`` returns the merged result; it may change and return ``left``.
+    blocks : Blocks
+        A carrier, see :func:`as_blocks`.
+    *row_aligned : arrays of length n_samples, or None
+        Cut like the rows of X; None is passed on as None.
+    broadcast : tuple, default=()
+        Small arguments, the same for every block.
+
+    Returns
+    -------
+    merged : object
+        The merged result.
+
+    Raises
+    ------
+    ValueError
+        If a row-aligned array has not n_samples entries.
+
+    Examples
+    --------
+    >>> import operator
+    >>> import numpy as np
+    >>> from clusterlib.blocks import as_blocks, leaf_sum, map_reduce
+    >>> blocks = as_blocks(np.ones((10_000, 2)), block_rows=4096)
+    >>> map_reduce(lambda rows: leaf_sum(rows[:, 0]), operator.add, blocks)
+    10000.0
+    """
+    return blocks.map_reduce(fn, merge, row_aligned, broadcast)

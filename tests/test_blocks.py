@@ -17,6 +17,7 @@ from clusterlib.blocks import (
     map_reduce,
     tree_reduce,
 )
+from clusterlib.config import config_context
 from clusterlib.kernels import LEAF_ROWS, cluster_sums
 
 N_SAMPLES = 5 * LEAF_ROWS + 17
@@ -222,9 +223,18 @@ def test_map_survives_validation_and_slicing(save, rows):
     assert isinstance(as_blocks(checked.copy()), ArrayBlocks)
 
 
-def test_default_block_of_a_file_is_bounded_in_bytes(save):
-    blocks = as_blocks(save(np.zeros((1, 3000), dtype=np.float32)))
-    assert blocks.block_rows * 3000 * 4 <= 64 * 2**20 < 2 * blocks.block_rows * 3000 * 4
+@pytest.mark.parametrize("block_bytes", [64 * 2**20, 200 * 2**20])
+def test_default_block_of_a_file_is_bounded_in_bytes(save, block_bytes):
+    path = save(np.zeros((1, 3000), dtype=np.float32))
+    with config_context(block_bytes=block_bytes):
+        served = as_blocks(path).block_rows * 3000 * 4
+    assert served <= block_bytes < 2 * served
+
+
+def test_smallest_block_is_a_leaf(save):
+    path = save(np.zeros((1, 3000), dtype=np.float32))
+    with config_context(block_bytes=1):
+        assert as_blocks(path).block_rows == LEAF_ROWS
 
 
 @pytest.mark.parametrize("mapped", [False, True])

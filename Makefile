@@ -1,0 +1,70 @@
+# Each command is enough on a fresh machine with Python >= 3.11 and a C++ compiler: it makes the
+# virtual environment .venv when none is active, and installs into it what it needs.
+#
+#   make demo    cluster real data beside scikit-learn: a table here, a page in demo_output/
+#   make test    all tests but the slow ones
+#   make bench   the short bench, under five minutes
+#   make docs    the documentation, in docs/_build/html
+#   make lint    ruff, as a check and for the format
+#   make clean   remove what the commands above have made
+
+RUFF := ruff>=0.17,<0.18
+
+ifdef VIRTUAL_ENV
+VENV := $(VIRTUAL_ENV)
+else
+VENV := $(CURDIR)/.venv
+endif
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+# One folder per clone: several may share an environment.
+STAMPS := $(VENV)/.clusterlib$(subst /,-,$(CURDIR))
+
+# The install is editable: what runs is this source tree, with the extension module built into
+# it, so an edited Python file needs no command, and edited C++ or metadata renews the install.
+BUILD_INPUTS := pyproject.toml setup.py $(shell find csrc -type f -not -name '.*')
+
+.PHONY: demo test bench docs lint clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMPS)/demo
+	$(PY) -m clusterlib.demo
+
+test: $(STAMPS)/test
+	$(PY) -m pytest -q
+
+bench: $(STAMPS)/bench
+	$(PY) -m bench.run --short
+
+docs: $(STAMPS)/docs
+	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+lint: $(STAMPS)/lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+$(STAMPS)/demo: EXTRAS := numba,cvx,plot
+$(STAMPS)/test: EXTRAS := test,numba,cvx,plot
+$(STAMPS)/bench: EXTRAS := bench,numba
+$(STAMPS)/docs: EXTRAS := docs,numba
+
+$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/docs: $(BUILD_INPUTS) | $(PY)
+	@echo "Building and installing clusterlib[$(EXTRAS)] into $(VENV) ..."
+	@$(PIP) install --quiet --editable ".[$(EXTRAS)]"
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/lint: Makefile | $(PY)
+	@$(PIP) install --quiet "$(RUFF)"
+	@mkdir -p $(STAMPS) && touch $@
+
+# The first Python on the path that is new enough.
+$(PY):
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Making $(VENV) with $$($$python --version)"; exec $$python -m venv $(VENV); \
+	  fi; \
+	done; echo "clusterlib needs Python >= 3.11, and none was found on the path" >&2; exit 1
+
+clean:
+	rm -rf $(STAMPS) .venv build dist demo_output docs/_build *.egg-info clusterlib/kernels/_native*.so
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,62 @@
+"""clusterlib: exact, fast clustering in the manner of scikit-learn.
+
+Importing it costs nothing: subpackages and functions are loaded when they are first used.
+
+=============================  ===================================================================
+``clusterlib.cluster``         estimators: k-means and its relatives
+``clusterlib.metrics``         how good a clustering is
+``clusterlib.datasets``        generated data with known answers
+``clusterlib.solvers``         the algorithms behind the estimators, as plain functions
+``clusterlib.blocks``          rows of one array or file, block by block
+``clusterlib.kernels``         the fast operations everything is made of
+=============================  ===================================================================
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0.dev0"
+
+# Type checkers take the constant of this name for true; typing itself would cost milliseconds.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from clusterlib import blocks, cluster, datasets, kernels, metrics, solvers
+    from clusterlib.config import config_context, get_config, set_config
+    from clusterlib.installation import show_config, show_versions
+
+__all__ = [
+    "__version__",
+    "blocks",
+    "cluster",
+    "config_context",
+    "datasets",
+    "get_config",
+    "kernels",
+    "metrics",
+    "set_config",
+    "show_config",
+    "show_versions",
+    "solvers",
+]
+
+_FUNCTIONS = {
+    "config_context": "clusterlib.config",
+    "get_config": "clusterlib.config",
+    "set_config": "clusterlib.config",
+    "show_config": "clusterlib.installation",
+    "show_versions": "clusterlib.installation",
+}
+
+
+def __getattr__(name):
+    if name in _FUNCTIONS:
+        value = getattr(import_module(_FUNCTIONS[name]), name)
+    elif name in __all__:
+        value = import_module(f"clusterlib.{name}")
+    else:
+        raise AttributeError(f"module 'clusterlib' has no attribute {name!r}")
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

@@ -16,14 +16,15 @@ cosine                    minus the sum of ``x_p y_p``, divided by ``|y| = sqrt(
 ========================  ======================================================================
 
 and the lowest index wins among equal values. The distance that belongs to a compared value v is
-v itself, ``sqrt(v)`` for euclidean and ``max(1 + v / |x|, 0)`` for cosine (1 for ``|x| = 0``).
+v itself, ``sqrt(v)`` for euclidean, and for cosine ``1 + v / |x|`` (1 for ``|x| = 0``) clipped
+to [0, 2].
 
 Range. With M the largest absolute value of X and Y, nothing is scaled while M = 0 or
 ``2^-450 <= M <= 2^500``, which holds for all float32 input. Otherwise both are multiplied by
 ``2^-e`` first, e the binary exponent of M (``M = f 2^e``, ``0.5 <= f < 1``) limited to
 [-1000, 1000], and distances are scaled back by the exact power; one that leaves float64 on the
-way back becomes infinite or 0. Cosine and inner_product use one M and e for X and one for Y.
-A row so much smaller than M that its squares underflow counts as a row of zeros.
+way back becomes infinite or 0. A value so much smaller than M that its square underflows counts
+as 0, so cosine takes a row of such values for a row of zeros.
 
 Error of the kernels that need not be exact
 -------------------------------------------

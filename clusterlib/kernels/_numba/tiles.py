@@ -108,31 +108,23 @@ class Tiles:
 
     def __init__(self, X, Y, metric):
         self.X, self.n_columns = X, len(Y)
-        largest = [_largest_magnitude("X", X), _largest_magnitude("Y", Y)]
+        largest = max(_largest_magnitude("X", X), _largest_magnitude("Y", Y))
         rows = min(_TILE_VALUES // max(1, len(Y)), _TILE_VALUES // X.shape[1])
         self.slices = _row_slices(len(X), max(1, rows))
         self.function = None if isinstance(metric, int) else metric
         if self.function is not None:
-            self.metric, self.back_exponent = None, 0
-            self.y = np.array(Y, order="C")
+            self.metric, self.y = None, np.array(Y, order="C")
             return
         self.metric = Metric(metric)
         self.squared = self.metric in (Metric.SQEUCLIDEAN, Metric.EUCLIDEAN)
-        if self.squared:
-            largest = [max(largest)] * 2
-        self.x_exponent, y_exponent = map(_scaling_exponent, largest)
-        y = self._pack(Y, y_exponent)
+        self.exponent = _scaling_exponent(largest)
+        y = self._pack(Y)
         self.y_norms = _norms(y) if self.metric is Metric.COSINE else None
         self.y_columns = np.ascontiguousarray(y.T)
-        self.back_exponent = {
-            Metric.EUCLIDEAN: y_exponent,
-            Metric.COSINE: 0,
-        }.get(self.metric, self.x_exponent + y_exponent)
 
-    @staticmethod
-    def _pack(rows, exponent):
+    def _pack(self, rows):
         packed = np.array(rows, dtype=np.float64, order="C")
-        return np.ldexp(packed, -exponent, out=packed) if exponent else packed
+        return np.ldexp(packed, -self.exponent, out=packed) if self.exponent else packed
 
     def compute(self, rows):
         """Return values to compare (rows, m) and what :meth:`distances` wants to know of X."""
@@ -142,7 +134,7 @@ class Tiles:
             if np.isnan(values).any():
                 raise ValueError("metric returned NaN; it must return a number for every pair")
             return values, None
-        x = self._pack(self.X[rows], self.x_exponent)
+        x = self._pack(self.X[rows])
         _fill(x, self.y_columns, self.squared, values)
         if self.metric is Metric.COSINE:
             _negate_and_divide(values, self.y_norms)
@@ -153,15 +145,18 @@ class Tiles:
 
     def distances(self, values, x_norms):
         """Turn compared values into distances, in place where possible."""
-        if self.metric is Metric.EUCLIDEAN:
-            np.sqrt(values, out=values)
-        elif self.metric is Metric.COSINE:
+        if self.function is not None:
+            return values
+        if self.metric is Metric.COSINE:
             x_norms = x_norms.reshape(-1, *[1] * (values.ndim - 1))
             similarity = np.divide(values, x_norms, out=np.zeros_like(values), where=x_norms > 0)
-            np.maximum(1.0 + similarity, 0.0, out=values)
-        if self.back_exponent:
+            return np.clip(1.0 + similarity, 0.0, 2.0, out=values)
+        if self.metric is Metric.EUCLIDEAN:
+            np.sqrt(values, out=values)
+        if self.exponent:
+            back = self.exponent if self.metric is Metric.EUCLIDEAN else 2 * self.exponent
             with np.errstate(over="ignore"):  # beyond float64 a distance is infinite
-                np.ldexp(values, self.back_exponent, out=values)
+                np.ldexp(values, back, out=values)
         return values
 
     def for_each(self, work, n_threads):

@@ -61,24 +61,18 @@ class _Problem:
 
     def __init__(self, X, Y, metric):
         self.X, self.metric = X, Metric(metric)
-        x_largest, y_largest = _largest_magnitude("X", X), _largest_magnitude("Y", Y)
-        if self.metric in (Metric.SQEUCLIDEAN, Metric.EUCLIDEAN):
-            x_largest = y_largest = max(x_largest, y_largest)
-        self.x_exponent, y_exponent = _exponent(x_largest), _exponent(y_largest)
-        self.y_columns = np.ascontiguousarray(np.ldexp(Y.T.astype(np.float64), -y_exponent))
+        self.exponent = _exponent(max(_largest_magnitude("X", X), _largest_magnitude("Y", Y)))
+        self.y_columns = np.ascontiguousarray(self._scaled_columns(Y))
         self.rows_per_tile = max(1, _TILE_VALUES // max(1, len(Y)))
-        self.back_exponent = {
-            Metric.SQEUCLIDEAN: self.x_exponent + y_exponent,
-            Metric.EUCLIDEAN: y_exponent,
-            Metric.COSINE: 0,
-            Metric.INNER_PRODUCT: self.x_exponent + y_exponent,
-        }[self.metric]
+
+    def _scaled_columns(self, rows):
+        return np.ldexp(rows.T.astype(np.float64), -self.exponent)
 
     def tiles(self):
         """Yield (rows, columns of these rows of X, values to compare) in order."""
         for start in range(0, len(self.X), self.rows_per_tile):
             rows = slice(start, min(start + self.rows_per_tile, len(self.X)))
-            x_columns = np.ldexp(self.X[rows].T.astype(np.float64), -self.x_exponent)
+            x_columns = self._scaled_columns(self.X[rows])
             pairs = zip(x_columns[:, :, None], self.y_columns, strict=True)
             if self.metric in (Metric.SQEUCLIDEAN, Metric.EUCLIDEAN):
                 values = _defined_sum((x - y) * (x - y) for x, y in pairs)
@@ -90,12 +84,12 @@ class _Problem:
 
     def distances(self, x_columns, values):
         """Turn compared values, one row for each row of X, into the distances in float64."""
-        if self.metric is Metric.EUCLIDEAN:
-            values = np.sqrt(values)
-        elif self.metric is Metric.COSINE:
-            values = np.maximum(1.0 + _safe_divide(values, _norms(x_columns)[:, None]), 0.0)
-        with np.errstate(over="ignore"):
-            return np.ldexp(values, self.back_exponent)
+        if self.metric is Metric.COSINE:
+            return np.clip(1.0 + _safe_divide(values, _norms(x_columns)[:, None]), 0.0, 2.0)
+        with np.errstate(over="ignore"):  # beyond float64 a distance is infinite
+            if self.metric is Metric.EUCLIDEAN:
+                return np.ldexp(np.sqrt(values), self.exponent)
+            return np.ldexp(values, 2 * self.exponent)
 
 
 def _store(out, values):

@@ -29,7 +29,10 @@ def draw(run: Run, path: Path | str) -> None:
         _panel(axis, key, lines, colors)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    figure.suptitle(f"time over clusterlib's time (log scale; {run.machines[0]['cpu']})")
+    figure.suptitle(
+        f"time over clusterlib's, log scale; dotted: arithmetic floor; {run.machines[0]['cpu']}",
+        fontsize=10,
+    )
     figure.savefig(path)
 
 
@@ -49,13 +52,13 @@ def _panel(axis, key, lines, colors) -> None:
     axis.barh(shown, ratios, color=[colors[_family(name)] for name in shown])
     axis.bar_label(axis.containers[0], fmt="%.2f", fontsize=6, padding=2)
     axis.axvline(1, color="black", linewidth=0.8)
+    left = min(ratios)
     if ours["over_floor_median"] and ours["op"] != "sums":
-        axis.axvline(
-            1 / ours["over_floor_median"], color="red", linestyle=":", label="arithmetic floor"
-        )
-        axis.legend(fontsize=6, loc="lower right")
+        floor = 1 / ours["over_floor_median"]
+        axis.axvline(floor, color="red", linestyle=":")
+        left = min(left, floor)
     axis.set_xscale("log")
-    axis.set_xlim(right=max(ratios) * 1.6)
+    axis.set_xlim(left * 0.7, max(ratios) * 1.6)
     axis.invert_yaxis()
     axis.tick_params(labelsize=6)
     axis.set_title(f"{key[0]}, {key[1]} thread(s)", fontsize=7)

@@ -68,22 +68,22 @@ def main(argv: list[str] | None = None) -> Path | None:
 
 
 def measure_all(cases: list[Case], options: argparse.Namespace) -> Iterator[dict]:
-    """Result lines of all cases, machine first."""
+    """Result lines of all cases; for each number of threads the machine first."""
     field = adapters.load(filter(None, options.contestants.split(",")))
     head = machine.describe() | {
         "isa": active_isa(),
         "backend": options.backend,
         "versions": field.versions(),
     }
-    seconds = options.seconds or (2.0 if options.short else 20.0)
+    seconds = options.seconds or (1.0 if options.short else 20.0)
     small = {"memory_floats": 1 << 20} if options.rows else {}
+    for name, why in field.skipped.items():
+        yield {"kind": "skipped", "adapter": name, "why": why}
     for threads in map(int, options.threads.split(",")):
         with field.limited_to(threads):
             limits = floors.measure_limits(threads, **small)
             pools = machine.thread_pools()
             yield {"kind": "machine", **head, "threads": threads, "limits": limits, "pools": pools}
-            for name, why in field.skipped.items():
-                yield {"kind": "skipped", "adapter": name, "why": why}
             for case in cases:
                 problem = make_problem(case, threads, options.backend)
                 for line in measure(problem, field, options.repeat, seconds):

@@ -3,15 +3,21 @@
 from bench.kernels.levels import contestants
 from bench.others.sklearn import fit
 from clusterlib.cluster import KMeans
-from clusterlib.config import set_config
+from clusterlib.config import config_context
 
 DISTRIBUTION = "clusterlib-native"
 
 
-def set_threads(threads):
-    set_config(n_threads=threads)
-
-
 def entries(problem):
     if problem.case.op == "fit" and problem.backend is None:
-        yield from contestants(fit(KMeans, problem))
+        yield from contestants(_fit(problem))
+
+
+def _fit(problem):
+    call = fit(KMeans, problem)
+
+    def limited():
+        with config_context(n_threads=problem.threads):
+            return call()
+
+    return limited

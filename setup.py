@@ -27,10 +27,16 @@ OBJECTS = Path("build", "native", f"{sys.implementation.cache_tag}-{sys.platform
 # Never -march=native or -ffast-math: one binary serves every machine (the files in csrc/targets
 # choose their instruction set by themselves), and the order and rounding of float64 sums is part
 # of the contract of the kernels, which also forbids contracting a product and a sum.
-COMPILE_FLAGS = (
-    "-std=c++17 -O3 -g0 -fno-math-errno -fno-trapping-math -ffp-contract=off"
-    " -fvisibility=hidden -Wno-psabi"
-).split()
+COMPILE_FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-g0",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+    "-Wno-psabi",
+]
 OPENMP_COMPILE = ["-Xpreprocessor", "-fopenmp"] if sys.platform == "darwin" else ["-fopenmp"]
 OPENMP_LINK = ["-lomp"] if sys.platform == "darwin" else ["-fopenmp"]
 

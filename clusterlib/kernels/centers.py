@@ -38,7 +38,8 @@ def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, b
     sample_weight : float or array-like of shape (n,), default=None
         Finite weights, negative ones included (they take rows out of a sum). None means 1.
     n_threads : int, default=None
-        At least 1; None takes the default of the backend. Results do not depend on it.
+        At least 1; None takes the setting of the library, else all cores. No result depends on
+        it.
     backend : {None, "auto", "native", "numba", "reference"}, default=None
         None takes the best one of this installation.
 

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from clusterlib.config import get_config
 from clusterlib.kernels.metrics import Metric
 
 __all__ = [
@@ -129,7 +130,9 @@ def checked_integer(name, value, low, high):
 
 def checked_threads(n_threads):
     """Return the number of threads as int >= 0; 0 stands for the default of the backend."""
-    return 0 if n_threads is None else checked_integer("n_threads", n_threads, 1, _INT32_MAX)
+    if n_threads is None:
+        return get_config()["n_threads"] or 0
+    return checked_integer("n_threads", n_threads, 1, _INT32_MAX)
 
 
 def as_vector(name, value, length, *, low=-np.inf, allow_minus_inf=False, allow_plus_inf=False):

@@ -22,7 +22,7 @@ to [0, 2].
 Range. With M the largest absolute value of X and Y, nothing is scaled while M = 0 or
 ``2^-450 <= M <= 2^500``, which holds for all float32 input. Otherwise both are multiplied by
 ``2^-e`` first, e the binary exponent of M (``M = f 2^e``, ``0.5 <= f < 1``) limited to
-[-1000, 1000], and distances are scaled back by the exact power; one that leaves float64 on the
+[-1022, 1022], and distances are scaled back by the exact power; one that leaves float64 on the
 way back becomes infinite or 0. A value so much smaller than M that its square underflows counts
 as 0, so cosine takes a row of such values for a row of zeros.
 
@@ -85,7 +85,8 @@ def pairwise_distances(X, Y=None, *, metric="sqeuclidean", out=None, n_threads=N
         C-ordered array of the dtype of X that receives the result. Handing one in saves the page
         faults of a fresh array. It must not overlap X or Y.
     n_threads : int, default=None
-        At least 1; None takes the default of the backend. Results do not depend on it.
+        At least 1; None takes the setting of the library, else all cores. No result depends on
+        it.
     backend : {None, "auto", "native", "numba", "reference"}, default=None
         None takes the best one of this installation.
 
@@ -142,7 +143,7 @@ def pairwise_argmin(
     return_distance : bool, default=False
         Return the distances as well.
     n_threads : int, default=None
-        At least 1; None takes the default of the backend.
+        At least 1; None takes the setting of the library, else all cores.
     backend : {None, "auto", "native", "numba", "reference"}, default=None
         None takes the best one of this installation.
 
@@ -197,7 +198,7 @@ def pairwise_topk(X, Y, k, *, metric="sqeuclidean", n_threads=None, backend=None
     metric : str, Metric or Numba function, default="sqeuclidean"
         As in :func:`pairwise_argmin`.
     n_threads : int, default=None
-        At least 1; None takes the default of the backend.
+        At least 1; None takes the setting of the library, else all cores.
     backend : {None, "auto", "native", "numba", "reference"}, default=None
         None takes the best one of this installation.
 
@@ -336,7 +337,7 @@ def pairwise_threshold(X, Y, threshold, *, metric="sqeuclidean", n_threads=None,
     metric : str, Metric or Numba function, default="sqeuclidean"
         As in :func:`pairwise_distances`.
     n_threads : int, default=None
-        At least 1; None takes the default of the backend.
+        At least 1; None takes the setting of the library, else all cores.
     backend : {None, "auto", "native", "numba", "reference"}, default=None
         None takes the best one of this installation.
 

@@ -4,12 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numba
 
+from clusterlib.config import default_threads
+
 __all__ = ["parallel_map", "thread_count"]
 
 
 def thread_count(n_threads):
-    """Resolve 0 to Numba's own setting (NUMBA_NUM_THREADS, else the cores of the process)."""
-    return n_threads or numba.config.NUMBA_NUM_THREADS
+    """Resolve 0 to the setting of the library, within what NUMBA_NUM_THREADS allows."""
+    return n_threads or default_threads(numba.config.NUMBA_NUM_THREADS)
 
 
 def parallel_map(work, tasks, n_threads):

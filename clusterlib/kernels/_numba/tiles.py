@@ -97,7 +97,7 @@ def _scaling_exponent(largest):
     """e of the range rule of the contract: values are multiplied by 2^-e."""
     if largest == 0.0 or math.ldexp(1.0, -450) <= largest <= math.ldexp(1.0, 500):
         return 0
-    return min(1000, max(-1000, math.frexp(largest)[1]))
+    return min(1022, max(-1022, math.frexp(largest)[1]))
 
 
 class Tiles:

@@ -53,7 +53,7 @@ def _exponent(magnitude):
     """Exponent of the power of two that is divided out; 0 where squares cannot leave float64."""
     if magnitude == 0 or 2.0**-450 <= magnitude <= 2.0**500:
         return 0
-    return max(-1000, min(1000, int(np.frexp(magnitude)[1])))
+    return max(-1022, min(1022, int(np.frexp(magnitude)[1])))
 
 
 class _Problem:

@@ -1,6 +1,7 @@
 """Carriers hand out the same rows, and any block size gives the same bits."""
 
 import functools
+import itertools
 import operator
 import tracemalloc
 
@@ -155,7 +156,7 @@ def test_blocks_tile_the_rows(n_samples, block_rows):
     parts = list(blocks)
     assert len(parts) == len(blocks) >= 1
     assert parts[0].start == 0 and parts[-1].stop == n_samples
-    assert all(a.stop == b.start for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
     assert all(part.stop - part.start == blocks.block_rows for part in parts[:-1])
     leaves = blocks.block_rows // LEAF_ROWS
     assert blocks.block_rows == leaves * LEAF_ROWS and leaves & (leaves - 1) == 0

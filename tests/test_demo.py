@@ -271,6 +271,17 @@ def test_without_pillow_the_command_goes_on(monkeypatch, tmp_path, capsys):
 # The command
 
 
+def run_python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+
 def test_command_prints_a_table_and_writes_a_page(tmp_path, capsys):
     target = tmp_path / "new" / "folder"
     assert main(["--quick", "--section", "digits", "--output", str(target)]) == 0
@@ -285,9 +296,7 @@ def test_command_prints_a_table_and_writes_a_page(tmp_path, capsys):
 
 
 def test_module_is_runnable():
-    command = [sys.executable, "-m", "clusterlib.demo", "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0
+    done = run_python("-m", "clusterlib.demo", "--help")
     assert "--output" in done.stdout and done.stderr == ""
 
 
@@ -303,7 +312,8 @@ def test_readme_is_short_and_its_links_lead_somewhere():
 
 def test_example_of_the_readme_runs():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    names = {}
-    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1), names)
-    assert 0.5 < names["agreement"] <= 1.0
-    assert names["neighbours"].shape == (1797, 5)
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1)
+    checks = (
+        "assert 0.5 < agreement <= 1.0\nassert neighbours.shape == distances.shape == (1797, 5)"
+    )
+    assert run_python("-c", example + checks).stderr == ""

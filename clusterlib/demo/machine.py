@@ -1,15 +1,12 @@
 """What the numbers were measured on."""
 
-import importlib
 import platform
-from importlib.metadata import version
 from pathlib import Path
 
-import joblib
 from threadpoolctl import threadpool_info
 
-import clusterlib
-from clusterlib.kernels import active_backend
+from clusterlib.config import default_threads
+from clusterlib.installation import describe_config
 
 
 def count_threads() -> int:
@@ -18,10 +15,10 @@ def count_threads() -> int:
     Returns
     -------
     int
-        The cores this process may run on, or fewer if ``OMP_NUM_THREADS`` says so.
+        clusterlib's default, or what the OpenMP runtimes already loaded allow, if that is less.
     """
     pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"]
-    return min([joblib.cpu_count(), *pools])
+    return min([default_threads(), *pools])
 
 
 def _processor() -> str:
@@ -34,17 +31,8 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _kernels() -> str:
-    backend = active_backend()
-    if backend != "native":
-        return f"{backend} (the C++ kernels are not built)"
-    native = importlib.import_module("clusterlib.kernels._native")
-    openmp = "with" if native.openmp() else "without"
-    return f"native, instruction set {native.isa()}, {openmp} OpenMP"
-
-
 def describe_machine(n_threads: int) -> dict[str, str]:
-    """Name the machine and the versions.
+    """Name the machine, the kernels and the versions.
 
     Parameters
     ----------
@@ -54,16 +42,13 @@ def describe_machine(n_threads: int) -> dict[str, str]:
     Returns
     -------
     dict of str to str
+        Readable texts, in the order to show them.
     """
-    libraries = ("scikit-learn", "numpy", "scipy")
+    facts = describe_config()
     return {
-        "Processor": _processor(),
-        "Threads": f"{n_threads}, for both libraries",
-        "Kernels": _kernels(),
-        "Versions": ", ".join(
-            [f"clusterlib {clusterlib.__version__}"]
-            + [f"{name} {version(name)}" for name in libraries]
-            + [f"Python {platform.python_version()}"]
-        ),
-        "System": f"{platform.system()} {platform.machine()}",
+        "processor": f"{_processor()}, {platform.system()} {platform.machine()}",
+        "threads": f"{n_threads}, for both libraries",
+        "kernels": facts["backend"],
+        "isa": facts["isa"],
+        "versions": facts["versions"],
     }

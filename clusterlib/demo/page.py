@@ -12,6 +12,10 @@ NO_FIGURES = (
     "This page has no figures, because matplotlib is not installed: "
     'pip install "clusterlib-native[plot]" and run the demo again.'
 )
+LEAD = (
+    "K-means on data that ship with scikit-learn, beside scikit-learn: how good, how exact and "
+    "how fast. Every number on this page was worked out by the run that wrote it."
+)
 READING = (
     "Speed is the time of scikit-learn divided by the time of the line: above 1 is faster than "
     "scikit-learn. Both libraries get the same rows, the same start and the same threads and take "
@@ -114,9 +118,7 @@ def build_page(facts: dict[str, str], notes: list[str], sections: list[Section])
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>clusterlib demo</title><style>{CSS}</style></head><body><main>",
             "<h1>clusterlib, measured on this machine</h1>",
-            '<p class="lead">K-means on data that ship with scikit-learn, beside scikit-learn: '
-            "how good, how exact and how fast. Every number on this page was worked out by the run "
-            "that wrote it.</p>",
+            f'<p class="lead">{LEAD}</p>',
             *(f'<p class="note">{escape(note)}</p>' for note in notes),
             f"<dl>{machine}</dl>",
             f"<h2>Results</h2>{results}<p>{escape(READING)}</p>",

@@ -1,6 +1,5 @@
 """Time two contestants side by side and score both answers by the same code."""
 
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import normalized_mutual_info_score
 from threadpoolctl import threadpool_limits
 
+from clusterlib.config import config_context
 from clusterlib.demo.judge import count_wrong_labels, inertia
 from clusterlib.demo.results import Answer, Comparison, Score, Settings
 from clusterlib.metrics import clustering_accuracy
@@ -30,13 +30,6 @@ def _timed(contestant: Contestant, X: np.ndarray) -> tuple[Answer, float]:
     start = time.perf_counter()
     answer = contestant(X)
     return answer, time.perf_counter() - start
-
-
-def _limit_numba(n_threads: int) -> None:
-    # threadpoolctl does not reach Numba's own thread pool.
-    numba = sys.modules.get("numba")
-    if numba is not None:
-        numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
 
 
 def _score(library, answer, seconds, X, y, loss) -> Score:
@@ -128,12 +121,15 @@ def race(
     contestants = {"clusterlib": ours, "scikit-learn": theirs}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     answers: dict[str, Answer] = {}
-    with threadpool_limits(settings.n_threads), warnings.catch_warnings():
+    with (
+        threadpool_limits(settings.n_threads),
+        config_context(n_threads=settings.n_threads),
+        warnings.catch_warnings(),
+    ):
         # Jobs with a fixed number of rounds stop before convergence on purpose.
         warnings.simplefilter("ignore", ConvergenceWarning)
         for contestant in contestants.values():
             contestant(X[:2048])
-        _limit_numba(settings.n_threads)
         repeat, n_repeats = 0, settings.repeats
         while repeat < n_repeats:
             names = list(contestants) if repeat % 2 == 0 else list(contestants)[::-1]

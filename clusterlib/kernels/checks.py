@@ -75,6 +75,11 @@ def _check_matrix_shape(name, array):
         raise ValueError(f"{name} must have at least 1 feature, got shape {array.shape}")
 
 
+def _as_packed(array, dtype):
+    """Convert to a C-ordered, aligned array of ``dtype``."""
+    return np.require(array, dtype=dtype, requirements=["C", "A"])
+
+
 def as_matrix(name, value):
     """Return a float32 or float64 matrix; any strides, uncopied if it already is one."""
     array = as_numeric(name, value)
@@ -145,7 +150,7 @@ def as_vector(name, value, length, *, low=-np.inf, allow_minus_inf=False, allow_
         raise ValueError(f"{name} must be a scalar or have shape ({length},), got {array.shape}")
     if isinstance(value, (bool, np.bool_)) or not (array.ndim or isinstance(value, Real)):
         array = np.asarray(float(array))
-    vector = np.ascontiguousarray(np.broadcast_to(array, (length,)), dtype=np.float64)
+    vector = _as_packed(np.broadcast_to(array, (length,)), np.float64)
     wrong = np.isnan(vector) | (vector < low)
     if not allow_minus_inf:
         wrong |= vector == -np.inf
@@ -186,7 +191,7 @@ def checked_groups(mask, x_group, y_group, n_rows, n_columns):
         group = _as_integers(name, group, length)
         if group.dtype == np.uint64 and group.size and group.max() > np.iinfo(np.int64).max:
             raise ValueError(f"{name} must fit into int64, got {group.max()}")
-        groups.append(np.ascontiguousarray(group, dtype=np.int64))
+        groups.append(_as_packed(group, np.int64))
     return MASKS[mask], *groups
 
 
@@ -197,13 +202,13 @@ def checked_labels(labels, length, n_clusters):
         raise ValueError(f"labels must be below n_clusters={n_clusters}, got {labels.max()}")
     if labels.dtype.kind == "i" and labels.dtype.itemsize > 4:
         labels = np.maximum(labels, -1)  # a label below the int32 range must not wrap around
-    return np.ascontiguousarray(labels, dtype=np.int32)
+    return _as_packed(labels, np.int32)
 
 
 def checked_values(values, length, dtype):
     """Return the rows to average as a finite C-ordered matrix of ``dtype``."""
     with np.errstate(over="ignore"):  # what leaves the range of dtype is refused below
-        values = np.ascontiguousarray(as_numeric("values", values), dtype=dtype)
+        values = _as_packed(as_numeric("values", values), dtype)
     if values.ndim != 2 or len(values) != length:
         raise ValueError(f"values must have shape ({length}, q), got {values.shape}")
     check_finite("values", values)

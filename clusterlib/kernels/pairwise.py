@@ -370,6 +370,6 @@ def pairwise_threshold(X, Y, threshold, *, metric="sqeuclidean", n_threads=None,
     n_threads = checked_threads(n_threads)
     X, Y = as_matrix_pair(X, Y)
     threshold = as_vector("threshold", threshold, len(X), allow_minus_inf=True, allow_plus_inf=True)
-    counts = np.empty(len(X), dtype=np.int64)
+    counts = np.zeros(len(X), dtype=np.int64)
     implementation("pairwise_threshold", backend)(X, Y, metric, threshold, counts, n_threads)
     return counts

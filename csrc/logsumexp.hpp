@@ -1,0 +1,145 @@
+// Streaming row-wise log-sum-exp over the rows of Y, with the softmax-weighted sum of a second
+// matrix on request. Included inside the target's namespace.
+
+// Exponents below this count as "no term": it is finite so that differences of two stay numbers.
+template <class T>
+inline constexpr T kNoTerm = static_cast<T>(sizeof(T) == 4 ? -1e37 : -1e300);
+
+// 2^z for z <= 0; relative error below 2 units in the last place, 0 below the normal range.
+CL_INLINE Vec<float> exp2_negative(Vec<float> z) {
+  z = vmax(z, splat(-126.0f));
+  const Vec<float> n = vround(z), f = z - n;
+  Vec<float> p = splat(1.5353362e-4f);  // minimax for (2^f - 1) / f, relative error 2e-9
+  p = fma(p, f, splat(1.33988744e-3f));
+  p = fma(p, f, splat(9.61843736e-3f));
+  p = fma(p, f, splat(5.55033247e-2f));
+  p = fma(p, f, splat(2.40226479e-1f));
+  p = fma(p, f, splat(6.93147203e-1f));
+  p = fma(p, f, splat(1.0f));
+  // The exponent is written directly: n is an integer in [-126, 0].
+  const IVec<float> power = (__builtin_convertvector(n, IVec<float>) + 127) << 23;
+  return p * reinterpret_cast<Vec<float>>(power) * (z > splat(-125.9f) ? splat(1.0f) : Vec<float>{});
+}
+
+CL_INLINE Vec<double> exp2_negative(Vec<double> z) {
+  z = vmax(z, splat(-1022.0));
+  const Vec<double> n = vround(z), f = (z - n) * splat(0.69314718055994530942);
+  Vec<double> p = splat(1.0 / 6227020800.0);  // Taylor to degree 13: |f| <= 0.35
+  constexpr double inverse_factorials[] = {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
+                                           1.0 / 362880,    1.0 / 40320,    1.0 / 5040,
+                                           1.0 / 720,       1.0 / 120,      1.0 / 24,
+                                           1.0 / 6,         0.5,            1.0, 1.0};
+#pragma GCC unroll 16
+  for (int i = 0; i < 13; ++i) p = fma(p, f, splat(inverse_factorials[i]));
+  const IVec<double> power = (__builtin_convertvector(n, IVec<double>) + 1023) << 52;
+  return p * reinterpret_cast<Vec<double>>(power) * (z > splat(-1021.9) ? splat(1.0) : Vec<double>{});
+}
+
+template <class T>
+struct LogsumexpContext {
+  const LogsumexpJob<T>* job;
+  ExactMetric<T> exact;
+  PackedColumns<T> columns;
+  const T* log_weight;  // base 2, padded, kNoTerm where there is no term
+  const T* values;      // chunks of NR columns: [chunk][row of Y][NR]
+  std::ptrdiff_t chunks;
+  double unit;  // distance of the scaled rows -> distance
+  bool wild;    // a row of Y leaves the range of the dtype
+  Scratch* scratch;
+  int status;
+};
+
+// Running state of one panel. The sum has two levels, so that its rounding grows with the number
+// of blocks in a run and of runs, not with their product.
+template <class T, int MV>
+struct PanelSum {
+  Vec<T> most[MV], sum[MV], outer[MV];
+};
+
+// Exponents (base 2) of one block for one panel, in place of its scores.
+template <class T, int MV, int NR>
+CL_INLINE void exponents(const LogsumexpContext<T>& c, std::ptrdiff_t b, const Vec<T>* slope,
+                         const Vec<T>* squares, const Vec<T>* inverse, const IVec<T>* group,
+                         Vec<T> (&acc)[NR][MV]) {
+  const Metric metric = c.job->metric;
+  const T* log_weight = c.log_weight + b * NR;
+#pragma GCC unroll 32
+  for (int j = 0; j < NR; ++j)
+#pragma GCC unroll 4
+    for (int m = 0; m < MV; ++m) {
+      // inner product: slope * score; others: -slope * distance. The Euclidean square is taken
+      // apart so that |x|^2 is added once per row at the end.
+      Vec<T> score = acc[j][m];
+      if (metric == Metric::euclidean || metric == Metric::cosine)
+        score = -distance_of<T>(metric, score, squares[m], inverse[m]);
+      else if (metric == Metric::sqeuclidean)
+        score = score + score;
+      acc[j][m] = fma(score, slope[m], splat(log_weight[j]));
+    }
+  if (c.job->mask == 0) return;
+  for (int j = 0; j < NR; ++j) {
+    const std::ptrdiff_t column = b * NR + j;
+    if (column >= c.job->Y.rows) break;
+    const IVec<T> own = isplat<T>(c.job->y_group[column]);
+    for (int m = 0; m < MV; ++m) {
+      const IVec<T> same = group[m] == own;
+      const IVec<T> allowed = c.job->mask == 1 ? same : ~same;
+      acc[j][m] = allowed ? acc[j][m] : splat(kNoTerm<T>);
+    }
+  }
+}
+
+// Adds the block's terms times the rows of `values` to the running weighted sums [chunk][NR][W].
+template <class T, int MV, int NR>
+void add_weighted(const LogsumexpContext<T>& c, std::ptrdiff_t b, const T* terms, T* weighted) {
+  constexpr int l = Simd<T>::lanes, W = MV * l;
+  const std::ptrdiff_t padded = c.columns.blocks * NR;
+  for (std::ptrdiff_t q = 0; q < c.chunks; ++q) {
+    Vec<T> acc[NR][MV];
+    T* sums = weighted + q * NR * W;
+#pragma GCC unroll 32
+    for (int j = 0; j < NR; ++j)
+#pragma GCC unroll 4
+      for (int m = 0; m < MV; ++m) acc[j][m] = load(sums + j * W + m * l);
+    multiply_tile<T, MV, NR>(terms, c.values + (q * padded + b * NR) * NR, NR, acc);
+#pragma GCC unroll 32
+    for (int j = 0; j < NR; ++j)
+#pragma GCC unroll 4
+      for (int m = 0; m < MV; ++m) store(sums + j * W + m * l, acc[j][m]);
+  }
+}
+
+// One block: a new maximum rescales what was summed, then the terms are added.
+template <class T, int MV, int NR>
+CL_INLINE void add_block(const LogsumexpContext<T>& c, std::ptrdiff_t b, Vec<T> (&acc)[NR][MV],
+                         PanelSum<T, MV>& state, T* terms, T* weighted) {
+  constexpr int l = Simd<T>::lanes, W = MV * l;
+#pragma GCC unroll 4
+  for (int m = 0; m < MV; ++m) {
+    Vec<T> most[NR];
+#pragma GCC unroll 32
+    for (int j = 0; j < NR; ++j) most[j] = acc[j][m];
+#pragma GCC unroll 4
+    for (int step = 1; step < NR; step *= 2)
+#pragma GCC unroll 32
+      for (int j = 0; j + step < NR; j += 2 * step) most[j] = vmax(most[j], most[j + step]);
+    if (movemask(most[0] > state.most[m]) != 0) {
+      const Vec<T> top = vmax(state.most[m], most[0]);
+      const Vec<T> shrink = exp2_negative(state.most[m] - top);
+      state.sum[m] *= shrink;
+      state.outer[m] *= shrink;
+      state.most[m] = top;
+      for (std::ptrdiff_t q = 0; q < c.chunks * NR; ++q)
+        store(weighted + q * W + m * l, load(weighted + q * W + m * l) * shrink);
+    }
+    Vec<T> sum[2] = {};
+#pragma GCC unroll 32
+    for (int j = 0; j < NR; ++j) {
+      const Vec<T> term = exp2_negative(acc[j][m] - state.most[m]);
+      if (terms != nullptr) store(terms + j * W + m * l, term);
+      sum[j % 2] += term;
+    }
+    state.sum[m] += sum[0] + sum[1];
+  }
+  if (terms != nullptr) add_weighted<T, MV, NR>(c, b, terms, weighted);
+}

@@ -1,0 +1,41 @@
+// Table of contents of clusterlib.kernels._native.
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <vector>
+#include <pybind11/stl.h>
+
+#include "centers.hpp"
+#include "pairwise.hpp"
+#include "parallel.hpp"
+#include "targets.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const cl::Target* t : {cl::baseline_target(), cl::avx2_target(), cl::neon_target(),
+                              cl::avx512_target(), cl::avx512_vnni_target()})
+    if (t != nullptr) names.emplace_back(t->name);
+  return names;
+}
+
+void set_isa(const std::string& name) {
+  if (!cl::set_active_target(name.c_str()))
+    throw py::value_error("name must be one of available_isas(); got '" + name + "'");
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
+  m.doc() = "Native kernels; called through clusterlib.kernels, which checks the arguments.";
+  cl::register_pairwise(m);
+  cl::register_centers(m);
+  m.def("isa", [] { return std::string(cl::active_target().name); });
+  m.def("available_isas", &available_isas);
+  m.def("set_isa", &set_isa, py::arg("name"));
+  m.def("openmp", &cl::has_openmp);
+  m.def("max_threads", &cl::max_threads);
+}

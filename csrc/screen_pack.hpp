@@ -1,0 +1,165 @@
+// Y packed for a screen, with the constants of its error bound (docs/kernels/pairwise.md derives
+// them). Included inside the target's namespace.
+//
+// The screen scores in scaled units: S = x . y + bias, bias = -|y|^2 / 2 for Euclidean metrics and
+// 0 otherwise. Wide screens hold float32, narrow ones 16-bit integers.
+
+// |screened score - true score| <= slope * |x| + residual * |x - packed x| + offset
+struct ErrorBound {
+  float slope = 0, residual = 0, offset = 0;
+};
+
+// Y as one screen sees it.
+struct ScreenLevel {
+  const std::uint32_t* packed = nullptr;
+  const float* bias = nullptr;   // wide only
+  std::ptrdiff_t words = 0;      // 32-bit words of a row
+  ErrorBound bound;
+  float x_norm = 0, x_most = 0;  // narrow only: see quantize_panel
+};
+
+inline constexpr float kPaddingScore = -1e38f;  // finite: tags are written into its low bits
+
+// One row of Y in the units of the screen: (y - shift) * scale, or y / |y|.
+template <class TI>
+CL_INLINE double screened_value(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric,
+                                std::ptrdiff_t j, std::ptrdiff_t p) {
+  const double y = static_cast<double>(Y.at(j, p));
+  if (metric == Metric::cosine) {
+    const double norm = s.norms[j];
+    return norm > 0 ? y * s.exact_scale / norm : 0.0;
+  }
+  return (y - static_cast<double>(s.shift[p])) * static_cast<double>(s.y_scale);
+}
+
+// Largest |y| over the rows, in the units of the screen.
+template <class TI>
+double largest_norm(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric) {
+  double top = 0;
+  for (std::ptrdiff_t j = 0; j < Y.rows; ++j) {
+    double square = 0;
+    for (std::ptrdiff_t p = 0; p < Y.cols; ++p) {
+      const double y = screened_value(Y, s, metric, j, p);
+      square += y * y;
+    }
+    top = square > top ? square : top;
+  }
+  return __builtin_sqrt(top);
+}
+
+// Blocks of NR rows as float32 [p][NR]; bias[b * NR + j], kPaddingScore past the end.
+template <int NR, class TI>
+ScreenLevel pack_wide(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric, char* memory,
+                      double y_norm, bool tagged) {
+  const std::ptrdiff_t d = Y.cols, blocks = (Y.rows + NR - 1) / NR;
+  auto* packed = reinterpret_cast<float*>(memory);
+  float* bias = packed + blocks * NR * d;
+  for (std::ptrdiff_t j = 0; j < blocks * NR; ++j) {
+    float* block = packed + (j / NR) * NR * d + j % NR;
+    double square = 0;
+    for (std::ptrdiff_t p = 0; p < d; ++p) {
+      const double y = j < Y.rows ? screened_value(Y, s, metric, j, p) : 0.0;
+      block[p * NR] = static_cast<float>(y);
+      square += y * y;
+    }
+    const double half = is_euclidean(metric) ? 0.5 * square : 0.0;
+    bias[j] = j < Y.rows ? static_cast<float>(-half) : kPaddingScore;
+  }
+  const double u = 0x1p-24, root = __builtin_sqrt(static_cast<double>(d));
+  const double gamma = 1.01 * static_cast<double>(d + 4) * u + (tagged ? 0x1p-19 : 0.0);
+  const double half = is_euclidean(metric) ? 0.5 * y_norm * y_norm : 0.0;
+  // x and y are rounded once each, the sum d + 1 times; then underflow, of products and of |x|.
+  const double slope = (2.04 * u + 1.01 * gamma) * y_norm;
+  const double offset = (gamma + u) * half + static_cast<double>(d + 1) * 1e-36 * (1 + y_norm) +
+                        slope * root * 4e-23;
+  ScreenLevel level;
+  level.packed = reinterpret_cast<const std::uint32_t*>(packed);
+  level.bias = bias;
+  level.words = d;
+  level.bound = {static_cast<float>(1.001 * slope), 0, static_cast<float>(1.001 * offset)};
+  return level;
+}
+
+#ifdef CL_TARGET_VNNI
+// 16-bit integers with 32-bit sums: the sum itself is exact, and |x| |y| <= 2^30 keeps it in
+// range. One more word carries the bias: (A, 32767) . (h, g), A from the row of X, h from the row
+// of Y, g = -32768 for padding so that it never wins.
+inline constexpr double kNarrowNorm = 32000.0, kNarrowBias = 16383.0;
+
+template <int NR, class TI>
+ScreenLevel pack_narrow(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric, char* memory,
+                        double y_norm) {
+  const std::ptrdiff_t d = Y.cols, blocks = (Y.rows + NR - 1) / NR, words = (d + 1) / 2 + 1;
+  auto* packed = reinterpret_cast<std::uint32_t*>(memory);
+  const bool euclidean = is_euclidean(metric);
+  const double scale = y_norm > 0 ? kNarrowNorm / y_norm : 1.0;
+  // h = bias * scale * tau spans its 16 bits; A = x_scale / tau must span no more than its own.
+  const double tau = euclidean && y_norm > 0 ? kNarrowBias / (0.5 * y_norm * y_norm * scale) : 1e15;
+  double residual = 0;
+  for (std::ptrdiff_t j = 0; j < blocks * NR; ++j) {
+    std::uint32_t* block = packed + (j / NR) * NR * words + j % NR;
+    double square = 0, error = 0;
+    for (std::ptrdiff_t q = 0; q + 1 < words; ++q) {
+      std::uint32_t word = 0;
+      for (int half = 0; half < 2; ++half) {
+        const std::ptrdiff_t p = 2 * q + half;
+        const double y = j < Y.rows && p < d ? screened_value(Y, s, metric, j, p) : 0.0;
+        const double rounded = __builtin_nearbyint(y * scale);
+        word |= (static_cast<std::uint32_t>(static_cast<std::int32_t>(rounded)) & 0xffffu) << (16 * half);
+        square += y * y;
+        error += (y * scale - rounded) * (y * scale - rounded);
+      }
+      block[q * NR] = word;
+    }
+    const double h = j < Y.rows ? (euclidean ? -__builtin_nearbyint(0.5 * square * scale * tau) : 0.0)
+                                : -kNarrowBias;
+    const std::int32_t g = j < Y.rows ? 0 : -32768;
+    block[(words - 1) * NR] = (static_cast<std::uint32_t>(static_cast<std::int32_t>(h)) & 0xffffu) |
+                              (static_cast<std::uint32_t>(g) << 16);
+    residual = error > residual ? error : residual;
+  }
+  residual = __builtin_sqrt(residual);
+  ScreenLevel level;
+  level.packed = packed;
+  level.words = words;
+  level.x_norm = static_cast<float>(kNarrowNorm * (1 - 1e-5));
+  level.x_most = static_cast<float>(32766.0 * tau);
+  // In integer units, for |x| and its residual as quantize_panel returns them. The offset holds
+  // the rounding of A and h, the tag, and float32 rounding when scores are compared.
+  const double slope = residual + 3 * 0x1p-24 * kNarrowNorm;
+  level.bound = {static_cast<float>(1.001 * slope), static_cast<float>(1.001 * (kNarrowNorm + residual)),
+                 0.51f * 32767.0f + 0.51f * 16384.0f + 16.0f + 256.0f};
+  return level;
+}
+#endif
+
+// Whether 16 bits pay here: below, the epilogue of a tile outweighs its products.
+template <class TI>
+bool narrow_pays(const Matrix<TI>& Y) {
+#ifdef CL_TARGET_VNNI
+  return Y.rows >= CL_NARROW_LEAST_ROWS && Y.cols >= CL_NARROW_LEAST_FEATURES;
+#else
+  (void)Y;
+  return false;
+#endif
+}
+
+// Packs Y for the screens that will be used; memory.slice(0) and slice(1) hold the levels.
+inline std::size_t level_bytes(std::ptrdiff_t rows, std::ptrdiff_t d, int NR) {
+  const auto padded = static_cast<std::size_t>((rows + NR - 1) / NR * NR);
+  return 4 * padded * static_cast<std::size_t>(d + 2);
+}
+
+template <int NR, class TI>
+void pack_levels(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric,
+                 const Scratch& memory, bool use_narrow, bool tagged, ScreenLevel& wide,
+                 ScreenLevel& narrow) {
+  const double y_norm = largest_norm(Y, s, metric);
+  wide = pack_wide<NR>(Y, s, metric, memory.slice(0), y_norm, tagged);
+#ifdef CL_TARGET_VNNI
+  if (use_narrow) narrow = pack_narrow<NR>(Y, s, metric, memory.slice(1), y_norm);
+#else
+  (void)use_narrow;
+  (void)narrow;
+#endif
+}

@@ -1,0 +1,176 @@
+#include "screening.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "parallel.hpp"
+
+namespace cl {
+namespace {
+
+constexpr std::ptrdiff_t kSample = 255;  // rows looked at for medians and scales
+constexpr std::ptrdiff_t kPadding = 64;  // vectors may read past the end of the shift
+
+// Any shift is correct; the median of a sample of Y is one that a few far rows cannot spoil.
+template <class T>
+void median_shift(const Matrix<T>& Y, std::vector<T>& shift) {
+  const std::ptrdiff_t step = std::max<std::ptrdiff_t>(1, (Y.rows + kSample - 1) / kSample);
+  std::vector<T> column;
+  for (std::ptrdiff_t p = 0; p < Y.cols; ++p) {
+    column.clear();
+    for (std::ptrdiff_t i = 0; i < Y.rows; i += step) column.push_back(Y.at(i, p));
+    auto middle = column.begin() + static_cast<std::ptrdiff_t>(column.size()) / 2;
+    std::nth_element(column.begin(), middle, column.end());
+    shift[static_cast<std::size_t>(p)] = *middle;
+  }
+}
+
+// Largest |x - shift| over every `step`-th row; infinity if a value is not finite.
+template <class T>
+double largest(const Matrix<T>& X, const std::vector<T>& shift, std::ptrdiff_t begin,
+               std::ptrdiff_t end, std::ptrdiff_t step) {
+  double top = 0;
+  for (std::ptrdiff_t i = begin; i < end; i += step)
+    for (std::ptrdiff_t p = 0; p < X.cols; ++p) {
+      const double v = std::fabs(static_cast<double>(X.at(i, p)) - shift[static_cast<std::size_t>(p)]);
+      if (!(v <= std::numeric_limits<double>::max())) return std::numeric_limits<double>::infinity();
+      top = std::max(top, v);
+    }
+  return top;
+}
+
+// 2^-e with v * 2^-e in [1/2, 1); 1 for zero. Kept inside the range of T.
+template <class T>
+T inverse_power(double v) {
+  if (!(v > 0) || !std::isfinite(v)) return T(1);
+  int e = 0;
+  std::frexp(v, &e);
+  const int limit = std::numeric_limits<T>::max_exponent - 2;
+  return static_cast<T>(std::ldexp(1.0, std::clamp(-e, -limit, limit)));
+}
+
+template <class T>
+struct LargestJob {
+  const Matrix<T>* X;
+  const std::vector<T>* zero;
+  std::vector<double>* tops;
+  std::ptrdiff_t grain;
+};
+
+template <class T>
+double parallel_largest(const Matrix<T>& X, const std::vector<T>& zero, int threads) {
+  const std::ptrdiff_t grain = 4096;
+  std::vector<double> tops(static_cast<std::size_t>((X.rows + grain - 1) / grain), 0.0);
+  LargestJob<T> job{&X, &zero, &tops, grain};
+  parallel_for(X.rows, grain, threads,
+               [](void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int) {
+                 auto& j = *static_cast<LargestJob<T>*>(context);
+                 (*j.tops)[static_cast<std::size_t>(begin / j.grain)] =
+                     largest(*j.X, *j.zero, begin, end, 1);
+               },
+               &job);
+  return tops.empty() ? 0.0 : *std::max_element(tops.begin(), tops.end());
+}
+
+// Power of two that brings the largest value near 1 when float64 squares would overflow or vanish.
+double exact_scale_for(double top) {
+  if (!std::isfinite(top) || top == 0.0) return 1.0;
+  if (top <= std::ldexp(1.0, 500) && top >= std::ldexp(1.0, -450)) return 1.0;
+  int e = 0;
+  std::frexp(top, &e);
+  return std::ldexp(1.0, std::clamp(-e, -1022, 1022));
+}
+
+template <class T>
+std::vector<double> row_norms(const Matrix<T>& Y, double scale) {
+  // The defined sum of exact.hpp, written out once more in scalars.
+  std::vector<double> norms(static_cast<std::size_t>(Y.rows));
+  for (std::ptrdiff_t i = 0; i < Y.rows; ++i) {
+    double s[8] = {};
+    for (std::ptrdiff_t p = 0; p < Y.cols; ++p) {
+      const double v = static_cast<double>(Y.at(i, p)) * scale;
+      s[p % 8] += v * v;
+    }
+    norms[static_cast<std::size_t>(i)] =
+        std::sqrt(((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])));
+  }
+  return norms;
+}
+
+template <class T>
+T kth_largest(T* values, std::ptrdiff_t count, std::ptrdiff_t k) {
+  std::nth_element(values, values + (k - 1), values + count, [](T a, T b) { return a > b; });
+  return values[k - 1];
+}
+
+}  // namespace
+
+float select_kth_largest(float* values, std::ptrdiff_t count, std::ptrdiff_t k) {
+  // NaN has no place in an order: it is taken for the lowest, which only lowers the bound.
+  for (std::ptrdiff_t i = 0; i < count; ++i)
+    if (values[i] != values[i]) values[i] = -std::numeric_limits<float>::infinity();
+  return kth_largest(values, count, k);
+}
+
+std::int32_t select_kth_largest(std::int32_t* values, std::ptrdiff_t count, std::ptrdiff_t k) {
+  return kth_largest(values, count, k);
+}
+
+double log2_of(double x) { return std::log2(x); }
+double exp_of(double x) { return std::exp(x); }
+
+std::ptrdiff_t keep_nearest(Neighbor* found, std::ptrdiff_t count, std::ptrdiff_t k) {
+  const std::ptrdiff_t kept = std::min(count, k);
+  std::partial_sort(found, found + kept, found + count, [](const Neighbor& a, const Neighbor& b) {
+    return a.value < b.value || (a.value == b.value && a.index < b.index);
+  });
+  return kept;
+}
+
+template <class T>
+struct Screening<T>::Storage {
+  std::vector<T> shift;
+  std::vector<double> norms;
+};
+
+template <class T>
+Screening<T>::Screening(const Matrix<T>& X, const Matrix<T>& Y, Metric metric, int threads)
+    : storage_(new Storage) {
+  std::vector<T>& shift = storage_->shift;
+  shift.assign(static_cast<std::size_t>(Y.cols + kPadding), T(0));
+  const std::vector<T> zero = shift;
+  const double y_top = largest(Y, zero, 0, Y.rows, 1);
+  setup.finite = std::isfinite(y_top);
+  setup.shift = shift.data();
+  if (!setup.finite) return;
+  if (sizeof(T) == 8)  // float32 values have room in float64: nothing to look for
+    setup.exact_scale = exact_scale_for(std::max(y_top, parallel_largest(X, zero, threads)));
+  if (is_euclidean(metric)) median_shift(Y, shift);
+  double y_some = is_euclidean(metric) ? largest(Y, shift, 0, Y.rows, 1) : y_top;
+  if (!std::isfinite(y_some)) {  // taking the shift away overflowed: do without it
+    std::copy(zero.begin(), zero.end(), shift.begin());
+    y_some = y_top;
+  }
+  const std::ptrdiff_t step = std::max<std::ptrdiff_t>(1, (X.rows + kSample - 1) / kSample);
+  const double x_some = largest(X, shift, 0, X.rows, step);
+  if (is_euclidean(metric)) {
+    setup.x_scale = setup.y_scale = inverse_power<T>(y_some > 0 ? y_some : x_some);
+  } else {
+    setup.x_scale = inverse_power<T>(x_some);
+    setup.y_scale = inverse_power<T>(y_top);
+  }
+  if (metric == Metric::cosine) storage_->norms = row_norms(Y, setup.exact_scale);
+  setup.norms = storage_->norms.data();
+}
+
+template <class T>
+Screening<T>::~Screening() {
+  delete storage_;
+}
+
+template class Screening<float>;
+template class Screening<double>;
+
+}  // namespace cl

@@ -1,0 +1,103 @@
+// One table of functions per instruction set; the best one the machine has is chosen once.
+#pragma once
+#include <cstdint>
+
+#include "views.hpp"
+
+namespace cl {
+
+template <class T>
+struct ArgminJob {
+  Matrix<T> X, Y;
+  Metric metric;
+  std::int32_t* labels;
+  T* distances;  // may be null
+  int threads;
+};
+
+template <class T>
+struct TopkJob {
+  Matrix<T> X, Y;
+  Metric metric;
+  std::ptrdiff_t k;
+  T* distances;           // (n, k)
+  std::int32_t* indices;  // (n, k)
+  int threads;
+};
+
+template <class T>
+struct DistancesJob {
+  Matrix<T> X, Y;
+  Metric metric;
+  T* out;  // (n, m), rows `out_stride` apart
+  std::ptrdiff_t out_stride;
+  int threads;
+};
+
+template <class T>
+struct ThresholdJob {
+  Matrix<T> X, Y;
+  Metric metric;
+  const double* threshold;  // (n)
+  std::int64_t* counts;  // (n)
+  int threads;
+};
+
+template <class T>
+struct LogsumexpJob {
+  Matrix<T> X, Y;
+  Metric metric;
+  const double* inverse_temperature;  // (n)
+  const double* log_weight;           // (m) or null
+  const std::int32_t *x_group, *y_group;
+  int mask;        // 0 everything, 1 the same group only, 2 other groups only
+  const T* values;  // (m, q) or null
+  std::ptrdiff_t q;
+  T* out;       // (n)
+  T* weighted;  // (n, q) or null
+  int threads;
+};
+
+// Adds rows [begin, end) to the sums of their clusters, one after the other.
+template <class T>
+struct RowSums {
+  Matrix<T> X;
+  const std::int32_t* labels;  // negative: skipped
+  const double* weight;        // null: 1
+};
+
+template <class T>
+struct Kernels {
+  Status (*argmin)(const ArgminJob<T>&);
+  Status (*topk)(const TopkJob<T>&);
+  Status (*distances)(const DistancesJob<T>&);
+  Status (*threshold)(const ThresholdJob<T>&);
+  Status (*logsumexp)(const LogsumexpJob<T>&);
+  void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
+                   double* weights);
+};
+
+struct Target {
+  const char* name;
+  Kernels<float> f32;
+  Kernels<double> f64;
+  template <class T>
+  const Kernels<T>& kernels() const;
+};
+template <>
+inline const Kernels<float>& Target::kernels<float>() const { return f32; }
+template <>
+inline const Kernels<double>& Target::kernels<double>() const { return f64; }
+
+// Null when this build or this machine does not have the level.
+const Target* baseline_target();
+const Target* avx2_target();
+const Target* avx512_target();
+const Target* avx512_vnni_target();
+const Target* neon_target();
+
+const Target& active_target();
+// False when the level is unknown here.
+bool set_active_target(const char* name);
+
+}  // namespace cl

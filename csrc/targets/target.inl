@@ -1,0 +1,26 @@
+// The engine, once per instruction set. The including file has set the pragma and the macros:
+//   CL_NAMESPACE, CL_NAME, CL_VECTOR_BYTES, CL_TILE_F32, CL_TILE_F32_SMALL, CL_TILE_F64
+namespace cl {
+namespace CL_NAMESPACE {
+#include "../simd.hpp"
+#include "../tile.hpp"
+#include "../pack.hpp"
+#include "../exact.hpp"
+#include "../screen_pack.hpp"
+#include "../argmin.hpp"
+#include "../argmin_rows.hpp"
+#include "../topk.hpp"
+#include "../reduce_panel.hpp"
+#include "../distances.hpp"
+#include "../logsumexp.hpp"
+#include "../logsumexp_rows.hpp"
+#include "../threshold.hpp"
+#include "../row_sums.hpp"
+
+template <class T>
+const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
+                            logsumexp<T>, add_rows<T>};
+
+const Target table = {CL_NAME, kernels<float>, kernels<double>};
+}  // namespace CL_NAMESPACE
+}  // namespace cl

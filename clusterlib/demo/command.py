@@ -76,9 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments, list(modules))
     settings, notes = _settings(options.quick)
     facts = describe_machine(settings.n_threads)
-    _say("\n".join(f"{name + ':':<12}{value}" for name, value in facts.items()))
+    _say("\n".join(f"{name + ':':<14}{value}" for name, value in facts.items()))
     for note in notes:
-        _say(f"Note:       {note}")
+        _say(f"{'note:':<14}{note}")
     _say("Running both libraries on data that ship with scikit-learn ...")
     chosen = options.section or list(modules)
     sections = [_run(modules[name], settings) for name in modules if name in chosen]

@@ -49,6 +49,6 @@ def describe_machine(n_threads: int) -> dict[str, str]:
         "processor": f"{_processor()}, {platform.system()} {platform.machine()}",
         "threads": f"{n_threads}, for both libraries",
         "kernels": facts["backend"],
-        "isa": facts["isa"],
+        "instructions": facts["isa"],
         "versions": facts["versions"],
     }

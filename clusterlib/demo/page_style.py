@@ -28,7 +28,7 @@ p { max-width: 44rem; margin: 0 0 1rem; }
 .note { border-left: 3px solid var(--theirs); padding: .1rem 0 .1rem .9rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.1rem;
   margin: 1.5rem 0 0; font-size: .9rem; }
-dt { color: var(--soft); }
+dt { color: var(--soft); text-transform: capitalize; }
 dd { margin: 0; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; margin: 1rem 0; border: 1px solid var(--line); border-radius: .4rem;
   background: var(--panel); }

@@ -7,8 +7,9 @@ from clusterlib.demo.results import UnavailableError
 
 EDGE = 8
 CREDITS = (
-    "Photographs: danielbuechele (temple) and vultilion (flower), CC BY 2.0, "
-    "from the sample images of scikit-learn; colours reduced by clustering."
+    "Photographs: danielbuechele (temple) and vultilion (flower), CC BY 2.0 "
+    "(creativecommons.org/licenses/by/2.0), from the sample images of scikit-learn; "
+    "colours reduced by clustering."
 )
 
 

@@ -14,7 +14,7 @@ ORDER = 30
 TITLE = "A code book of image patches"
 N_CODES = 256
 ROUNDS = 20
-OFFSETS = (0, 1024, 4096, 16384)
+OFFSETS = (0, 4096, 16384)
 
 
 def _fitting(estimator, start: np.ndarray):
@@ -69,9 +69,10 @@ def decode(photograph: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def _draw_decoded(photograph: np.ndarray, codes: np.ndarray) -> str:
+    decoded = decode(photograph, codes)
     pair = [
-        ("original", photograph),
-        ("one byte for every 192", decode(photograph, codes)),
+        ("original", photograph[: len(decoded)]),
+        ("one byte for every 192", decoded),
     ]
     return side_by_side(
         [(title, draw_image(pixels, title, photograph=True)) for title, pixels in pair]
@@ -92,6 +93,7 @@ def _draw_wrong(shifted: list[Comparison], n_rows: int) -> str:
         axes.set_xticks(places, [f"{offset:,}" for offset in OFFSETS])
         axes.set_xlabel("constant added to every number")
         axes.set_ylabel(f"wrong labels of {n_rows:,}")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.margins(y=0.12)
         axes.legend(frameon=False, loc="upper left")
 

@@ -4,7 +4,7 @@ Finiteness of X and Y is the exception: each implementation checks it while it r
 anyway, so that no kernel makes an additional pass over the data.
 """
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 
@@ -32,6 +32,8 @@ MASKS = {None: 0, "same": 1, "different": 2}
 
 def as_numeric(name, value):
     """Turn ``value`` into a numeric array without copying one that already is."""
+    if value is None:
+        raise TypeError(f"{name} must be an array of numbers, got None")
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is sparse ({type(value).__name__}); a dense array is required")
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
@@ -148,8 +150,6 @@ def as_vector(name, value, length, *, low=-np.inf, allow_minus_inf=False, allow_
     array = as_numeric(name, value)
     if array.ndim and array.shape != (length,):
         raise ValueError(f"{name} must be a scalar or have shape ({length},), got {array.shape}")
-    if isinstance(value, (bool, np.bool_)) or not (array.ndim or isinstance(value, Real)):
-        array = np.asarray(float(array))
     vector = _as_packed(np.broadcast_to(array, (length,)), np.float64)
     wrong = np.isnan(vector) | (vector < low)
     if not allow_minus_inf:

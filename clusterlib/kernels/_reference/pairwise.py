@@ -63,7 +63,7 @@ class _Problem:
         self.X, self.metric = X, Metric(metric)
         self.exponent = _exponent(max(_largest_magnitude("X", X), _largest_magnitude("Y", Y)))
         self.y_columns = np.ascontiguousarray(self._scaled_columns(Y))
-        self.rows_per_tile = max(1, _TILE_VALUES // max(1, len(Y)))
+        self.rows_per_tile = max(1, _TILE_VALUES // max(len(Y), X.shape[1]))
 
     def _scaled_columns(self, rows):
         return np.ldexp(rows.T.astype(np.float64), -self.exponent)

@@ -1,6 +1,8 @@
 // The full matrix of distances, for those who need it. Here the rows of Y are the lanes, so that a
 // row of the output is written with whole vectors. Included inside the target's namespace.
 
+inline constexpr std::ptrdiff_t kPanelBytes = 512 * 1024;
+
 template <class T>
 struct DistancesContext {
   const DistancesJob<T>* job;
@@ -52,6 +54,10 @@ CL_INLINE void distance_tile(const DistancesContext<T>& c, const T* scalars, con
   Vec<T> acc[NR][MV], side[MV];
   for (int m = 0; m < MV; ++m) side[m] = load(c.biases + j0 + m * l);
   const Vec<T> zero = {};
+  // The lines of the output are asked for before the products, which hide the wait.
+  for (int r = 0; r < count; ++r)
+    for (int m = 0; m < MV; ++m)
+      __builtin_prefetch(c.job->out + (first + r) * c.job->out_stride + j0 + m * l, 1, 3);
 #pragma GCC unroll 32
   for (int r = 0; r < NR; ++r)
 #pragma GCC unroll 4
@@ -102,11 +108,16 @@ void distances_body(void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int
     if (!panel_is_finite(c.job->X, i, count, squares + t * width))
       __atomic_store_n(&c.status, static_cast<int>(Status::x_not_finite), __ATOMIC_RELAXED);
   }
-  for (std::ptrdiff_t panel = 0; panel * W < c.job->Y.rows; ++panel)
+  // A tile of rows writes along its rows, which is what the memory system is good at, as far as
+  // the panels of Y that stay in the cache for the next tile.
+  const std::ptrdiff_t panels = (c.job->Y.rows + W - 1) / W;
+  const std::ptrdiff_t fit = kPanelBytes / (W * d * static_cast<std::ptrdiff_t>(sizeof(T))) + 1;
+  for (std::ptrdiff_t group = 0; group < panels; group += fit)
     for (std::ptrdiff_t t = 0; t < tiles; ++t) {
       const std::ptrdiff_t i = begin + t * NR;
-      distance_tile(c, scalars + t * NR * d, squares + t * width, panel, i,
-                    static_cast<int>(end - i < NR ? end - i : NR));
+      const int count = static_cast<int>(end - i < NR ? end - i : NR);
+      for (std::ptrdiff_t panel = group; panel < group + fit && panel < panels; ++panel)
+        distance_tile(c, scalars + t * NR * d, squares + t * width, panel, i, count);
     }
   for (std::ptrdiff_t i = begin; i < end; ++i) {
     const std::ptrdiff_t t = (i - begin) / NR, r = (i - begin) % NR;

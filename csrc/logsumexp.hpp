@@ -7,22 +7,18 @@ inline constexpr T kNoTerm = static_cast<T>(sizeof(T) == 4 ? -1e37 : -1e300);
 
 // 2^z for z <= 0; relative error below 2 units in the last place, 0 below the normal range.
 CL_INLINE Vec<float> exp2_negative(Vec<float> z) {
-  z = vmax(z, splat(-126.0f));
+  z = vmax(z, splat(-200.0f));
   const Vec<float> n = vround(z), f = z - n;
-  Vec<float> p = splat(1.5353362e-4f);  // minimax for (2^f - 1) / f, relative error 2e-9
-  p = fma(p, f, splat(1.33988744e-3f));
-  p = fma(p, f, splat(9.61843736e-3f));
-  p = fma(p, f, splat(5.55033247e-2f));
-  p = fma(p, f, splat(2.40226479e-1f));
-  p = fma(p, f, splat(6.93147203e-1f));
-  p = fma(p, f, splat(1.0f));
-  // The exponent is written directly: n is an integer in [-126, 0].
-  const IVec<float> power = (__builtin_convertvector(n, IVec<float>) + 127) << 23;
-  return p * reinterpret_cast<Vec<float>>(power) * (z > splat(-125.9f) ? splat(1.0f) : Vec<float>{});
+  Vec<float> p = splat(1.32647272e-3f);  // minimax for (2^f - 1) / f, relative error 9e-8
+  p = fma(p, f, splat(9.67151281e-3f));
+  p = fma(p, f, splat(5.55073374e-2f));
+  p = fma(p, f, splat(2.40222421e-1f));
+  p = fma(p, f, splat(6.93146978e-1f));
+  return vscale(fma(p, f, splat(1.0f)), n);
 }
 
 CL_INLINE Vec<double> exp2_negative(Vec<double> z) {
-  z = vmax(z, splat(-1022.0));
+  z = vmax(z, splat(-1100.0));
   const Vec<double> n = vround(z), f = (z - n) * splat(0.69314718055994530942);
   Vec<double> p = splat(1.0 / 6227020800.0);  // Taylor to degree 13: |f| <= 0.35
   constexpr double inverse_factorials[] = {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
@@ -31,8 +27,7 @@ CL_INLINE Vec<double> exp2_negative(Vec<double> z) {
                                            1.0 / 6,         0.5,            1.0, 1.0};
 #pragma GCC unroll 16
   for (int i = 0; i < 13; ++i) p = fma(p, f, splat(inverse_factorials[i]));
-  const IVec<double> power = (__builtin_convertvector(n, IVec<double>) + 1023) << 52;
-  return p * reinterpret_cast<Vec<double>>(power) * (z > splat(-1021.9) ? splat(1.0) : Vec<double>{});
+  return vscale(p, n);
 }
 
 template <class T>
@@ -44,6 +39,7 @@ struct LogsumexpContext {
   const T* values;      // chunks of NR columns: [chunk][row of Y][NR]
   std::ptrdiff_t chunks;
   double unit;  // distance of the scaled rows -> distance
+  double y_norm;  // at least |y| of every row, in the scaled units
   bool wild;    // a row of Y leaves the range of the dtype
   Scratch* scratch;
   int status;

@@ -67,6 +67,13 @@ void write_rows(const LogsumexpContext<T>& c, std::ptrdiff_t first, int count,
   }
 }
 
+// Whether inverse temperature times the largest possible distance leaves the dtype.
+template <class T>
+bool exponent_overflows(const LogsumexpContext<T>& c, T square, double beta) {
+  const double reach = __builtin_sqrt(static_cast<double>(square)) + c.y_norm;
+  return !(beta * c.unit * kLog2E * (reach * reach + 1) < static_cast<double>(kLargeSquare<T>));
+}
+
 // One row in float64 from beginning to end, for values that leave the range of the dtype.
 template <class T>
 void wide_logsumexp(const LogsumexpContext<T>& c, const T* x, std::ptrdiff_t i) {
@@ -129,7 +136,8 @@ void logsumexp_panel(LogsumexpContext<T>& c, std::ptrdiff_t first, int count,
   }
   write_rows<T, MV>(c, first, count, state, rows, buf.weighted);
   for (int r = 0; r < count; ++r)
-    if (c.wild || is_wild(c.job->X, first + r, c.job->metric, squares[r]))
+    if (c.wild || is_wild(c.job->X, first + r, c.job->metric, squares[r]) ||
+        exponent_overflows(c, squares[r], c.job->inverse_temperature[first + r]))
       wide_logsumexp(c, contiguous_row(c.job->X, first + r, reinterpret_cast<char*>(buf.row)),
                      first + r);
 }
@@ -173,9 +181,11 @@ Status logsumexp(const LogsumexpJob<T>& job) {
   T* log_weight = reinterpret_cast<T*>(terms.slice(0));
   pack_terms(job, padded, chunks, log_weight, log_weight + padded);
   LogsumexpContext<T> c{&job, {job.Y, job.metric, screening.setup}, {}, log_weight,
-                        log_weight + padded, chunks, 1.0, false, &scratch, 0};
+                        log_weight + padded, chunks, 1.0, 0.0, false, &scratch, 0};
   c.columns = pack_columns(c.exact, columns.slice(0));
   for (int i = scale_power(c.exact); i > 0; --i) c.unit /= static_cast<double>(row_scale(c.exact));
+  c.y_norm = largest_norm(job.Y, screening.setup, job.metric) *
+             static_cast<double>(row_scale(c.exact) / screening.setup.y_scale);
   c.wild = out_of_range(c.columns.bias, padded);
   parallel_for(job.X.rows, W, threads, logsumexp_body<T>, &c);
   return static_cast<Status>(c.status);

@@ -48,12 +48,14 @@ double largest_norm(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric
 }
 
 // Blocks of NR rows as float32 [p][NR]; bias[b * NR + j], kPaddingScore past the end.
+// y_norm receives the largest |y|.
 template <int NR, class TI>
 ScreenLevel pack_wide(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric, char* memory,
-                      double y_norm, bool tagged) {
+                      double& y_norm, bool tagged) {
   const std::ptrdiff_t d = Y.cols, blocks = (Y.rows + NR - 1) / NR;
   auto* packed = reinterpret_cast<float*>(memory);
   float* bias = packed + blocks * NR * d;
+  y_norm = 0;
   for (std::ptrdiff_t j = 0; j < blocks * NR; ++j) {
     float* block = packed + (j / NR) * NR * d + j % NR;
     double square = 0;
@@ -62,9 +64,11 @@ ScreenLevel pack_wide(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metr
       block[p * NR] = static_cast<float>(y);
       square += y * y;
     }
+    y_norm = square > y_norm ? square : y_norm;
     const double half = is_euclidean(metric) ? 0.5 * square : 0.0;
     bias[j] = j < Y.rows ? static_cast<float>(-half) : kPaddingScore;
   }
+  y_norm = __builtin_sqrt(y_norm);
   const double u = 0x1p-24, root = __builtin_sqrt(static_cast<double>(d));
   const double gamma = 1.01 * static_cast<double>(d + 4) * u + (tagged ? 0x1p-19 : 0.0);
   const double half = is_euclidean(metric) ? 0.5 * y_norm * y_norm : 0.0;
@@ -154,7 +158,7 @@ template <int NR, class TI>
 void pack_levels(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric,
                  const Scratch& memory, bool use_narrow, bool tagged, ScreenLevel& wide,
                  ScreenLevel& narrow) {
-  const double y_norm = largest_norm(Y, s, metric);
+  double y_norm;
   wide = pack_wide<NR>(Y, s, metric, memory.slice(0), y_norm, tagged);
 #ifdef CL_TARGET_VNNI
   if (use_narrow) narrow = pack_narrow<NR>(Y, s, metric, memory.slice(1), y_norm);

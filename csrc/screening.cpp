@@ -29,16 +29,21 @@ void median_shift(const Matrix<T>& Y, std::vector<T>& shift) {
 
 // Largest |x - shift| over every `step`-th row; infinity if a value is not finite.
 template <class T>
-double largest(const Matrix<T>& X, const std::vector<T>& shift, std::ptrdiff_t begin,
-               std::ptrdiff_t end, std::ptrdiff_t step) {
-  double top = 0;
-  for (std::ptrdiff_t i = begin; i < end; i += step)
+double largest(const Matrix<T>& X, const T* shift, std::ptrdiff_t begin, std::ptrdiff_t end,
+               std::ptrdiff_t step) {
+  T top = 0;
+  for (std::ptrdiff_t i = begin; i < end; i += step) {
+    const T* x = X.row(i);
+    T row = 0, spoiled = 0;  // v - v is 0, or NaN for NaN and infinity: no branch in the loop
     for (std::ptrdiff_t p = 0; p < X.cols; ++p) {
-      const double v = std::fabs(static_cast<double>(X.at(i, p)) - shift[static_cast<std::size_t>(p)]);
-      if (!(v <= std::numeric_limits<double>::max())) return std::numeric_limits<double>::infinity();
-      top = std::max(top, v);
+      const T v = std::fabs(x[p * X.col_stride] - shift[p]);
+      spoiled += v - v;
+      row = row > v ? row : v;
     }
-  return top;
+    if (spoiled != 0) return std::numeric_limits<double>::infinity();
+    top = std::max(top, row);
+  }
+  return static_cast<double>(top);
 }
 
 // 2^-e with v * 2^-e in [1/2, 1); 1 for zero. Kept inside the range of T.
@@ -54,21 +59,21 @@ T inverse_power(double v) {
 template <class T>
 struct LargestJob {
   const Matrix<T>* X;
-  const std::vector<T>* zero;
+  const T* zero;
   std::vector<double>* tops;
   std::ptrdiff_t grain;
 };
 
 template <class T>
-double parallel_largest(const Matrix<T>& X, const std::vector<T>& zero, int threads) {
+double parallel_largest(const Matrix<T>& X, const T* zero, int threads) {
   const std::ptrdiff_t grain = 4096;
   std::vector<double> tops(static_cast<std::size_t>((X.rows + grain - 1) / grain), 0.0);
-  LargestJob<T> job{&X, &zero, &tops, grain};
+  LargestJob<T> job{&X, zero, &tops, grain};
   parallel_for(X.rows, grain, threads,
                [](void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int) {
                  auto& j = *static_cast<LargestJob<T>*>(context);
                  (*j.tops)[static_cast<std::size_t>(begin / j.grain)] =
-                     largest(*j.X, *j.zero, begin, end, 1);
+                     largest(*j.X, j.zero, begin, end, 1);
                },
                &job);
   return tops.empty() ? 0.0 : *std::max_element(tops.begin(), tops.end());
@@ -141,20 +146,22 @@ Screening<T>::Screening(const Matrix<T>& X, const Matrix<T>& Y, Metric metric, i
   std::vector<T>& shift = storage_->shift;
   shift.assign(static_cast<std::size_t>(Y.cols + kPadding), T(0));
   const std::vector<T> zero = shift;
-  const double y_top = largest(Y, zero, 0, Y.rows, 1);
+  const double y_top = parallel_largest(Y, zero.data(), threads);
   setup.finite = std::isfinite(y_top);
   setup.shift = shift.data();
   if (!setup.finite) return;
   if (sizeof(T) == 8)  // float32 values have room in float64: nothing to look for
-    setup.exact_scale = exact_scale_for(std::max(y_top, parallel_largest(X, zero, threads)));
-  if (is_euclidean(metric)) median_shift(Y, shift);
-  double y_some = is_euclidean(metric) ? largest(Y, shift, 0, Y.rows, 1) : y_top;
-  if (!std::isfinite(y_some)) {  // taking the shift away overflowed: do without it
-    std::copy(zero.begin(), zero.end(), shift.begin());
-    y_some = y_top;
+    setup.exact_scale = exact_scale_for(std::max(y_top, parallel_largest(X, zero.data(), threads)));
+  // Scales come from samples: they need not be right, only near.
+  const auto sampled = [&](const Matrix<T>& M) {
+    const std::ptrdiff_t step = std::max<std::ptrdiff_t>(1, (M.rows + kSample - 1) / kSample);
+    return largest(M, shift.data(), 0, M.rows, step);
+  };
+  if (is_euclidean(metric)) {
+    median_shift(Y, shift);
+    if (!std::isfinite(sampled(Y))) std::copy(zero.begin(), zero.end(), shift.begin());
   }
-  const std::ptrdiff_t step = std::max<std::ptrdiff_t>(1, (X.rows + kSample - 1) / kSample);
-  const double x_some = largest(X, shift, 0, X.rows, step);
+  const double x_some = sampled(X), y_some = sampled(Y);
   if (is_euclidean(metric)) {
     setup.x_scale = setup.y_scale = inverse_power<T>(y_some > 0 ? y_some : x_some);
   } else {

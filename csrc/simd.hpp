@@ -63,6 +63,9 @@ CL_INLINE Vec<float> vround(Vec<float> a) { return _mm512_roundscale_ps(a, 8); }
 CL_INLINE Vec<double> vround(Vec<double> a) { return _mm512_roundscale_pd(a, 8); }
 CL_INLINE unsigned movemask(IVec<float> m) { return _mm512_movepi32_mask(reinterpret_cast<__m512i>(m)); }
 CL_INLINE unsigned movemask(IVec<double> m) { return _mm512_movepi64_mask(reinterpret_cast<__m512i>(m)); }
+// a * 2^n for an integer n of any size.
+CL_INLINE Vec<float> vscale(Vec<float> a, Vec<float> n) { return _mm512_scalef_ps(a, n); }
+CL_INLINE Vec<double> vscale(Vec<double> a, Vec<double> n) { return _mm512_scalef_pd(a, n); }
 #elif defined(CL_TARGET_AVX2)
 CL_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
 CL_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm256_fmadd_pd(a, b, c); }
@@ -113,6 +116,20 @@ CL_INLINE unsigned movemask(V m) {
   unsigned bits = 0;
   for (unsigned i = 0; i < sizeof(V) / sizeof(m[0]); ++i) bits |= (m[i] < 0 ? 1u : 0u) << i;
   return bits;
+}
+#endif
+
+#if !defined(CL_TARGET_AVX512)
+// a * 2^n for an integer n <= 0; 0 where 2^n is below the normal range. The exponent is written
+// into the bits of the factor.
+CL_INLINE Vec<float> vscale(Vec<float> a, Vec<float> n) {
+  const IVec<float> power = (__builtin_convertvector(vmax(n, splat(-127.0f)), IVec<float>) + 127) << 23;
+  return a * reinterpret_cast<Vec<float>>(power);
+}
+CL_INLINE Vec<double> vscale(Vec<double> a, Vec<double> n) {
+  const IVec<double> power =
+      (__builtin_convertvector(vmax(n, splat(-1023.0)), IVec<double>) + 1023) << 52;
+  return a * reinterpret_cast<Vec<double>>(power);
 }
 #endif
 

@@ -172,22 +172,35 @@ std::ptrdiff_t merge_row(TopkContext<TI>& c, std::ptrdiff_t i, float square,
   }
   const float error = norm * c.wide.bound.slope + c.wide.bound.offset;
   stage_rows(c.job->X, i, 1, c.exact.setup.shift, c.exact.setup.x_scale, buf.row32, 0);
-  for (std::ptrdiff_t q = 0; q < count; ++q)
+  // Candidates are scattered over Y: the start of each block is asked for before it is needed.
+  const auto ask = [&](std::ptrdiff_t q) {
+    const auto* block = c.wide.packed + (first_block + candidates[q]) * NR * c.wide.words;
+    for (std::ptrdiff_t w = 0; w < NR * c.wide.words && w < 512; w += 16)
+      __builtin_prefetch(block + w);
+  };
+  for (std::ptrdiff_t q = 0; q < count && q < 4; ++q) ask(q);
+  for (std::ptrdiff_t q = 0; q < count; ++q) {
+    if (q + 4 < count) ask(q + 4);
     buf.best32[q] =
         rescore_block<NR>(buf.row32, c.wide, first_block + candidates[q], buf.scores + q * NR);
+  }
   float floor = -__builtin_inff();
   if (count >= k) {
     for (std::ptrdiff_t q = 0; q < count; ++q) buf.super_best[q] = buf.best32[q];
     floor = select_kth_largest(buf.super_best, count, k) - 2.002f * error;
   }
   for (std::ptrdiff_t q = 0; q < found; ++q) buf.found[q] = kept[q];
+  const std::ptrdiff_t known = found;
   for (std::ptrdiff_t q = 0; q < count; ++q) {
     if (buf.best32[q] < floor) continue;
     const std::ptrdiff_t base = (first_block + candidates[q]) * NR;
     for (int j = 0; j < NR && base + j < m; ++j)
       if (!(buf.scores[q * NR + j] < floor))
-        buf.found[found++] = {c.exact.value(x, base + j), static_cast<std::int32_t>(base + j)};
+        buf.found[found++].index = static_cast<std::int32_t>(base + j);
   }
+  for (std::ptrdiff_t q = known; q < found; ++q) __builtin_prefetch(c.job->Y.row(buf.found[q].index));
+  for (std::ptrdiff_t q = known; q < found; ++q)
+    buf.found[q].value = c.exact.value(x, buf.found[q].index);
   found = keep_nearest(buf.found, found, k);
   for (std::ptrdiff_t q = 0; q < found; ++q) kept[q] = buf.found[q];
   return found;

@@ -1,0 +1,148 @@
+"""What estimators share: parts of scikit-learn that are new, and how a fit reports its progress."""
+
+import logging
+from contextlib import contextmanager
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn below 1.9
+
+    class _SilentContext:
+        """Stands for the context of a task where scikit-learn has no callbacks yet."""
+
+        def subcontext(self, **_):
+            return self
+
+        def call_on_fit_task_begin(self, **_):
+            return self
+
+        def call_on_fit_task_end(self, **_):
+            return False
+
+    class CallbackSupportMixin:
+        """Stands for the class of scikit-learn 1.9; without ``set_callbacks``."""
+
+        def _init_callback_context(self, **_):
+            return _SilentContext()
+
+    def with_callbacks(method):
+        """Return the method as it is: there is nothing to tear down."""
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "FitReport", "logger", "progress_log", "with_callbacks"]
+
+logger = logging.getLogger("clusterlib")
+"""Receives what ``verbose`` asks for, at level INFO."""
+
+
+@contextmanager
+def progress_log(verbose):
+    """Let messages of level INFO through while an estimator with ``verbose`` is fitted.
+
+    Parameters
+    ----------
+    verbose : int
+        0 changes nothing. Otherwise the logger "clusterlib" is set to INFO if it is above, and
+        gets a handler that writes to ``sys.stderr`` if the program has configured none; both are
+        put back afterwards.
+
+    Examples
+    --------
+    >>> from clusterlib.base import logger, progress_log
+    >>> with progress_log(verbose=0):
+    ...     logger.info("nobody has asked for this")
+    """
+    if not verbose:
+        yield
+        return
+    level = logger.level
+    handler = None
+    if not logger.isEnabledFor(logging.INFO):
+        logger.setLevel(logging.INFO)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if handler is not None:
+            logger.removeHandler(handler)
+
+
+class FitReport:
+    """Tells the log and the callbacks of scikit-learn how a fit with restarts is going.
+
+    The tree of tasks has a root, one task for each start below it and one for each iteration
+    below that. Use it within :func:`progress_log` and a ``fit`` decorated by ``with_callbacks``.
+
+    Parameters
+    ----------
+    estimator : estimator with CallbackSupportMixin
+        The one that is fitted; ``verbose`` of it decides about the log.
+    X : ndarray of shape (n_samples, n_features)
+        Its data, passed on to callbacks.
+    sample_weight : None or ndarray of shape (n_samples,)
+        Its weights, passed on as ``metadata``.
+    n_starts : int
+        Number of restarts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.cluster import KMeans
+    >>> from clusterlib.base import FitReport
+    >>> report = FitReport(KMeans(), np.zeros((3, 2)), None, n_starts=1)
+    >>> report.begin_start(max_iter=10)
+    >>> report.end_iteration("shift 0", dict)
+    False
+    """
+
+    def __init__(self, estimator, X, sample_weight, n_starts):
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self._estimator = estimator
+        self._n_starts = n_starts
+        self._arguments = {"estimator": estimator, "X": X, "metadata": metadata}
+        self._root = estimator._init_callback_context(max_subtasks=n_starts)
+        self._root.call_on_fit_task_begin(**self._arguments)
+        self._start = None
+        self._start_number = 0
+        self._iteration_number = 0
+
+    def begin_start(self, max_iter):
+        """Open the task of the next start, which has at most ``max_iter`` iterations."""
+        self._start_number += 1
+        self._iteration_number = 0
+        self._start = self._root.subcontext(task_name="start", max_subtasks=max_iter)
+        self._start.call_on_fit_task_begin(**self._arguments)
+
+    def end_iteration(self, message, attributes):
+        """Report an iteration; True asks to stop this start.
+
+        ``attributes`` is a function without arguments that returns the fitted attributes as they
+        would be now; it is called only if a callback wants them.
+        """
+        self._iteration_number += 1
+        if self._estimator.verbose:
+            name = type(self._estimator).__name__
+            place = f"start {self._start_number}/{self._n_starts}, iteration"
+            logger.info("%s: %s %d: %s", name, place, self._iteration_number, message)
+        context = self._start.subcontext(task_name="iteration")
+        context.call_on_fit_task_begin(**self._arguments)
+        return bool(
+            context.call_on_fit_task_end(reconstruction_attributes=attributes, **self._arguments)
+        )
+
+    def end_start(self, attributes):
+        """Close the task of a start; True asks to leave out those that remain."""
+        return bool(
+            self._start.call_on_fit_task_end(
+                reconstruction_attributes=attributes, **self._arguments
+            )
+        )
+
+    def end(self, attributes):
+        """Close the root task; the estimator is fitted."""
+        self._root.call_on_fit_task_end(reconstruction_attributes=attributes, **self._arguments)

@@ -1,0 +1,252 @@
+"""Rows and their centres: which is nearest, how far it is, what all of it costs."""
+
+import numpy as np
+
+from clusterlib.blocks import as_blocks, map_blocks
+from clusterlib.kernels import Metric, pairwise_argmin, pairwise_distances, pairwise_topk
+from clusterlib.solvers.geometry import Flat, Sphere
+
+__all__ = [
+    "assign",
+    "assign_several",
+    "center_distances",
+    "costs_of_assignment",
+    "pairwise_labels",
+    "total_cost",
+    "weighted_total",
+]
+
+_CHUNK_VALUES = 1 << 15
+
+
+def assign(X, centers, *, spherical=False):
+    """Find the nearest centre of every row.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    spherical : bool, default=False
+        Compare directions, not places.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_samples,), int32
+        Exact; the lowest index on ties.
+
+    Notes
+    -----
+    O(n k d) time, O(n) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import assign
+    >>> assign(np.array([[0.0], [3.0]]), np.array([[2.0], [-1.0]]))
+    array([1, 0], dtype=int32)
+    """
+    metric = (Sphere if spherical else Flat).metric
+    return np.concatenate(map_blocks(pairwise_labels, as_blocks(X), broadcast=(centers, metric)))
+
+
+def pairwise_labels(rows, centers, metric):
+    """Nearest centre of the rows of one block."""
+    return pairwise_argmin(rows, centers, metric=metric)
+
+
+def assign_several(X, centers, n_assign, *, spherical=False):
+    """Find the nearest centres of every row.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    n_assign : int
+        How many for each row, from 1 to n_clusters.
+    spherical : bool, default=False
+        Compare directions, not places.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_samples, n_assign)
+        Euclidean or cosine distances in the dtype of X, in increasing order.
+    labels : ndarray of shape (n_samples, n_assign), int32
+        The centres they belong to; exact, the lowest index first on ties.
+
+    Notes
+    -----
+    O(n k d) time, O(n n_assign) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import assign_several
+    >>> assign_several(np.array([[0.0]]), np.array([[3.0], [-1.0], [9.0]]), 2)
+    (array([[1., 3.]]), array([[1, 0]], dtype=int32))
+    """
+    metric = Metric.COSINE if spherical else Metric.EUCLIDEAN
+    parts = map_blocks(_several, as_blocks(X), broadcast=(centers, n_assign, metric))
+    distances, labels = zip(*parts, strict=True)
+    return np.concatenate(distances), np.concatenate(labels)
+
+
+def _several(rows, centers, n_assign, metric):
+    return pairwise_topk(rows, centers, n_assign, metric=metric)
+
+
+def center_distances(X, centers, *, spherical=False):
+    """Compute the distance of every row to every centre.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    spherical : bool, default=False
+        Cosine distances instead of euclidean ones.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_samples, n_clusters)
+        In the dtype of X, within the error bound of :mod:`clusterlib.kernels.pairwise`.
+
+    Notes
+    -----
+    O(n k d) time, O(n k) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import center_distances
+    >>> center_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [1.0, 0.0]]))
+    array([[5., 1.]])
+    """
+    metric = Metric.COSINE if spherical else Metric.EUCLIDEAN
+    return np.concatenate(map_blocks(_all, as_blocks(X), broadcast=(centers, metric)))
+
+
+def _all(rows, centers, metric):
+    return pairwise_distances(rows, centers, metric=metric)
+
+
+def costs_of_assignment(X, centers, labels, *, spherical=False):
+    """Compute what every row costs at its centre, in float64.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    labels : ndarray of int of shape (n_samples,)
+        Cluster of each row.
+    spherical : bool, default=False
+        Costs are 1 - cosine instead of squared distances.
+
+    Returns
+    -------
+    costs : ndarray of shape (n_samples,), float64
+        Each one depends on its row alone, not on the block or the layout it came in.
+
+    Notes
+    -----
+    O(n d) time; temporaries are small chunks of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import costs_of_assignment
+    >>> costs_of_assignment(np.array([[1.0], [5.0]]), np.array([[0.0], [3.0]]), np.array([0, 1]))
+    array([1., 4.])
+    """
+    geometry = Sphere if spherical else Flat
+    broadcast = (centers.astype(np.float64), geometry)
+    return np.concatenate(map_blocks(_block_costs, as_blocks(X), labels, broadcast=broadcast))
+
+
+def _block_costs(rows, labels, centers, geometry):
+    costs = np.empty(len(rows))
+    step = max(1, _CHUNK_VALUES // rows.shape[1])
+    with np.errstate(over="ignore"):  # a cost beyond float64 is infinite
+        for start in range(0, len(rows), step):
+            chunk = slice(start, start + step)
+            # C order makes the order of a row's sum the same for every layout of X.
+            costs[chunk] = geometry.costs(
+                rows[chunk].astype(np.float64, order="C"), centers[labels[chunk]]
+            )
+    return costs
+
+
+def weighted_total(values, sample_weight=None):
+    """Add up values times weights; a weight of zero removes even an infinite value.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,), float64
+        What to add up.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights, not negative. None means 1.
+
+    Returns
+    -------
+    total : float
+        The sum, in an order that n_samples alone determines.
+
+    Notes
+    -----
+    O(n) time and memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import weighted_total
+    >>> weighted_total(np.array([1.0, np.inf]), np.array([2.0, 0.0]))
+    2.0
+    """
+    if sample_weight is None:
+        return float(values.sum())
+    with np.errstate(over="ignore"):
+        products = np.multiply(
+            values, sample_weight, out=np.zeros(len(values)), where=sample_weight > 0
+        )
+        return float(products.sum())
+
+
+def total_cost(X, centers, *, sample_weight=None, spherical=False):
+    """Add up what the rows cost at their nearest centres.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights, not negative.
+    spherical : bool, default=False
+        Costs are 1 - cosine instead of squared distances.
+
+    Returns
+    -------
+    cost : float
+        Sum of weight times cost.
+
+    Notes
+    -----
+    O(n k d) time, O(n) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import total_cost
+    >>> total_cost(np.array([[1.0], [5.0]]), np.array([[0.0], [3.0]]))
+    5.0
+    """
+    labels = assign(X, centers, spherical=spherical)
+    costs = costs_of_assignment(X, centers, labels, spherical=spherical)
+    return weighted_total(costs, sample_weight)

@@ -1,0 +1,143 @@
+"""Random draws of rows that depend on what the rows are, not on where they stand."""
+
+import numpy as np
+
+from clusterlib.blocks import map_blocks
+
+__all__ = ["RowDraws"]
+
+_CHUNK_VALUES = 1 << 15
+# Seeds of two fixed directions; nothing but a coincidence of projections depends on them.
+_DIRECTION_SEEDS = (20_011, 20_021)
+
+
+def _direction(seed, n_features):
+    """Numbers in [0.5, 1.5) / n_features; raw bits, whose stream NumPy guarantees."""
+    bits = np.random.PCG64(seed).random_raw(n_features) >> np.uint64(11)
+    return (0.5 + bits * 2.0**-53) / n_features
+
+
+def _projections(rows, directions):
+    """Inner products of the rows, each in an order that neither layout nor block can change."""
+    step = max(1, _CHUNK_VALUES // rows.shape[1])
+    keys = np.empty((len(directions), len(rows)))
+    scratch = np.empty((step, rows.shape[1]))
+    for start in range(0, len(rows), step):
+        chunk = rows[start : start + step]
+        products = scratch[: len(chunk)]
+        for key, direction in zip(keys, directions, strict=True):
+            np.multiply(chunk, direction, out=products)
+            key[start : start + step] = products.sum(axis=1)
+    return keys
+
+
+class RowDraws:
+    """The rows that have weight, in an order of their own, and draws from them.
+
+    Rows are sorted by their projections on two fixed directions. Equal rows come to stand side by
+    side (a group), so that inverting the cumulated mass at random numbers gives the same places
+    for any order of the rows, and for a row of weight 3 as for three rows of weight 1. Two
+    different rows share both projections only by a coincidence of rounding; they then count as
+    one group.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        The rows.
+    sample_weight : None or ndarray of shape (n_samples,)
+        Weights, at least one above zero; rows of weight 0 are never drawn.
+
+    Attributes
+    ----------
+    sample_weight : ndarray of shape (n_samples,), float64
+        The weights, 1 if there are none.
+    n_groups : int
+        Number of different rows that have weight.
+
+    Notes
+    -----
+    O(n d + n log n) time, O(n) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.blocks import as_blocks
+    >>> from clusterlib.solvers import RowDraws
+    >>> X = np.array([[2.0], [1.0], [2.0], [5.0]])
+    >>> draws = RowDraws(as_blocks(X), np.array([1.0, 1.0, 1.0, 0.0]))
+    >>> draws.n_groups, draws.group_of(2)
+    (2, array([0, 2]))
+    """
+
+    def __init__(self, blocks, sample_weight=None):
+        self.sample_weight = (
+            np.ones(blocks.n_samples) if sample_weight is None else np.asarray(sample_weight)
+        )
+        directions = [_direction(seed, blocks.n_features) for seed in _DIRECTION_SEEDS]
+        keys = np.concatenate(map_blocks(_projections, blocks, broadcast=(directions,)), axis=1)
+        present = np.flatnonzero(self.sample_weight > 0)
+        keys = keys[:, present]
+        order = np.lexsort(keys)
+        keys = keys[:, order]
+        is_first = np.ones(len(present), dtype=bool)
+        is_first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+        self._order = present[order]
+        self._starts = np.append(np.flatnonzero(is_first), len(present))
+        self._group = np.empty(blocks.n_samples, dtype=np.intp)
+        self._group[self._order] = np.cumsum(is_first) - 1
+        self.n_groups = len(self._starts) - 1
+
+    def group_of(self, row):
+        """Indices of the rows that equal a row with weight, itself included."""
+        group = self._group[row]
+        return self._order[self._starts[group] : self._starts[group + 1]]
+
+    def draw(self, rng, mass, size):
+        """Draw rows with replacement, in proportion to a mass.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Gives ``size`` uniform numbers.
+        mass : ndarray of shape (n_samples,)
+            Not negative, with a finite sum above zero over the rows with weight.
+        size : int
+            Number of draws.
+
+        Returns
+        -------
+        rows : ndarray of shape (size,), intp
+            Indices of rows; none of mass 0.
+        """
+        cumulated = np.cumsum(mass[self._order])
+        # A product that rounds up to the total would miss the last row with mass.
+        last = np.searchsorted(cumulated, cumulated[-1])
+        places = np.searchsorted(cumulated, rng.random(size) * cumulated[-1], side="right")
+        return self._order[np.minimum(places, last)]
+
+    def draw_different(self, rng, size):
+        """Draw groups without replacement, in proportion to their weights.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Gives ``n_groups`` exponential numbers.
+        size : int
+            Number of groups wanted.
+
+        Returns
+        -------
+        rows : ndarray of shape (min(size, n_groups),), intp
+            The first row of each group, in the order of being drawn.
+
+        Notes
+        -----
+        Exponential races: the arrival times E_g / w_g, sorted, are a draw without replacement
+        (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", Inf. Process. Lett.
+        97(5), 2006).
+        """
+        weights = np.add.reduceat(self.sample_weight[self._order], self._starts[:-1])
+        with np.errstate(over="ignore"):
+            arrivals = rng.exponential(size=self.n_groups) / weights
+        first = np.argsort(arrivals, kind="stable")[:size]
+        return self._order[self._starts[first]]

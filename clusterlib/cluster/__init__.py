@@ -1,0 +1,7 @@
+"""Estimators that find clusters."""
+
+from clusterlib.cluster._kmeans import KMeans
+from clusterlib.cluster._minibatch_kmeans import MiniBatchKMeans
+from clusterlib.cluster._spherical_kmeans import SphericalKMeans
+
+__all__ = ["KMeans", "MiniBatchKMeans", "SphericalKMeans"]

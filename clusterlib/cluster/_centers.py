@@ -1,0 +1,110 @@
+"""What estimators with cluster centres have in common once they are fitted."""
+
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+
+from clusterlib.base import CallbackSupportMixin
+from clusterlib.blocks import as_blocks
+from clusterlib.solvers import assign, center_distances, total_cost
+from clusterlib.validation import check_is_fitted, checked_matrix, checked_sample_weight
+
+__all__ = ["CentersEstimator"]
+
+
+class CentersEstimator(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClusterMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
+):
+    """Base of the k-means family: everything that needs ``cluster_centers_`` alone."""
+
+    _spherical = False
+
+    def predict(self, X):
+        """Find the nearest centre of each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to assign.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+            Exact; the lowest index on ties.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        return assign(self._fitted_blocks(X), self.cluster_centers_, spherical=self._spherical)
+
+    def transform(self, X):
+        """Compute the distance of each row to each centre.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to measure.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_samples, n_clusters)
+            Euclidean distances (cosine distances for spherical k-means) in the dtype of X.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        blocks = self._fitted_blocks(X)
+        return center_distances(blocks, self.cluster_centers_, spherical=self._spherical)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Compute the negative of what ``fit`` minimises.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to assign.
+        y : object, default=None
+            Ignored.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Weights, not negative. None means 1.
+
+        Returns
+        -------
+        score : float
+            Minus the weighted sum of the costs of the rows at their nearest centres.
+
+        Raises
+        ------
+        ValueError
+            If X or the weights are not what they have to be.
+        """
+        blocks = self._fitted_blocks(X)
+        weight = checked_sample_weight(sample_weight, blocks.n_samples)
+        return -total_cost(
+            blocks, self.cluster_centers_, sample_weight=weight, spherical=self._spherical
+        )
+
+    def _fitted_blocks(self, X):
+        check_is_fitted(self)
+        return as_blocks(checked_matrix(self, X, reset=False))
+
+    @property
+    def _n_features_out(self):
+        """Number of columns of ``transform``, for the names that scikit-learn makes."""
+        return self.cluster_centers_.shape[0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,143 @@
+"""KMeans: the estimator that every other one here is compared with."""
+
+from clusterlib.base import with_callbacks
+from clusterlib.cluster._centers import CentersEstimator
+from clusterlib.cluster._restarts import fit_lloyd
+
+__all__ = ["KMeans"]
+
+
+class KMeans(CentersEstimator):
+    """k-means clustering with exact assignments.
+
+    Finds centres that minimise the weighted sum of squared distances of the rows to their nearest
+    centres, by Lloyd's iteration from seeded starts. The same seed gives the same answer for any
+    number of threads, any block size and any layout of X; rows in another order, or repeated
+    instead of weighted, change nothing but rounding.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters.
+    init : {"k-means++", "random"}, callable or array-like of shape (n_clusters, n_features), \
+default="k-means++"
+        First centres: greedy k-means++; different rows drawn at random; what
+        ``init(X, n_clusters, random_state=...)`` returns; or the centres themselves.
+    n_init : "auto" or int, default="auto"
+        Number of starts, of which the one with the lowest inertia is kept. "auto" is 10 for
+        random rows and callables, else 1; given centres are one start in any case.
+    max_iter : int, default=300
+        Most iterations of a start.
+    tol : float, default=1e-4
+        A start ends when the squared moves of the centres add up to no more than ``tol`` times
+        the mean variance of the features. With 0 it ends when the centres stand still.
+    verbose : int, default=0
+        Above 0, every iteration is logged by the logger "clusterlib" at level INFO; a program
+        that has configured no logging gets the lines on its standard error.
+    random_state : int, RandomState instance or None, default=None
+        Source of randomness; an int makes results repeatable.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        Centres, in the dtype of X (float32 or float64).
+    labels_ : ndarray of shape (n_samples,), int32
+        Nearest centre of each row: always what ``predict`` gives for the same rows.
+    inertia_ : float
+        Weighted sum of squared distances to the nearest centres, computed in float64.
+    n_iter_ : int
+        Iterations of the start that was kept.
+    converged_ : bool
+        Whether that start ended by ``tol``.
+    history_ : ndarray of shape (n_iter_,), float64
+        Sum of the squared moves of the centres in each of its iterations.
+    n_relocated_ : int
+        How many times a centre without rows was moved to the farthest row.
+    cluster_sizes_ : ndarray of shape (n_clusters,), float64
+        Weight of each cluster, the number of rows without weights.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,), object
+        Their names, if X has names that are all strings.
+
+    See Also
+    --------
+    MiniBatchKMeans : The same objective on small batches.
+    SphericalKMeans : Directions instead of places.
+
+    Notes
+    -----
+    Each iteration takes O(n_samples n_clusters n_features) time; memory besides X is
+    O(n_samples + n_clusters n_features), times ``2 + log(n_clusters)`` for the n_samples during
+    k-means++. A memory-mapped float32 or float64 X is read block by block. Ctrl-C interrupts
+    between iterations. Fitting warns (ConvergenceWarning) when ``max_iter`` came before ``tol``,
+    and when fewer different clusters were found than asked for.
+
+    References
+    ----------
+    .. [1] S. P. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2), 1982.
+    .. [2] D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding",
+       SODA 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.cluster import KMeans
+    >>> X = np.array([[1.0, 2.0], [1.0, 4.0], [1.0, 0.0], [10.0, 2.0], [10.0, 4.0], [10.0, 0.0]])
+    >>> kmeans = KMeans(n_clusters=2, random_state=0).fit(X)
+    >>> np.sort(kmeans.cluster_centers_, axis=0)
+    array([[ 1.,  2.],
+           [10.,  2.]])
+    >>> labels = kmeans.predict([[0.0, 0.0], [12.0, 3.0]])
+    >>> bool(labels[0] == kmeans.labels_[0]), bool(labels[1] == kmeans.labels_[3])
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        init="k-means++",
+        n_init="auto",
+        max_iter=300,
+        tol=1e-4,
+        verbose=0,
+        random_state=None,
+    ):
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @with_callbacks
+    def fit(self, X, y=None, sample_weight=None):
+        """Find the clusters of X.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to cluster; at least n_clusters of them. float32 and float64 arrays are used as
+            they are, in any layout; everything else is converted to float64.
+        y : object, default=None
+            Ignored.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Weights, not negative. An integer acts as that many copies of the row, 0 as its
+            absence. None means 1.
+
+        Returns
+        -------
+        self : KMeans
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of range, NaN or infinity in X, fewer rows than clusters, weights
+            that are negative, not finite or all zero.
+        TypeError
+            For a parameter of a wrong type, or sparse X.
+        """
+        return fit_lloyd(self, X, sample_weight, spherical=False)

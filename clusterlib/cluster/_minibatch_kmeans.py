@@ -1,0 +1,374 @@
+"""MiniBatchKMeans: k-means for data that are too many, or come bit by bit."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from clusterlib.base import FitReport, progress_log, with_callbacks
+from clusterlib.blocks import as_blocks
+from clusterlib.cluster._centers import CentersEstimator
+from clusterlib.cluster._restarts import warn_of_few_clusters
+from clusterlib.cluster._starts import MAX_SEED, Starts
+from clusterlib.solvers import (
+    RowDraws,
+    assign,
+    costs_of_assignment,
+    minibatch,
+    pull,
+    scatter,
+    total_cost,
+    weighted_total,
+)
+from clusterlib.validation import (
+    check_random_state,
+    checked_flag,
+    checked_integer,
+    checked_matrix,
+    checked_n_samples,
+    checked_real,
+    checked_sample_weight,
+    checked_verbose,
+)
+
+__all__ = ["MiniBatchKMeans"]
+
+
+class MiniBatchKMeans(CentersEstimator):
+    """k-means clustering by small random batches.
+
+    Every batch pulls the centres towards its rows, each centre staying the mean of all rows it
+    has seen. ``fit`` draws batches from X, with replacement and in proportion to the weights;
+    ``partial_fit`` takes what it is given for one batch. The same seed gives the same answer for
+    any number of threads, any block size and any layout of X; rows in another order, or repeated
+    instead of weighted, change nothing but rounding.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters.
+    init : {"k-means++", "random"}, callable or array-like of shape (n_clusters, n_features), \
+default="k-means++"
+        First centres: greedy k-means++; different rows drawn at random; what
+        ``init(X, n_clusters, random_state=...)`` returns; or the centres themselves.
+    max_iter : int, default=100
+        Most passes over X. A pass is as many draws as the weights add up to (n_samples without
+        weights), or as there are different rows if those are more.
+    batch_size : int, default=1024
+        Rows of a batch.
+    verbose : int, default=0
+        Above 0, every batch is logged by the logger "clusterlib" at level INFO; a program that
+        has configured no logging gets the lines on its standard error.
+    compute_labels : bool, default=True
+        Whether to assign all rows when the centres are found.
+    random_state : int, RandomState instance or None, default=None
+        Source of randomness; an int makes results repeatable.
+    tol : float, default=0.0
+        End when the squared moves of the centres in one batch add up to no more than ``tol``
+        times the mean variance of the features; 0 never does.
+    max_no_improvement : int or None, default=10
+        End after so many batches in a row without a new lowest smoothed inertia; None never does.
+    init_size : int, default=None
+        Rows drawn to find first centres on, at least n_clusters. None means three times
+        ``batch_size``, or ``n_clusters`` if that is more. All rows are used, undrawn, if not more
+        of them are different.
+    n_init : "auto" or int, default="auto"
+        Number of starts; the one with the lowest inertia on ``init_size`` other rows goes on.
+        "auto" is 3 for random rows and callables, else 1.
+    reassignment_ratio : float, default=0.01
+        A centre that has seen less than this part of what the busiest one has seen is put on a
+        random row now and then.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        Centres, in the dtype of X (float32 or float64).
+    labels_ : ndarray of shape (n_samples,), int32
+        Nearest centre of each row, of the last batch after ``partial_fit``. Only with
+        ``compute_labels``.
+    inertia_ : float
+        Weighted sum of squared distances to the nearest centres, of the last batch after
+        ``partial_fit``. Without ``compute_labels`` estimated from the batches of ``fit``.
+    n_iter_ : int
+        Passes over X, rounded up.
+    n_steps_ : int
+        Batches, those of ``partial_fit`` included.
+    converged_ : bool
+        Whether ``fit`` ended by ``tol`` or ``max_no_improvement``.
+    history_ : ndarray of shape (n_steps,), float64
+        Mean cost of a drawn row before each batch of ``fit``, smoothed from the second batch on.
+    n_relocated_ : int
+        How many times a centre was put on a random row.
+    cluster_sizes_ : ndarray of shape (n_clusters,), float64
+        Weight of each cluster in X; only with ``compute_labels``, and only after ``fit``.
+    counts_ : ndarray of shape (n_clusters,), float64
+        Weight that each centre has seen.
+    seed_ : int
+        What the draws of later batches are derived from.
+    rows_since_reassignment_ : int
+        Rows seen since centres were last put on random rows.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,), object
+        Their names, if X has names that are all strings.
+
+    See Also
+    --------
+    KMeans : Slower, and ends in a minimum.
+
+    Notes
+    -----
+    A batch of b rows takes O(b n_clusters n_features) time. ``fit`` also sorts the rows once,
+    O(n_samples (n_features + log n_samples)), and ``compute_labels`` is one pass of
+    :class:`KMeans`; memory besides X is O(n_samples + n_clusters n_features).
+
+    References
+    ----------
+    .. [1] D. Sculley, "Web-scale k-means clustering", WWW 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.cluster import MiniBatchKMeans
+    >>> X = np.array([[0.0], [1.0], [0.5], [8.0], [9.0], [8.5]])
+    >>> kmeans = MiniBatchKMeans(n_clusters=2, random_state=0).fit(X)
+    >>> kmeans.labels_ == kmeans.labels_[0]
+    array([ True,  True,  True, False, False, False])
+    >>> kmeans.partial_fit([[0.2], [8.1]]).n_steps_ > 1
+    True
+    """
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        init="k-means++",
+        max_iter=100,
+        batch_size=1024,
+        verbose=0,
+        compute_labels=True,
+        random_state=None,
+        tol=0.0,
+        max_no_improvement=10,
+        init_size=None,
+        n_init="auto",
+        reassignment_ratio=0.01,
+    ):
+        self.n_clusters = n_clusters
+        self.init = init
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.verbose = verbose
+        self.compute_labels = compute_labels
+        self.random_state = random_state
+        self.tol = tol
+        self.max_no_improvement = max_no_improvement
+        self.init_size = init_size
+        self.n_init = n_init
+        self.reassignment_ratio = reassignment_ratio
+
+    @with_callbacks
+    def fit(self, X, y=None, sample_weight=None):
+        """Find the clusters of X.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to cluster; at least n_clusters of them. float32 and float64 arrays are used as
+            they are, in any layout; everything else is converted to float64.
+        y : object, default=None
+            Ignored.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Weights, not negative. An integer acts as that many copies of the row, 0 as its
+            absence. None means 1.
+
+        Returns
+        -------
+        self : MiniBatchKMeans
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of range, NaN or infinity in X, fewer rows than clusters, weights
+            that are negative, not finite or all zero.
+        TypeError
+            For a parameter of a wrong type, or sparse X.
+        """
+        starts, options = self._checked_parameters()
+        random_state = check_random_state(self.random_state)
+        X = checked_matrix(self, X, reset=True)
+        weight = checked_sample_weight(sample_weight, len(X))
+        checked_n_samples(starts.n_clusters, len(X), weight)
+        seed = int(random_state.randint(MAX_SEED))
+
+        blocks = as_blocks(X)
+        draws = RowDraws(blocks, weight)
+        if options["tol"] > 0:
+            options["tol"] *= scatter(blocks, sample_weight=weight)
+        with progress_log(self.verbose):
+            report = FitReport(self, X, weight, 1)
+            centers = self._best_start(starts, X, blocks, draws, seed)
+            report.begin_start(None)
+            result = minibatch(
+                blocks,
+                centers,
+                np.random.default_rng([seed, 0]),
+                draws=draws,
+                callback=_reporting(report),
+                **options,
+            )
+            self._store(result, blocks, weight, seed)
+            attributes = {"cluster_centers_": result.centers}
+            report.end_start(attributes)
+            report.end(attributes)
+        self._warn(result, weight)
+        return self
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Pull the centres towards the rows of one batch.
+
+        The first call finds first centres on the rows it gets. Of the parameters, ``max_iter``,
+        ``batch_size``, ``tol``, ``max_no_improvement`` and ``init_size`` do not matter here.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            The batch; at least n_clusters rows in the first call.
+        y : object, default=None
+            Ignored.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Weights, not negative. None means 1.
+
+        Returns
+        -------
+        self : MiniBatchKMeans
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in ``fit``, and for another number of features than before.
+        """
+        starts, options = self._checked_parameters()
+        is_first = not hasattr(self, "cluster_centers_")
+        X = checked_matrix(self, X, reset=is_first)
+        weight = checked_sample_weight(sample_weight, len(X))
+        blocks = as_blocks(X)
+        if is_first:
+            self._begin(starts, X, blocks, weight)
+        self.n_steps_ += 1
+        self.rows_since_reassignment_ += len(X)
+        enough = self.rows_since_reassignment_ >= 10 * starts.n_clusters
+        reassign = enough or bool((self.counts_ == 0).any())
+        if reassign:
+            self.rows_since_reassignment_ = 0
+        pulled = pull(
+            blocks,
+            self.cluster_centers_,
+            self.counts_,
+            # A generator for each batch: the state of a fitted estimator is numbers only.
+            np.random.default_rng([self.seed_, self.n_steps_]),
+            sample_weight=weight,
+            reassignment_ratio=options["reassignment_ratio"],
+            reassign=reassign,
+        )
+        self.cluster_centers_, self.counts_ = pulled.centers, pulled.counts
+        self.n_relocated_ += pulled.n_reassigned
+        if self.compute_labels:
+            self._label(blocks, weight)
+        return self
+
+    def _checked_parameters(self):
+        starts = Starts.of(self, default_n_init=3)
+        checked_verbose(self.verbose)
+        checked_flag("compute_labels", self.compute_labels)
+        if self.init_size is not None:
+            checked_integer("init_size", self.init_size, starts.n_clusters)
+        patience = self.max_no_improvement
+        if patience is not None:
+            patience = checked_integer("max_no_improvement", patience, 1)
+        return starts, {
+            "batch_size": checked_integer("batch_size", self.batch_size, 1),
+            "max_iter": checked_integer("max_iter", self.max_iter, 1),
+            "tol": checked_real("tol", self.tol, 0),
+            "max_no_improvement": patience,
+            "reassignment_ratio": checked_real("reassignment_ratio", self.reassignment_ratio, 0, 1),
+        }
+
+    def _best_start(self, starts, X, blocks, draws, seed):
+        """First centres: of several, those with the lowest cost on some rows."""
+        rng = np.random.default_rng([seed, 1])
+        size = self.init_size
+        if size is None:
+            size = 3 * max(self.batch_size, starts.n_clusters)
+        sample, sample_draws, judges, weight = X, draws, blocks, draws.sample_weight
+        if size < draws.n_groups:
+            sample = blocks.take(draws.draw(rng, draws.sample_weight, size))
+            sample_draws = RowDraws(as_blocks(sample)) if starts.draws_rows else None
+            judges = as_blocks(blocks.take(draws.draw(rng, draws.sample_weight, size)))
+            weight = None
+        seeds = rng.integers(MAX_SEED, size=starts.n_init)
+        candidates = [starts.centers(sample, sample_draws, seed) for seed in seeds]
+        if len(candidates) == 1:
+            return candidates[0]
+        costs = [total_cost(judges, centers, sample_weight=weight) for centers in candidates]
+        return candidates[int(np.argmin(costs))]
+
+    def _begin(self, starts, X, blocks, weight):
+        checked_n_samples(starts.n_clusters, len(X), weight)
+        seed = int(check_random_state(self.random_state).randint(MAX_SEED))
+        draws = RowDraws(blocks, weight)
+        seeds = np.random.default_rng([seed, 1]).integers(MAX_SEED, size=starts.n_init)
+        candidates = [starts.centers(X, draws, each) for each in seeds]
+        costs = [total_cost(blocks, centers, sample_weight=weight) for centers in candidates]
+        self.cluster_centers_ = candidates[int(np.argmin(costs))]
+        self.counts_ = np.zeros(starts.n_clusters)
+        self.seed_ = seed
+        self.n_steps_ = 0
+        self.n_relocated_ = 0
+        self.rows_since_reassignment_ = 0
+
+    def _store(self, result, blocks, weight, seed):
+        self.cluster_centers_ = result.centers
+        self.counts_ = result.counts
+        self.seed_ = seed
+        self.n_steps_ = result.n_steps
+        self.n_iter_ = result.n_iter
+        self.converged_ = result.converged
+        self.history_ = result.history
+        self.n_relocated_ = result.n_reassigned
+        self.rows_since_reassignment_ = 0
+        if self.compute_labels:
+            self._label(blocks, weight)
+            self.cluster_sizes_ = np.bincount(
+                self.labels_, weights=weight, minlength=len(result.centers)
+            ).astype(np.float64)
+        else:
+            total = blocks.n_samples if weight is None else float(weight.sum())
+            self.inertia_ = float(result.history[-1]) * total
+
+    def _label(self, blocks, weight):
+        self.labels_ = assign(blocks, self.cluster_centers_)
+        costs = costs_of_assignment(blocks, self.cluster_centers_, self.labels_)
+        self.inertia_ = weighted_total(costs, weight)
+
+    def _warn(self, result, weight):
+        wants_to_end = self.max_no_improvement is not None or self.tol > 0
+        if wants_to_end and not result.converged and result.n_iter >= self.max_iter:
+            warnings.warn(
+                f"MiniBatchKMeans did not converge in max_iter={self.max_iter} passes: the "
+                "inertia of its batches still falls. Raise max_iter, tol or batch_size.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if self.compute_labels:
+            warn_of_few_clusters(self, self.labels_, weight, stacklevel=5)
+
+
+def _reporting(report):
+    def callback(centers, history):
+        message = f"mean cost of a drawn row {history[-1]:.6g}"
+        return report.end_iteration(message, lambda: {"cluster_centers_": centers})
+
+    return callback

@@ -1,0 +1,139 @@
+"""The fit of the estimators that run Lloyd's iteration from several starts."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from clusterlib.base import FitReport, progress_log
+from clusterlib.blocks import as_blocks
+from clusterlib.cluster._starts import MAX_SEED, Starts
+from clusterlib.solvers import RowDraws, lloyd, row_norms, scatter
+from clusterlib.validation import (
+    check_random_state,
+    checked_integer,
+    checked_matrix,
+    checked_n_samples,
+    checked_real,
+    checked_sample_weight,
+    checked_verbose,
+)
+
+__all__ = ["fit_lloyd", "warn_of_few_clusters"]
+
+
+def fit_lloyd(estimator, X, sample_weight, *, spherical):
+    """Fit KMeans or SphericalKMeans: check, seed, iterate, keep the best, warn.
+
+    Parameters
+    ----------
+    estimator : KMeans or SphericalKMeans
+        Gets the fitted attributes.
+    X : array-like or data frame of shape (n_samples, n_features)
+        As the user gave it.
+    sample_weight : None, float or array-like of shape (n_samples,)
+        As the user gave it.
+    spherical : bool
+        Which geometry.
+    """
+    starts = Starts.of(estimator, default_n_init=10)
+    max_iter = checked_integer("max_iter", estimator.max_iter, 1)
+    tol = checked_real("tol", estimator.tol, 0)
+    verbose = checked_verbose(estimator.verbose)
+    random_state = check_random_state(estimator.random_state)
+    X = checked_matrix(estimator, X, reset=True)
+    weight = checked_sample_weight(sample_weight, len(X))
+    checked_n_samples(starts.n_clusters, len(X), weight)
+    seeds = random_state.randint(MAX_SEED, size=starts.n_init)
+
+    blocks = as_blocks(X)
+    directed = _weights_of_directions(blocks, weight) if spherical else weight
+    draws = RowDraws(blocks, directed) if starts.draws_rows else None
+    if tol > 0:
+        tol *= scatter(blocks, sample_weight=weight, spherical=spherical)
+    best = None
+    with progress_log(verbose):
+        report = FitReport(estimator, X, weight, starts.n_init)
+        for seed in seeds:
+            centers = starts.centers(
+                X if draws is None else blocks, draws, seed, spherical=spherical
+            )
+            report.begin_start(max_iter)
+            result = lloyd(
+                blocks,
+                centers,
+                sample_weight=weight,
+                max_iter=max_iter,
+                tol=tol,
+                spherical=spherical,
+                callback=_reporting(report),
+            )
+            # Starts that end in the same clusters have the same bits: the first one is kept.
+            if best is None or result.inertia < best.inertia:
+                best = result
+            if report.end_start(lambda best=best: {"cluster_centers_": best.centers}):
+                break
+        _store(estimator, best, weight)
+        report.end(lambda: {"cluster_centers_": best.centers})
+    _warn(estimator, best, weight, max_iter, tol)
+    return estimator
+
+
+def _weights_of_directions(blocks, weight):
+    """Weights without rows of zeros, which are no directions to draw."""
+    has_direction = row_norms(blocks) > 0
+    directed = has_direction.astype(np.float64) if weight is None else weight * has_direction
+    if not directed.any():
+        raise ValueError(
+            "X has no row with a direction: every row (with a weight above zero) is zero, and "
+            "spherical k-means compares directions"
+        )
+    return directed
+
+
+def _reporting(report):
+    def callback(centers, history):
+        message = f"squared moves of the centres {history[-1]:.6g}"
+        return report.end_iteration(message, lambda: {"cluster_centers_": centers})
+
+    return callback
+
+
+def _store(estimator, result, weight):
+    estimator.cluster_centers_ = result.centers
+    estimator.labels_ = result.labels
+    estimator.inertia_ = result.inertia
+    estimator.n_iter_ = result.n_iter
+    estimator.converged_ = result.converged
+    estimator.history_ = result.history
+    estimator.n_relocated_ = result.n_relocated
+    estimator.cluster_sizes_ = np.bincount(
+        result.labels, weights=weight, minlength=len(result.centers)
+    ).astype(np.float64)
+
+
+def _warn(estimator, result, weight, max_iter, tol):
+    name = type(estimator).__name__
+    if not result.converged and result.n_iter == max_iter:
+        warnings.warn(
+            f"{name} did not converge in max_iter={max_iter} iterations: the squared moves of "
+            f"the centres still add up to {result.history[-1]:.3g}, and tol allows {tol:.3g}. "
+            "Raise max_iter or tol.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    warn_of_few_clusters(estimator, result.labels, weight, stacklevel=5)
+
+
+def warn_of_few_clusters(estimator, labels, weight, *, stacklevel):
+    """Warn if rows with weight belong to fewer clusters than were asked for."""
+    used = labels if weight is None else labels[weight > 0]
+    n_used = len(np.unique(used))
+    if n_used < estimator.n_clusters:
+        warnings.warn(
+            f"{type(estimator).__name__} found {n_used} different clusters, fewer than "
+            f"n_clusters={estimator.n_clusters}. X may have too few different rows: lower "
+            "n_clusters.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )

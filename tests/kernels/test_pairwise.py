@@ -1,5 +1,6 @@
 """Every backend against the reference: sizes, dtypes, metrics, layouts, threads."""
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -50,55 +51,59 @@ def assert_same_bits(results, expected):
         assert np.array_equal(value, expected[name]), name
 
 
+@functools.cache
+def judged(shape, dtype, metric, integers):
+    """A problem, the float64 distances of the reference, and all its neighbours in order."""
+    X, Y = problem(*shape, dtype, integers=integers)
+    options = {"metric": metric, "backend": "reference"}
+    wide = pairwise_distances(X.astype(np.float64), Y.astype(np.float64), **options)
+    return X, Y, wide, *(pairwise_topk(X, Y, len(Y), **options) if len(Y) else (None, None))
+
+
+NOT_EMPTY = [shape for shape in SHAPES if shape[1] > 0]
+
+
 @pytest.mark.parametrize("integers", [False, True], ids=["normal", "ties"])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", DTYPES)
 class TestAgainstReference:
     def test_argmin(self, fast_backend, dtype, metric, integers):
-        for n, m, d in SHAPES:
-            if m == 0:
-                continue
-            X, Y = problem(n, m, d, dtype, integers=integers)
+        for shape in NOT_EMPTY:
+            X, Y, _, expected_distances, expected_order = judged(shape, dtype, metric, integers)
             labels, distances = pairwise_argmin(
                 X, Y, metric=metric, return_distance=True, backend=fast_backend
             )
-            expected = pairwise_argmin(
-                X, Y, metric=metric, return_distance=True, backend="reference"
-            )
             assert labels.dtype == np.int32 and distances.dtype == dtype
-            assert np.array_equal(labels, expected[0]), (n, m, d)
-            assert np.array_equal(distances, expected[1]), (n, m, d)
+            assert np.array_equal(labels, expected_order[:, 0]), shape
+            assert np.array_equal(distances, expected_distances[:, 0]), shape
             alone = pairwise_argmin(X, Y, metric=metric, backend=fast_backend)
-            assert np.array_equal(alone, labels), (n, m, d)
+            assert np.array_equal(alone, labels), shape
 
     def test_topk(self, fast_backend, dtype, metric, integers):
-        for n, m, d in SHAPES:
-            X, Y = problem(n, m, d, dtype, integers=integers)
-            for k in sorted({1, 2, 10, m // 2, m - 1, m} & set(range(1, m + 1))):
+        for shape in NOT_EMPTY:
+            X, Y, _, expected_distances, expected_order = judged(shape, dtype, metric, integers)
+            for k in sorted({1, min(10, len(Y)), (len(Y) + 1) // 2, len(Y)}):
                 distances, indices = pairwise_topk(X, Y, k, metric=metric, backend=fast_backend)
-                expected = pairwise_topk(X, Y, k, metric=metric, backend="reference")
                 assert indices.dtype == np.int32 and distances.dtype == dtype
-                assert np.array_equal(indices, expected[1]), (n, m, d, k)
-                assert np.array_equal(distances, expected[0]), (n, m, d, k)
+                assert np.array_equal(indices, expected_order[:, :k]), (shape, k)
+                assert np.array_equal(distances, expected_distances[:, :k]), (shape, k)
 
     def test_threshold(self, fast_backend, dtype, metric, integers):
-        for n, m, d in SHAPES:
-            X, Y = problem(n, m, d, dtype, integers=integers)
-            # Thresholds that some distance meets exactly, where "at most" has to be decided.
-            wide = pairwise_distances(
-                X.astype(np.float64), Y.astype(np.float64), metric=metric, backend="reference"
-            )
+        for shape in SHAPES:
+            X, Y, wide, _, _ = judged(shape, dtype, metric, integers)
+            # An odd number of columns: each row's threshold is one of its own distances.
+            n, m, d = shape
             threshold = np.median(wide, axis=1) if m % 2 else np.linspace(-1.0, 2.0 * d, n)
             counts = pairwise_threshold(X, Y, threshold, metric=metric, backend=fast_backend)
             assert counts.dtype == np.int64
-            assert np.array_equal(counts, (wide <= threshold[:, None]).sum(axis=1)), (n, m, d)
+            assert np.array_equal(counts, (wide <= threshold[:, None]).sum(axis=1)), shape
 
     def test_distances(self, fast_backend, dtype, metric, integers):
-        for n, m, d in SHAPES:
-            X, Y = problem(n, m, d, dtype, integers=integers)
+        for shape in SHAPES:
+            X, Y, wide, _, _ = judged(shape, dtype, metric, integers)
             D = pairwise_distances(X, Y, metric=metric, backend=fast_backend)
-            assert D.dtype == dtype and D.shape == (n, m)
-            assert_distances_within_bound(D, X, Y, metric)
+            assert D.dtype == dtype and D.shape == shape[:2]
+            assert_distances_within_bound(D, wide, X, Y, metric)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -106,7 +111,7 @@ class TestAgainstReference:
 @pytest.mark.parametrize("layout", LAYOUTS | COPIED_LAYOUTS)
 def test_layouts_give_the_same_bits(backend, layout, dtype, metric, tmp_path):
     arrange = (LAYOUTS | COPIED_LAYOUTS)[layout]
-    for n, m, d in [(1, 1, 1), (2, 3, 8), (33, 17, 9), (65, 33, 17), (70, 257, 3), (130, 16, 65)]:
+    for n, m, d in [(1, 1, 1), (33, 17, 9), (70, 257, 3), (65, 33, 65)]:
         X, Y = problem(n, m, d, dtype, integers=False)
         expected = everything(X, Y, metric, backend=backend)
         arranged = arrange(X, tmp_path), arrange(Y, tmp_path)

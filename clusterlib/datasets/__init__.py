@@ -1,0 +1,21 @@
+"""Generated data with known answers, and a loader for embeddings that lie on the disk."""
+
+from clusterlib.datasets._adversarial import ADVERSARIAL_CASES, make_adversarial
+from clusterlib.datasets._embeddings import load_embeddings
+from clusterlib.datasets._gaussian import MixtureParameters, make_gaussian_mixture
+from clusterlib.datasets._label_shift import make_label_shift_domains
+from clusterlib.datasets._long_tail import make_long_tail
+from clusterlib.datasets._noisy_labels import make_noisy_labels
+from clusterlib.datasets._von_mises_fisher import make_von_mises_fisher
+
+__all__ = [
+    "ADVERSARIAL_CASES",
+    "MixtureParameters",
+    "load_embeddings",
+    "make_adversarial",
+    "make_gaussian_mixture",
+    "make_label_shift_domains",
+    "make_long_tail",
+    "make_noisy_labels",
+    "make_von_mises_fisher",
+]

@@ -1,0 +1,168 @@
+"""Mini-batches: each centre is the mean of what it saw; stops and reassignments."""
+
+import numpy as np
+import pytest
+
+from clusterlib.blocks import as_blocks
+from clusterlib.solvers import RowDraws, kmeans_plusplus, lloyd, minibatch, pull, total_cost
+
+
+def blobs(n=400, k=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 2)) + 20 * (np.arange(n) % k)[:, None]
+
+
+def run(X, centers, *, weight=None, seed=0, **options):
+    blocks = as_blocks(X)
+    draws = RowDraws(blocks, weight)
+    return minibatch(blocks, centers, np.random.default_rng(seed), draws=draws, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_centre_is_the_mean_of_the_rows_it_saw(dtype):
+    rng = np.random.default_rng(0)
+    seen = [[], []]
+    centers = np.array([[-10.0], [10.0]], dtype=dtype)
+    counts = np.zeros(2)
+    for _ in range(6):
+        X = (rng.normal(size=(50, 1)) + rng.choice([-10, 10], size=(50, 1))).astype(dtype)
+        for row in X.ravel():
+            seen[int(row > 0)].append(row)
+        centers, counts, _, n_reassigned = pull(X, centers, counts, rng)
+        assert n_reassigned == 0
+    np.testing.assert_array_equal(counts, [len(rows) for rows in seen])
+    means = [[np.mean(np.array(rows, dtype=np.float64))] for rows in seen]
+    # Each of the six pulls rounds the centre to its dtype.
+    np.testing.assert_allclose(centers, means, rtol=6 * np.finfo(dtype).eps)
+
+
+def test_inertia_is_that_of_the_centres_before():
+    X = blobs()
+    centers = X[:4]
+    done = pull(X, centers, np.zeros(4), np.random.default_rng(0))
+    np.testing.assert_allclose(done.inertia, total_cost(X, centers), rtol=1e-13)
+
+
+def test_a_first_pull_is_one_step_of_lloyd():
+    X = blobs()
+    done = pull(X, X[:4], np.zeros(4), np.random.default_rng(0))
+    expected = lloyd(X, X[:4], max_iter=1).centers
+    np.testing.assert_allclose(done.centers, expected, rtol=1e-12)
+
+
+def test_weights_are_repetitions_in_a_batch():
+    X = blobs()
+    weight = np.random.default_rng(1).integers(0, 4, size=len(X))
+    centers = np.r_[X[:3], [[1e4, 1e4]]]
+    pulls = [
+        pull(
+            rows,
+            centers,
+            np.array([9.0, 9.0, 9.0, 0.0]),
+            np.random.default_rng(5),
+            sample_weight=w,
+            reassign=True,
+        )
+        for rows, w in [
+            (X[::-1], weight[::-1].astype(float)),
+            (np.repeat(X, weight, axis=0), None),
+        ]
+    ]
+    assert pulls[0].n_reassigned == pulls[1].n_reassigned == 1
+    for one, other in zip(*pulls, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [1, 3])
+def test_weights_are_repetitions_in_a_run(factor):
+    X = blobs(n=60)
+    weight = factor * np.random.default_rng(1).integers(0, 3, size=len(X))
+    centers = kmeans_plusplus(X, 4, np.random.default_rng(0)).centers
+    by_weight = run(X[::-1], centers, weight=weight[::-1].astype(float), batch_size=32)
+    by_repetition = run(np.repeat(X, weight, axis=0), centers, batch_size=32)
+    assert by_weight.n_steps == by_repetition.n_steps > 10
+    assert by_weight.n_iter == by_repetition.n_iter
+    np.testing.assert_allclose(by_weight.centers, by_repetition.centers, rtol=1e-12)
+    np.testing.assert_allclose(by_weight.history, by_repetition.history, rtol=1e-12)
+
+
+def test_finds_the_blobs():
+    X = blobs()
+    result = run(X, kmeans_plusplus(X, 4, np.random.default_rng(0)).centers, batch_size=64)
+    assert result.converged
+    exact = lloyd(X, result.centers).inertia
+    assert total_cost(X, result.centers) < 1.05 * exact
+    assert len(result.history) == result.n_steps
+
+
+def test_number_of_batches_without_a_stop():
+    X = blobs()
+    result = run(X, X[:4], batch_size=64, max_iter=3, max_no_improvement=None)
+    assert result.n_steps == 3 * 400 // 64
+    assert result.n_iter == 3
+    assert not result.converged
+
+
+def test_weights_that_add_up_to_one_make_no_tiny_passes():
+    X = blobs()
+    weight = np.full(len(X), 1 / len(X))
+    result = run(X, X[:4], weight=weight, batch_size=64, max_iter=3, max_no_improvement=None)
+    assert result.n_steps == 3 * 400 // 64
+
+
+def test_tol_stops():
+    X = blobs()
+    result = run(X, X[:4], batch_size=64, tol=1e3, max_no_improvement=None)
+    assert result.converged
+    assert result.n_steps == 2  # the first batch measures the start
+
+
+def test_callback_sees_every_batch_and_may_stop():
+    seen = []
+
+    def callback(centers, history):
+        seen.append((centers, len(history)))
+        return len(seen) == 4
+
+    result = run(blobs(), blobs()[:4], batch_size=16, callback=callback)
+    assert result.n_steps == 4
+    assert [count for _, count in seen] == [1, 2, 3, 4]
+    np.testing.assert_array_equal(seen[-1][0], result.centers)
+
+
+def test_centres_that_see_nothing_are_put_on_rows():
+    X = blobs()
+    lost = np.r_[X[:1], [[1e5, 1e5], [2e5, 2e5], [3e5, 3e5]]]
+    result = run(X, lost, batch_size=64, max_no_improvement=None, max_iter=20)
+    assert result.n_reassigned >= 3
+    assert set(np.argmin(np.abs(result.centers[:, :1] - [0, 20, 40, 60]), axis=1)) == {0, 1, 2, 3}
+
+
+def test_no_more_than_half_of_the_different_rows_are_given_away():
+    X = np.arange(6.0)[:, None]
+    centers = np.r_[[[2.5]], 1e6 + np.arange(9.0)[:, None]]
+    done = pull(X, centers, np.zeros(10), np.random.default_rng(0), reassign=True)
+    assert done.n_reassigned == 3
+    assert np.isin(done.centers, X).sum() == 3
+    alone = pull(X[:1], centers, np.zeros(10), np.random.default_rng(0), reassign=True)
+    assert alone.n_reassigned == 0
+
+
+def test_ratio_zero_reassigns_nothing():
+    X = blobs()
+    centers = np.r_[X[:3], [[1e5, 1e5]]]
+    rng = np.random.default_rng(0)
+    done = pull(X, centers, np.zeros(4), rng, reassign=True, reassignment_ratio=0.0)
+    assert done.n_reassigned == 0
+    np.testing.assert_array_equal(done.centers[3], centers[3])
+
+
+def test_seeds_are_all_that_matters():
+    X = blobs(n=9000)
+    centers = X[:4]
+    one, same, other = (run(X, centers, seed=seed, max_iter=2) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.centers, same.centers)
+    assert (one.centers != other.centers).any()
+    blocks = as_blocks(X, block_rows=4096)
+    cut = minibatch(blocks, centers, np.random.default_rng(0), draws=RowDraws(blocks), max_iter=2)
+    np.testing.assert_array_equal(one.centers, cut.centers)

@@ -56,16 +56,16 @@ def _draw_speeds(comparisons: list[Comparison]) -> str:
         axes.barh(places, speeds, 0.36, color=figures.OURS)
         for place, comparison in zip(places, comparisons, strict=True):
             across = axes.get_yaxis_transform()
-            axes.text(0, place - 0.27, comparison.job, fontsize=8.5, transform=across)
+            axes.text(0, place - 0.27, comparison.job, fontsize=9.5, transform=across)
             speed = format_speed(comparison.speed)
-            axes.text(1.02, place, speed, fontsize=8.5, va="center", transform=across)
+            axes.text(1.02, place, speed, fontsize=9.5, va="center", transform=across)
             axes.vlines(1.0, place - 0.18, place + 0.18, color=figures.THEIRS, linewidth=2)
         axes.set_ylim(len(comparisons) - 0.6, -0.75)
         axes.set_xlim(0, 1.05 * max(1.0, *speeds))
         axes.set_yticks([])
         axes.set_xlabel("times as fast as scikit-learn (mark: equally fast)")
 
-    size = (4.4, 0.8 + 0.46 * len(comparisons))
+    size = (4.0, 0.8 + 0.48 * len(comparisons))
     return figures.draw_svg("speeds", size, "Speed of clusterlib against scikit-learn", paint)
 
 

@@ -50,7 +50,7 @@ figure { margin: 1.5rem 0; }
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .figures > figure:has(.panels) { grid-column: 1 / -1; }
 figcaption { color: var(--soft); font-size: .88rem; margin-top: .6rem; max-width: 44rem; }
-figure > svg { display: block; width: 100%; max-width: 32rem; height: auto; }
+figure > svg { display: block; width: 100%; max-width: 30rem; height: auto; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: .25rem; }
 .panels { display: grid; gap: .75rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); }

@@ -23,6 +23,9 @@ Contestant = Callable[[np.ndarray], Answer]
 PAUSE_SECONDS = 0.05
 # Jobs below this are repeated three times as often: their medians are the noisiest.
 SHORT_SECONDS = 0.3
+# A job that has taken this long is not repeated again, so that a slow or busy machine still gets
+# its page in a bearable time.
+LONG_SECONDS = 8.0
 
 
 def _timed(contestant: Contestant, X: np.ndarray) -> tuple[Answer, float]:
@@ -97,7 +100,8 @@ def race(
 
     Each runs once on a few rows (compilation, libraries loaded on first use), then
     ``settings.repeats`` times on all of them, alternately, the first place changing hands;
-    three times as often if one turn of both takes less than ``SHORT_SECONDS``.
+    three times as often if one turn of both takes less than ``SHORT_SECONDS``, and no longer
+    than ``LONG_SECONDS``.
 
     Parameters
     ----------
@@ -130,14 +134,15 @@ def race(
         warnings.simplefilter("ignore", ConvergenceWarning)
         for contestant in contestants.values():
             contestant(X[:2048])
-        repeat, n_repeats = 0, settings.repeats
-        while repeat < n_repeats:
+        repeat, n_repeats, total = 0, settings.repeats, 0.0
+        while repeat < n_repeats and total < LONG_SECONDS:
             names = list(contestants) if repeat % 2 == 0 else list(contestants)[::-1]
             for name in names:
                 answers[name], wall = _timed(contestants[name], X)
                 seconds[name].append(wall)
+                total += wall
             repeat += 1
-            if repeat == 1 and sum(map(sum, seconds.values())) < SHORT_SECONDS:
+            if repeat == 1 and total < SHORT_SECONDS:
                 n_repeats *= 3
     scores = [
         _score(name, answers[name], median(seconds[name]), X, y, loss) for name in contestants

@@ -79,7 +79,7 @@ def draw_clusters(images: np.ndarray, y: np.ndarray, labels: np.ndarray) -> str:
             axes.set_title(f"{digit}: {share[digit]:.0%}", fontsize=9)
             axes.set_axis_off()
 
-    return draw_svg("clusters", (4.4, 2.5), "The mean image of each of the ten clusters", paint)
+    return draw_svg("clusters", (4.0, 2.3), "The mean image of each of the ten clusters", paint)
 
 
 def _draw_counts(y: np.ndarray, labels: np.ndarray) -> str:
@@ -95,7 +95,7 @@ def _draw_counts(y: np.ndarray, labels: np.ndarray) -> str:
             corner = (cluster - 0.5, digit - 0.5)
             axes.add_patch(Rectangle(corner, 1, 1, facecolor=OURS, alpha=alpha))
             color = PAPER if alpha > 0.6 else INK
-            axes.text(cluster, digit, count, ha="center", va="center", fontsize=7.5, color=color)
+            axes.text(cluster, digit, count, ha="center", va="center", fontsize=8.5, color=color)
         axes.set_xlim(-0.5, N_CLUSTERS - 0.5)
         axes.set_ylim(N_CLUSTERS - 0.5, -0.5)
         axes.set_xticks(range(N_CLUSTERS))
@@ -104,7 +104,7 @@ def _draw_counts(y: np.ndarray, labels: np.ndarray) -> str:
         axes.set_xlabel("cluster, matched to a digit")
         axes.set_ylabel("digit written")
 
-    return draw_svg("counts", (4.4, 3.4), "Table of digits against clusters", paint)
+    return draw_svg("counts", (4.0, 3.2), "Table of digits against clusters", paint)
 
 
 def run(settings: Settings) -> Section:

@@ -89,7 +89,7 @@ def _draw_wrong(shifted: list[Comparison], n_rows: int) -> str:
             counts = [score.wrong_labels for score in scores]
             shift = -0.2 if side == "ours" else 0.2
             bars = axes.bar(places + shift, counts, 0.38, color=color, label=scores[0].library)
-            axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=8)
+            axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=9)
         axes.set_xticks(places, [f"{offset:,}" for offset in OFFSETS])
         axes.set_xlabel("constant added to every number")
         axes.set_ylabel(f"wrong labels of {n_rows:,}")
@@ -97,7 +97,7 @@ def _draw_wrong(shifted: list[Comparison], n_rows: int) -> str:
         axes.margins(y=0.12)
         axes.legend(frameon=False, loc="upper left")
 
-    return draw_svg("wrong", (4.4, 2.9), "Wrong labels against the constant added", paint)
+    return draw_svg("wrong", (4.0, 2.8), "Wrong labels against the constant added", paint)
 
 
 def run(settings: Settings) -> Section:

@@ -15,7 +15,7 @@ from clusterlib.demo.table import format_table
 from clusterlib.kernels import active_backend
 
 QUICK_STEP = 32
-QUICK = f"A short run: large data sets keep one row in {QUICK_STEP}, and nothing is repeated."
+QUICK = f"A short run: large data sets keep one row in {QUICK_STEP}, with few repeats."
 NOT_NATIVE = (
     "The C++ kernels are not built, so slower ones ran, and large data sets keep one row in "
     f"{QUICK_STEP}. These times say nothing about a full installation."

@@ -6,6 +6,7 @@ Importing it costs nothing: subpackages and functions are loaded when they are f
 ``clusterlib.cluster``         estimators: k-means and its relatives
 ``clusterlib.metrics``         how good a clustering is
 ``clusterlib.datasets``        generated data with known answers
+``clusterlib.plotting``        pictures of fitted estimators
 ``clusterlib.solvers``         the algorithms behind the estimators, as plain functions
 ``clusterlib.blocks``          rows of one array or file, block by block
 ``clusterlib.kernels``         the fast operations everything is made of
@@ -19,7 +20,7 @@ __version__ = "0.1.0.dev0"
 # Type checkers take the constant of this name for true; typing itself would cost milliseconds.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from clusterlib import blocks, cluster, datasets, kernels, metrics, solvers
+    from clusterlib import blocks, cluster, datasets, kernels, metrics, plotting, solvers
     from clusterlib.config import config_context, get_config, set_config
     from clusterlib.installation import show_config, show_versions
 
@@ -32,6 +33,7 @@ __all__ = [
     "get_config",
     "kernels",
     "metrics",
+    "plotting",
     "set_config",
     "show_config",
     "show_versions",

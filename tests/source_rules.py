@@ -17,16 +17,6 @@ FORBIDDEN_STEMS = {"utils", "util", "misc", "common", "helpers"}
 
 # Imports go down only. A room is the first name below clusterlib; "" is clusterlib/__init__.py.
 ROOMS_BELOW = {
-    "": {
-        "blocks",
-        "cluster",
-        "config",
-        "datasets",
-        "installation",
-        "kernels",
-        "metrics",
-        "solvers",
-    },
     "config": set(),
     "kernels": {"config"},
     "blocks": {"config", "kernels"},
@@ -38,8 +28,9 @@ ROOMS_BELOW = {
     "metrics": {"kernels", "solvers", "validation"},
     "plotting": set(),
     "installation": {"", "config", "kernels"},
-    "demo": {"", "cluster", "config", "datasets", "kernels", "metrics", "solvers"},
+    "demo": {"", "cluster", "config", "datasets", "installation", "kernels", "metrics", "plotting"},
 }
+ROOMS_BELOW[""] = set(ROOMS_BELOW)
 
 # Packages from elsewhere, per room. scikit-learn stays above the solvers.
 NUMERIC = {"numpy", "scipy"}

@@ -17,7 +17,7 @@ ROOMS = [
 ]
 MODULES = [*ROOMS, "clusterlib.config", "clusterlib.installation"]
 _ARRAY = re.compile(r"\b(?:nd)?array\b|\barray-like\b")
-_DTYPE = re.compile(r"\b(?:u?int|float)(?:\d+)?\b|\bbool\b|\bdtype\b|\bobject\b")
+_DTYPE = re.compile(r"\b(?:u?int|float)(?:\d+|p)?\b|\bbool\b|\bdtype\b|\bobject\b")
 
 
 def public_objects():

@@ -23,6 +23,7 @@ __all__ = [
     "checked_n_init",
     "checked_n_samples",
     "checked_real",
+    "checked_same_clusters",
     "checked_sample_weight",
     "checked_start",
     "checked_start_centers",
@@ -65,10 +66,8 @@ def checked_integer(name, value, low, high=None, *, high_name=None):
 
     Raises
     ------
-    TypeError
-        If value is not an integer.
-    ValueError
-        If it is out of range.
+    TypeError, ValueError
+        If value is not an integer, or out of range.
 
     Examples
     --------
@@ -305,11 +304,9 @@ def checked_matrix(estimator, X, *, reset):
     X : ndarray of shape (n_samples, n_features), float32 or float64
         The same values.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For NaN, infinity, sparse or complex data, a wrong number of dimensions or features, no
-        rows; the messages are those of scikit-learn.
+    Notes
+    -----
+    Refuses what scikit-learn does, with its messages: NaN, infinity, sparse or complex data.
 
     Examples
     --------
@@ -327,7 +324,7 @@ def checked_sample_weight(sample_weight, n_samples):
     Parameters
     ----------
     sample_weight : None, float or array-like of shape (n_samples,)
-        Finite and not negative, not all zero.
+        Finite and not negative, not all zero; everything else is refused.
     n_samples : int
         Number of rows.
 
@@ -335,11 +332,6 @@ def checked_sample_weight(sample_weight, n_samples):
     -------
     sample_weight : None or ndarray of shape (n_samples,), float64
         None stands for weights of 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is something else.
 
     Examples
     --------
@@ -386,4 +378,20 @@ def checked_n_samples(n_clusters, n_samples, sample_weight):
         weighted = "" if sample_weight is None else " with a weight above zero"
         raise ValueError(
             f"n_clusters={n_clusters} must not be above n_samples={n_samples} (rows{weighted})"
+        )
+
+
+def checked_same_clusters(n_clusters, centers):
+    """Refuse to go on with another number of clusters than there are centres: a ValueError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import checked_same_clusters
+    >>> checked_same_clusters(2, np.zeros((2, 5)))
+    """
+    if n_clusters != len(centers):
+        raise ValueError(
+            f"n_clusters={n_clusters} cannot be changed between batches: the estimator has "
+            f"{len(centers)} centres; call fit to start afresh"
         )

@@ -1,15 +1,12 @@
 """MiniBatchKMeans: k-means for data that are too many, or come bit by bit."""
 
-import warnings
-
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from clusterlib.base import FitReport, progress_log, with_callbacks
 from clusterlib.blocks import as_blocks
 from clusterlib.cluster._centers import CentersEstimator
-from clusterlib.cluster._restarts import warn_of_few_clusters
 from clusterlib.cluster._starts import MAX_SEED, Starts
+from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
 from clusterlib.solvers import (
     RowDraws,
     assign,
@@ -27,6 +24,7 @@ from clusterlib.validation import (
     checked_matrix,
     checked_n_samples,
     checked_real,
+    checked_same_clusters,
     checked_sample_weight,
     checked_verbose,
 )
@@ -76,8 +74,8 @@ default="k-means++"
         Number of starts; the one with the lowest inertia on ``init_size`` other rows goes on.
         "auto" is 3 for random rows and callables, else 1.
     reassignment_ratio : float, default=0.01
-        A centre that has seen less than this part of what the busiest one has seen is put on a
-        random row now and then.
+        Whenever ten rows per centre have been seen, a centre that has seen less than this part of
+        what the busiest one has seen is put on a random row.
 
     Attributes
     ----------
@@ -167,7 +165,6 @@ default="k-means++"
         self.n_init = n_init
         self.reassignment_ratio = reassignment_ratio
 
-    @with_callbacks
     def fit(self, X, y=None, sample_weight=None):
         """Find the clusters of X.
 
@@ -195,6 +192,16 @@ default="k-means++"
         TypeError
             For a parameter of a wrong type, or sparse X.
         """
+        self._fit(X, sample_weight)
+        if self.max_no_improvement is not None or self.tol > 0:  # an earlier end was asked for
+            remaining = "the inertia of its batches still falls"
+            warn_of_no_convergence(self, "passes", remaining, "max_iter, tol or batch_size")
+        if self.compute_labels:
+            warn_of_few_clusters(self)
+        return self
+
+    @with_callbacks
+    def _fit(self, X, sample_weight):
         starts, options = self._checked_parameters()
         random_state = check_random_state(self.random_state)
         X = checked_matrix(self, X, reset=True)
@@ -222,8 +229,6 @@ default="k-means++"
             attributes = {"cluster_centers_": result.centers}
             report.end_start(attributes)
             report.end(attributes)
-        self._warn(result, weight)
-        return self
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """Pull the centres towards the rows of one batch.
@@ -255,12 +260,13 @@ default="k-means++"
         X = checked_matrix(self, X, reset=is_first)
         weight = checked_sample_weight(sample_weight, len(X))
         blocks = as_blocks(X)
-        if is_first:
+        if not is_first:
+            checked_same_clusters(starts.n_clusters, self.cluster_centers_)
+        else:
             self._begin(starts, X, blocks, weight)
         self.n_steps_ += 1
         self.rows_since_reassignment_ += len(X)
-        enough = self.rows_since_reassignment_ >= 10 * starts.n_clusters
-        reassign = enough or bool((self.counts_ == 0).any())
+        reassign = self.rows_since_reassignment_ >= 10 * starts.n_clusters
         if reassign:
             self.rows_since_reassignment_ = 0
         pulled = pull(
@@ -352,18 +358,6 @@ default="k-means++"
         self.labels_ = assign(blocks, self.cluster_centers_)
         costs = costs_of_assignment(blocks, self.cluster_centers_, self.labels_)
         self.inertia_ = weighted_total(costs, weight)
-
-    def _warn(self, result, weight):
-        wants_to_end = self.max_no_improvement is not None or self.tol > 0
-        if wants_to_end and not result.converged and result.n_iter >= self.max_iter:
-            warnings.warn(
-                f"MiniBatchKMeans did not converge in max_iter={self.max_iter} passes: the "
-                "inertia of its batches still falls. Raise max_iter, tol or batch_size.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        if self.compute_labels:
-            warn_of_few_clusters(self, self.labels_, weight, stacklevel=5)
 
 
 def _reporting(report):

@@ -1,9 +1,6 @@
 """The fit of the estimators that run Lloyd's iteration from several starts."""
 
-import warnings
-
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from clusterlib.base import FitReport, progress_log
 from clusterlib.blocks import as_blocks
@@ -19,11 +16,11 @@ from clusterlib.validation import (
     checked_verbose,
 )
 
-__all__ = ["fit_lloyd", "warn_of_few_clusters"]
+__all__ = ["fit_lloyd"]
 
 
 def fit_lloyd(estimator, X, sample_weight, *, spherical):
-    """Fit KMeans or SphericalKMeans: check, seed, iterate, keep the best, warn.
+    """Fit KMeans or SphericalKMeans: check, seed, iterate, keep the best.
 
     Parameters
     ----------
@@ -75,8 +72,6 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
                 break
         _store(estimator, best, weight)
         report.end(lambda: {"cluster_centers_": best.centers})
-    _warn(estimator, best, weight, max_iter, tol)
-    return estimator
 
 
 def _weights_of_directions(blocks, weight):
@@ -110,30 +105,3 @@ def _store(estimator, result, weight):
     estimator.cluster_sizes_ = np.bincount(
         result.labels, weights=weight, minlength=len(result.centers)
     ).astype(np.float64)
-
-
-def _warn(estimator, result, weight, max_iter, tol):
-    name = type(estimator).__name__
-    if not result.converged and result.n_iter == max_iter:
-        warnings.warn(
-            f"{name} did not converge in max_iter={max_iter} iterations: the squared moves of "
-            f"the centres still add up to {result.history[-1]:.3g}, and tol allows {tol:.3g}. "
-            "Raise max_iter or tol.",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
-    warn_of_few_clusters(estimator, result.labels, weight, stacklevel=5)
-
-
-def warn_of_few_clusters(estimator, labels, weight, *, stacklevel):
-    """Warn if rows with weight belong to fewer clusters than were asked for."""
-    used = labels if weight is None else labels[weight > 0]
-    n_used = len(np.unique(used))
-    if n_used < estimator.n_clusters:
-        warnings.warn(
-            f"{type(estimator).__name__} found {n_used} different clusters, fewer than "
-            f"n_clusters={estimator.n_clusters}. X may have too few different rows: lower "
-            "n_clusters.",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
-        )

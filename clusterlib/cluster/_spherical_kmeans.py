@@ -3,6 +3,7 @@
 from clusterlib.base import with_callbacks
 from clusterlib.cluster._centers import CentersEstimator
 from clusterlib.cluster._restarts import fit_lloyd
+from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
 from clusterlib.solvers import assign_several
 from clusterlib.validation import checked_integer
 
@@ -116,7 +117,6 @@ default="k-means++"
         self.verbose = verbose
         self.random_state = random_state
 
-    @with_callbacks
     def fit(self, X, y=None, sample_weight=None):
         """Find the clusters of the directions of X.
 
@@ -145,7 +145,15 @@ default="k-means++"
         TypeError
             For a parameter of a wrong type, or sparse X.
         """
-        return fit_lloyd(self, X, sample_weight, spherical=True)
+        self._fit(X, sample_weight)
+        remaining = f"the squared moves of the centres still add up to {self.history_[-1]:.3g}"
+        warn_of_no_convergence(self, "iterations", remaining, "max_iter or tol")
+        warn_of_few_clusters(self)
+        return self
+
+    @with_callbacks
+    def _fit(self, X, sample_weight):
+        fit_lloyd(self, X, sample_weight, spherical=True)
 
     def assign(self, X, n_assign=1):
         """Find the nearest centres of each row, the nearest one first.

@@ -221,7 +221,8 @@ def minibatch(
     while len(progress.history) < n_steps and not converged:
         batch = blocks.take(draws.draw(rng, draws.sample_weight, batch_size))
         since_reassignment += batch_size
-        reassign = bool((counts == 0).any()) or since_reassignment >= 10 * len(centers)
+        # Ten rows per centre: by then each one had its chance, those of the seeding included.
+        reassign = since_reassignment >= 10 * len(centers)
         since_reassignment = 0 if reassign else since_reassignment
         done = pull(
             batch, centers, counts, rng, reassignment_ratio=reassignment_ratio, reassign=reassign

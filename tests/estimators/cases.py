@@ -1,0 +1,27 @@
+"""Estimators and data that the tests of this folder share."""
+
+import numpy as np
+
+from clusterlib.cluster import KMeans, MiniBatchKMeans, SphericalKMeans
+
+CLASSES = [KMeans, MiniBatchKMeans, SphericalKMeans]
+
+# Settings that run through different code.
+ESTIMATORS = [
+    KMeans(),
+    KMeans(init="random", n_init=3),
+    KMeans(init="random", tol=0, max_iter=20),
+    SphericalKMeans(),
+    SphericalKMeans(init="random", n_init=2),
+    MiniBatchKMeans(),
+    MiniBatchKMeans(batch_size=7, init_size=10, max_no_improvement=None, max_iter=5),
+    MiniBatchKMeans(init="random", batch_size=5, tol=1e-3),
+]
+
+
+def blobs(n=150, d=3, k=3, dtype=np.float64, seed=0):
+    """Rows around k places that differ in direction as well, and the places they belong to."""
+    rng = np.random.default_rng(seed)
+    places = 10 * np.linalg.qr(rng.normal(size=(d, d)))[0][:k]
+    y = rng.integers(0, k, size=n)
+    return (places[y] + 0.5 * rng.normal(size=(n, d))).astype(dtype), y

@@ -16,7 +16,7 @@ __all__ = [
     "weighted_total",
 ]
 
-_CHUNK_VALUES = 1 << 15
+_CHUNK_VALUES = 1 << 14
 
 
 def assign(X, centers, *, spherical=False):
@@ -172,13 +172,14 @@ def costs_of_assignment(X, centers, labels, *, spherical=False):
 def _block_costs(rows, labels, centers, geometry):
     costs = np.empty(len(rows))
     step = max(1, _CHUNK_VALUES // rows.shape[1])
+    # In C order, so that the order of a row's sum is the same for every layout of X.
+    beside = np.empty((step, rows.shape[1]))
     with np.errstate(over="ignore"):  # a cost beyond float64 is infinite
         for start in range(0, len(rows), step):
-            chunk = slice(start, start + step)
-            # C order makes the order of a row's sum the same for every layout of X.
-            costs[chunk] = geometry.costs(
-                rows[chunk].astype(np.float64, order="C"), centers[labels[chunk]]
-            )
+            chunk = slice(start, min(start + step, len(rows)))
+            scratch = beside[: chunk.stop - start]
+            np.take(centers, labels[chunk], axis=0, out=scratch, mode="clip")  # unbuffered
+            costs[chunk] = geometry.costs(rows[chunk], scratch)
     return costs
 
 

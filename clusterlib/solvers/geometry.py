@@ -35,8 +35,8 @@ class Flat:
 
     @staticmethod
     def costs(rows, centers):
-        """Costs of float64 rows whose centres stand beside them."""
-        difference = rows - centers
+        """Costs of rows whose float64 centres stand beside them and may be overwritten."""
+        difference = np.subtract(rows, centers, out=centers)
         return np.square(difference, out=difference).sum(axis=1)
 
     @staticmethod
@@ -78,9 +78,9 @@ class Sphere:
 
     @staticmethod
     def costs(rows, centers):
-        """Costs of float64 rows whose centres, unit vectors, stand beside them."""
-        largest = np.abs(rows).max(axis=1)
-        rows = rows / np.where(largest > 0, largest, 1.0)[:, None]
+        """Costs of rows whose float64 centres, unit vectors, stand beside them."""
+        largest = np.abs(rows).max(axis=1).astype(np.float64)
+        rows = np.divide(rows, np.where(largest > 0, largest, 1.0)[:, None], order="C")
         lengths = np.sqrt(np.square(rows).sum(axis=1) * np.square(centers).sum(axis=1))
         products = (rows * centers).sum(axis=1)
         cosines = np.divide(products, lengths, out=np.zeros(len(rows)), where=lengths > 0)

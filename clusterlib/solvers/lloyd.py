@@ -230,7 +230,7 @@ def scatter(X, *, sample_weight=None, spherical=False):
     geometry = Sphere if spherical else Flat
     weight = geometry.summation_weight(blocks, sample_weight)
     origin = np.zeros((1, blocks.n_features), dtype=blocks.dtype)
-    step = _step(blocks, origin, weight, geometry)
+    step = _step(blocks, origin, weight, geometry)  # one cluster
     if spherical:
         # Directions have length 1: their variance is 1 - |mean|^2.
         directed = np.ones(blocks.n_samples) if sample_weight is None else sample_weight

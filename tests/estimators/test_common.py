@@ -23,10 +23,14 @@ def assert_same_fit(one, other):
         assert_array_equal(getattr(one, name), getattr(other, name))
 
 
+# As a list: scikit-learn 1.6 hands over a generator, which pytest takes with a warning.
+CHECKS = parametrize_with_checks(ESTIMATORS)
+
+
 # The checks fit unstructured data with too few iterations, on purpose.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(ESTIMATORS)
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), ids=CHECKS.kwargs["ids"])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -186,8 +190,10 @@ def test_data_frames_in_and_out(estimator, frames):
     prefix = type(estimator).__name__.lower()
     assert isinstance(out, library.DataFrame)
     assert list(out.columns) == [f"{prefix}{j}" for j in range(3)]
-    assert list(estimator.feature_names_in_) == ["a", "b", "c"]
     assert_array_equal(estimator.predict(frame), estimator.labels_)
+    if not hasattr(StandardScaler().fit(frame), "feature_names_in_"):
+        return  # scikit-learn 1.6 does not see the names of a recent polars
+    assert list(estimator.feature_names_in_) == ["a", "b", "c"]
     with pytest.raises(ValueError, match="feature names"):
         estimator.predict(frame[["b", "a", "c"]])
 

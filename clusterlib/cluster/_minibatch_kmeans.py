@@ -310,9 +310,10 @@ default="k-means++"
             size = 3 * max(self.batch_size, starts.n_clusters)
         sample, sample_draws, judges, weight = X, draws, blocks, draws.sample_weight
         if size < draws.n_groups:
-            sample = blocks.take(draws.draw(rng, draws.sample_weight, size))
+            # Shuffled for callables that take the first rows for random ones.
+            sample = blocks.take(rng.permutation(draws.draw(rng, size)))
             sample_draws = RowDraws(as_blocks(sample)) if starts.draws_rows else None
-            judges = as_blocks(blocks.take(draws.draw(rng, draws.sample_weight, size)))
+            judges = as_blocks(blocks.take(draws.draw(rng, size)))
             weight = None
         seeds = rng.integers(MAX_SEED, size=starts.n_init)
         candidates = [starts.centers(sample, sample_draws, seed) for seed in seeds]

@@ -85,6 +85,7 @@ class RowDraws:
         self._starts = np.append(np.flatnonzero(is_first), len(present))
         self._group = np.empty(blocks.n_samples, dtype=np.intp)
         self._group[self._order] = np.cumsum(is_first) - 1
+        self._cumulated_weight = np.cumsum(self.sample_weight[self._order])
         self.n_groups = len(self._starts) - 1
 
     def group_of(self, row):
@@ -92,27 +93,34 @@ class RowDraws:
         group = self._group[row]
         return self._order[self._starts[group] : self._starts[group + 1]]
 
-    def draw(self, rng, mass, size):
-        """Draw rows with replacement, in proportion to a mass.
+    def draw(self, rng, size, mass=None):
+        """Draw rows with replacement, in proportion to their weights or to another mass.
 
         Parameters
         ----------
         rng : numpy.random.Generator
             Gives ``size`` uniform numbers.
-        mass : ndarray of shape (n_samples,)
-            Not negative, with a finite sum above zero over the rows with weight.
         size : int
             Number of draws.
+        mass : ndarray of shape (n_samples,), default=None
+            Not negative, with a finite sum above zero over the rows with weight. None means the
+            weights.
 
         Returns
         -------
-        rows : ndarray of shape (size,), intp
-            Indices of rows; none of mass 0.
+        rows : ndarray of shape (size,), int
+            Indices of rows, none of mass 0, in the order of this object.
+
+        Notes
+        -----
+        O(n + size log n) time for a mass, O(size log n) for the weights.
         """
-        cumulated = np.cumsum(mass[self._order])
+        cumulated = self._cumulated_weight if mass is None else np.cumsum(mass[self._order])
         # A product that rounds up to the total would miss the last row with mass.
         last = np.searchsorted(cumulated, cumulated[-1])
-        places = np.searchsorted(cumulated, rng.random(size) * cumulated[-1], side="right")
+        # Sorted numbers are found several times faster.
+        targets = np.sort(rng.random(size)) * cumulated[-1]
+        places = np.searchsorted(cumulated, targets, side="right")
         return self._order[np.minimum(places, last)]
 
     def draw_different(self, rng, size):
@@ -127,7 +135,7 @@ class RowDraws:
 
         Returns
         -------
-        rows : ndarray of shape (min(size, n_groups),), intp
+        rows : ndarray of shape (min(size, n_groups),), int
             The first row of each group, in the order of being drawn.
 
         Notes

@@ -219,7 +219,7 @@ def minibatch(
     progress = _Progress(min(1.0, 2.0 * batch_size / (pass_size + 1)), tol, max_no_improvement)
     n_reassigned, since_reassignment, converged = 0, 0, False
     while len(progress.history) < n_steps and not converged:
-        batch = blocks.take(draws.draw(rng, draws.sample_weight, batch_size))
+        batch = blocks.take(draws.draw(rng, batch_size))
         since_reassignment += batch_size
         # Ten rows per centre: by then each one had its chance, those of the seeding included.
         reassign = since_reassignment >= 10 * len(centers)

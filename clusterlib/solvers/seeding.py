@@ -66,7 +66,7 @@ def random_rows(X, n_clusters, rng, *, sample_weight=None, spherical=False, draw
     draws = RowDraws(blocks, sample_weight) if draws is None else draws
     indices = draws.draw_different(rng, n_clusters)
     if len(indices) < n_clusters:
-        again = draws.draw(rng, draws.sample_weight, n_clusters - len(indices))
+        again = draws.draw(rng, n_clusters - len(indices))
         indices = np.concatenate([indices, again])
     return _as_seeds(blocks, indices, Sphere if spherical else Flat)
 
@@ -126,9 +126,9 @@ def kmeans_plusplus(
     draws = RowDraws(blocks, sample_weight) if draws is None else draws
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     spread = _Spread(blocks, draws, geometry)
-    spread.add_best_of(draws.draw(rng, draws.sample_weight, 1))
+    spread.add_best_of(draws.draw(rng, 1))
     while len(spread.indices) < n_clusters:
-        spread.add_best_of(draws.draw(rng, spread.mass(), trials))
+        spread.add_best_of(draws.draw(rng, trials, spread.mass()))
     return _as_seeds(blocks, np.array(spread.indices, dtype=np.intp), geometry)
 
 

@@ -115,7 +115,7 @@ def test_one_far_row_is_taken_second():
 def test_draws_follow_the_mass():
     draws = RowDraws(as_blocks(np.arange(4.0)[:, None]))
     mass = np.array([1.0, 0.0, 2.0, 5.0])
-    counts = np.bincount(draws.draw(generator(), mass, 40_000), minlength=4)
+    counts = np.bincount(draws.draw(generator(), 40_000, mass), minlength=4)
     # Four standard deviations of a binomial count of 40000 are at most 400.
     np.testing.assert_allclose(counts, 40_000 * mass / 8, atol=400)
     assert counts[1] == 0
@@ -137,7 +137,7 @@ def test_a_random_number_next_to_one_finds_the_last_row_with_mass():
 
     draws = RowDraws(as_blocks(np.arange(4.0)[:, None]))
     for mass in ([1.0, 3.0, 0.0, 0.0], [0.1, 0.2, 0.3, 0.0]):
-        chosen = draws.draw(AlmostOne(), np.array(mass), 1)[0]
+        chosen = draws.draw(AlmostOne(), 1, np.array(mass))[0]
         assert mass[chosen] > 0
 
 

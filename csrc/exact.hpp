@@ -11,6 +11,8 @@ CL_INLINE Eight load_eight(const double* p) { return *reinterpret_cast<const Eig
 CL_INLINE Eight load_eight(const float* p) {
   return __builtin_convertvector(*reinterpret_cast<const EightFloats*>(p), Eight);
 }
+// Not through `auto*`: deduction would drop the lowered alignment.
+CL_INLINE void store_eight(double* p, Eight v) { *reinterpret_cast<EightLoose*>(p) = v; }
 template <class T>
 CL_INLINE Eight load_some(const T* p, std::ptrdiff_t count) {
   Eight v = {};

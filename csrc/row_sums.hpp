@@ -15,8 +15,7 @@ void add_rows(const RowSums<T>& job, std::ptrdiff_t begin, std::ptrdiff_t end, d
     if (step == 1) {
       std::ptrdiff_t p = 0;
       for (; p + 8 <= d; p += 8) {
-        auto* s = reinterpret_cast<EightLoose*>(sum + p);
-        *s += load_eight(x + p) * w;
+        store_eight(sum + p, load_eight(sum + p) + load_eight(x + p) * w);
       }
       for (; p < d; ++p) sum[p] += w * static_cast<double>(x[p]);
     } else {

@@ -66,10 +66,10 @@ struct NarrowScreen {
 };
 
 // Pairs of 16-bit integers from a float32 panel, each row with a scale of its own so that
-// |x| <= 32000. Returns |x| and |x - packed x| in integer units.
+// |x| <= 32000. Returns these scales, and |x - packed x| in integer units.
 template <int MV>
 void quantize_panel(const float* panel, const float* squares, const ScreenLevel& level,
-                    std::ptrdiff_t d, std::uint32_t* out, Vec<float> (&norm)[MV],
+                    std::ptrdiff_t d, std::uint32_t* out, Vec<float> (&scales)[MV],
                     Vec<float> (&residual)[MV]) {
   constexpr int l = Simd<float>::lanes, W = MV * l;
   for (int m = 0; m < MV; ++m) {
@@ -88,7 +88,7 @@ void quantize_panel(const float* panel, const float* squares, const ScreenLevel&
     const __m512i A = _mm512_cvtps_epi32(scale * splat(32766.0f) / splat(level.x_most));
     _mm512_storeu_si512(out + (d + 1) / 2 * W + m * l,
                         _mm512_mask_blend_epi16(0xaaaaaaaau, A, _mm512_set1_epi32(32767 << 16)));
-    norm[m] = length * scale;
+    scales[m] = scale;
     residual[m] = vsqrt(error);
   }
 }
@@ -98,19 +98,22 @@ void quantize_panel(const float* panel, const float* squares, const ScreenLevel&
 template <int MV>
 CL_INLINE void wide_error(const float* squares, const ScreenLevel& wide, Vec<float> (&error)[MV]) {
   for (int m = 0; m < MV; ++m)
-    error[m] = fma(vsqrt(load(squares + m * Simd<float>::lanes)), splat(wide.bound.slope),
-                   splat(wide.bound.offset));
+    error[m] = wide.bound.at(vsqrt(load(squares + m * Simd<float>::lanes)));
 }
 
 #ifdef CL_TARGET_VNNI
 template <int MV>
 CL_INLINE void narrow_error(const float* panel, const float* squares, const ScreenLevel& narrow,
                             std::ptrdiff_t d, std::uint32_t* out, Vec<float> (&error)[MV]) {
-  Vec<float> norm[MV], residual[MV];
-  quantize_panel<MV>(panel, squares, narrow, d, out, norm, residual);
-  for (int m = 0; m < MV; ++m)
-    error[m] = fma(norm[m], splat(narrow.bound.slope),
+  Vec<float> scale[MV], residual[MV];
+  quantize_panel<MV>(panel, squares, narrow, d, out, scale, residual);
+  for (int m = 0; m < MV; ++m) {
+    const Vec<float> norm = vsqrt(load(squares + m * Simd<float>::lanes));
+    const Vec<float> reach = norm + splat(narrow.bound.y_norm);
+    error[m] = fma(norm * scale[m], splat(narrow.bound.slope),
                    fma(residual[m], splat(narrow.bound.residual), splat(narrow.bound.offset)));
+    error[m] = fma(reach * reach * scale[m], splat(narrow.bound.square), error[m]);
+  }
 }
 #endif
 

@@ -67,8 +67,8 @@ struct ExactMetric {
   // The distance that belongs to a compared value, in float64.
   double wide_distance(const TI* x, double value) const {
     const double s = setup.exact_scale;
-    if (metric == Metric::euclidean) return __builtin_sqrt(value) / s;
-    if (metric != Metric::cosine) return s == 1.0 ? value : value / s / s;
+    if (metric == Metric::euclidean) return scale_back(__builtin_sqrt(value), s, 1);
+    if (metric != Metric::cosine) return scale_back(value, s, 2);
     const double norm = __builtin_sqrt(exact_sum<false>(x, x, Y.cols, s));
     const double distance = norm > 0 ? 1.0 + value / norm : 1.0;
     return distance < 0 ? 0.0 : distance > 2 ? 2.0 : distance;

@@ -8,6 +8,7 @@
 #include "centers.hpp"
 #include "pairwise.hpp"
 #include "parallel.hpp"
+#include "screening.hpp"
 #include "targets.hpp"
 
 namespace py = pybind11;
@@ -36,6 +37,8 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
   m.def("isa", [] { return std::string(cl::active_target().name); });
   m.def("available_isas", &available_isas);
   m.def("set_isa", &set_isa, py::arg("name"));
+  // For the tests: a bound made too small must show wrong labels.
+  m.def("set_screen_bound_factor", &cl::set_screen_bound_factor, py::arg("factor"));
   m.def("openmp", &cl::has_openmp);
   m.def("max_threads", &cl::max_threads);
 }

@@ -98,6 +98,7 @@ void threshold(const py::array& X, const py::array& Y, int metric, const py::arr
     ThresholdJob<T> job{x, rows.view, static_cast<Metric>(metric),
                         input<double>(threshold, x.rows, "threshold"),
                         output<std::int64_t>(counts, x.rows, "counts"), n_threads};
+    std::fill_n(job.counts, x.rows, std::int64_t{0});
     run(active_target().kernels<T>().threshold, job);
   });
 }
@@ -131,6 +132,11 @@ class Groups {
   std::vector<std::int32_t> x_, y_;
 };
 
+std::ptrdiff_t columns_of(const py::array& values) {
+  if (values.ndim() != 2) refuse("values", "must be 2-d");
+  return values.shape(1);
+}
+
 void logsumexp(const py::array& X, const py::array& Y, int metric,
                const py::array& inverse_temperature, const py::object& log_weight,
                const py::object& x_group, const py::object& y_group, int mask,
@@ -139,7 +145,7 @@ void logsumexp(const py::array& X, const py::array& Y, int metric,
     using T = ItemOf<decltype(x)>;
     const ContiguousRows<T> rows(y);
     const std::ptrdiff_t n = x.rows, m = y.rows;
-    const std::ptrdiff_t q = values.is_none() || m == 0 ? 0 : py::cast<py::array>(values).size() / m;
+    const std::ptrdiff_t q = values.is_none() ? 0 : columns_of(py::cast<py::array>(values));
     const auto* xg = optional_input<std::int64_t>(x_group, n, "x_group");
     const auto* yg = optional_input<std::int64_t>(y_group, m, "y_group");
     if (mask != 0 && (xg == nullptr || yg == nullptr)) refuse("mask", "needs both groups");
@@ -152,6 +158,8 @@ void logsumexp(const py::array& X, const py::array& Y, int metric,
                         n_threads};
     if ((job.values == nullptr) != (job.weighted == nullptr))
       refuse("weighted", "goes with values");
+    std::fill_n(job.out, n, -std::numeric_limits<T>::infinity());  // stays when Y has no rows
+    if (job.weighted != nullptr) std::fill_n(job.weighted, n * q, T(0));
     run(active_target().kernels<T>().logsumexp, job);
   });
 }

@@ -4,10 +4,31 @@
 // The screen scores in scaled units: S = x . y + bias, bias = -|y|^2 / 2 for Euclidean metrics and
 // 0 otherwise. Wide screens hold float32, narrow ones 16-bit integers.
 
-// |screened score - true score| <= slope * |x| + residual * |x - packed x| + offset
+// |screened score - float64 score| <= slope |x| + residual |x - packed x| + offset
+//                                     + square (|x| + y_norm)^2
+// The last term is the rounding of the float64 evaluation itself, which decides ties.
 struct ErrorBound {
-  float slope = 0, residual = 0, offset = 0;
+  float slope = 0, residual = 0, offset = 0, square = 0, y_norm = 0;
+
+  CL_INLINE Vec<float> at(Vec<float> norm) const {
+    const Vec<float> reach = norm + splat(y_norm);
+    return fma(norm, splat(slope), fma(reach * reach, splat(square), splat(offset)));
+  }
 };
+
+// Relative rounding of a float64 squared distance, halved as scores are; 0 for products, whose
+// rounding is far inside the slack of `slope`.
+inline double square_rounding(Metric metric, std::ptrdiff_t d) {
+  return is_euclidean(metric) ? static_cast<double>(d + 8) * 0x1p-53 : 0.0;
+}
+
+inline ErrorBound error_bound(double slope, double residual, double offset, double square,
+                              double y_norm, double factor) {
+  const double slack = 1.001 * factor;  // the bound itself is evaluated in float32
+  return {static_cast<float>(slack * slope), static_cast<float>(slack * residual),
+          static_cast<float>(slack * offset), static_cast<float>(slack * square),
+          static_cast<float>(1.001 * y_norm)};
+}
 
 // Y as one screen sees it.
 struct ScreenLevel {
@@ -80,7 +101,7 @@ ScreenLevel pack_wide(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metr
   level.packed = reinterpret_cast<const std::uint32_t*>(packed);
   level.bias = bias;
   level.words = d;
-  level.bound = {static_cast<float>(1.001 * slope), 0, static_cast<float>(1.001 * offset)};
+  level.bound = error_bound(slope, 0, offset, square_rounding(metric, d), y_norm, s.bound_factor);
   return level;
 }
 
@@ -131,8 +152,9 @@ ScreenLevel pack_narrow(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric me
   // In integer units, for |x| and its residual as quantize_panel returns them. The offset holds
   // the rounding of A and h, the tag, and float32 rounding when scores are compared.
   const double slope = residual + 3 * 0x1p-24 * kNarrowNorm;
-  level.bound = {static_cast<float>(1.001 * slope), static_cast<float>(1.001 * (kNarrowNorm + residual)),
-                 0.51f * 32767.0f + 0.51f * 16384.0f + 16.0f + 256.0f};
+  const double offset = 0.51 * 32767.0 + 0.51 * 16384.0 + 16.0 + 256.0;
+  level.bound = error_bound(slope, kNarrowNorm + residual, offset,
+                            scale * square_rounding(metric, d), y_norm, s.bound_factor);
   return level;
 }
 #endif

@@ -1,6 +1,7 @@
 #include "screening.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -9,6 +10,8 @@
 
 namespace cl {
 namespace {
+
+std::atomic<double> screen_bound_factor{1.0};
 
 constexpr std::ptrdiff_t kSample = 255;  // rows looked at for medians and scales
 constexpr std::ptrdiff_t kPadding = 64;  // vectors may read past the end of the shift
@@ -27,22 +30,46 @@ void median_shift(const Matrix<T>& Y, std::vector<T>& shift) {
   }
 }
 
-// Largest |x - shift| over every `step`-th row; infinity if a value is not finite.
+// Eight values at a time: a running maximum does not vectorise by itself.
+template <class T>
+struct Eight {
+  typedef T vec __attribute__((vector_size(8 * sizeof(T))));
+  typedef T loose __attribute__((vector_size(8 * sizeof(T)), aligned(alignof(T))));
+};
+
+// Largest |x - shift| of a row; infinity if a value is not finite.
+template <class T>
+T largest_of_row(const T* x, std::ptrdiff_t step, const T* shift, std::ptrdiff_t d) {
+  using V = typename Eight<T>::vec;
+  V top = {}, spoiled = {};  // v - v is 0, or NaN for NaN and infinity: no branch in the loop
+  std::ptrdiff_t p = 0;
+  for (; step == 1 && p + 8 <= d; p += 8) {
+    const V v = *reinterpret_cast<const typename Eight<T>::loose*>(x + p) -
+                *reinterpret_cast<const typename Eight<T>::loose*>(shift + p);
+    const V size = v < 0 ? -v : v;
+    spoiled += v - v;
+    top = top > size ? top : size;
+  }
+  for (; p < d; ++p) {
+    const T v = std::fabs(x[p * step] - shift[p]);
+    spoiled[0] += v - v;
+    top[0] = top[0] > v ? top[0] : v;
+  }
+  T most = 0;
+  for (int i = 0; i < 8; ++i) {
+    if (spoiled[i] != 0) return std::numeric_limits<T>::infinity();
+    most = std::max<T>(most, top[i]);
+  }
+  return most;
+}
+
+// The same over every `step`-th row.
 template <class T>
 double largest(const Matrix<T>& X, const T* shift, std::ptrdiff_t begin, std::ptrdiff_t end,
                std::ptrdiff_t step) {
   T top = 0;
-  for (std::ptrdiff_t i = begin; i < end; i += step) {
-    const T* x = X.row(i);
-    T row = 0, spoiled = 0;  // v - v is 0, or NaN for NaN and infinity: no branch in the loop
-    for (std::ptrdiff_t p = 0; p < X.cols; ++p) {
-      const T v = std::fabs(x[p * X.col_stride] - shift[p]);
-      spoiled += v - v;
-      row = row > v ? row : v;
-    }
-    if (spoiled != 0) return std::numeric_limits<double>::infinity();
-    top = std::max(top, row);
-  }
+  for (std::ptrdiff_t i = begin; i < end; i += step)
+    top = std::max(top, largest_of_row(X.row(i), X.col_stride, shift, X.cols));
   return static_cast<double>(top);
 }
 
@@ -69,7 +96,7 @@ double parallel_largest(const Matrix<T>& X, const T* zero, int threads) {
   const std::ptrdiff_t grain = 4096;
   std::vector<double> tops(static_cast<std::size_t>((X.rows + grain - 1) / grain), 0.0);
   LargestJob<T> job{&X, zero, &tops, grain};
-  parallel_for(X.rows, grain, threads,
+  parallel_for(X.rows, grain, resolve_threads(threads, static_cast<std::ptrdiff_t>(tops.size())),
                [](void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int) {
                  auto& j = *static_cast<LargestJob<T>*>(context);
                  (*j.tops)[static_cast<std::size_t>(begin / j.grain)] =
@@ -124,6 +151,9 @@ std::int32_t select_kth_largest(std::int32_t* values, std::ptrdiff_t count, std:
 }
 
 double log2_of(double x) { return std::log2(x); }
+double scale_back(double value, double scale, int power) {
+  return scale == 1.0 ? value : std::ldexp(value, -power * std::ilogb(scale));
+}
 double exp_of(double x) { return std::exp(x); }
 
 std::ptrdiff_t keep_nearest(Neighbor* found, std::ptrdiff_t count, std::ptrdiff_t k) {
@@ -133,6 +163,8 @@ std::ptrdiff_t keep_nearest(Neighbor* found, std::ptrdiff_t count, std::ptrdiff_
   });
   return kept;
 }
+
+void set_screen_bound_factor(double factor) { screen_bound_factor.store(factor); }
 
 template <class T>
 struct Screening<T>::Storage {
@@ -149,6 +181,7 @@ Screening<T>::Screening(const Matrix<T>& X, const Matrix<T>& Y, Metric metric, i
   const double y_top = parallel_largest(Y, zero.data(), threads);
   setup.finite = std::isfinite(y_top);
   setup.shift = shift.data();
+  setup.bound_factor = screen_bound_factor.load();
   if (!setup.finite) return;
   if (sizeof(T) == 8)  // float32 values have room in float64: nothing to look for
     setup.exact_scale = exact_scale_for(std::max(y_top, parallel_largest(X, zero.data(), threads)));

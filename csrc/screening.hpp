@@ -18,6 +18,8 @@ std::int32_t select_kth_largest(std::int32_t* values, std::ptrdiff_t count, std:
 // Sorts the k smallest by (value, index) to the front; returns how many there are.
 double log2_of(double x);
 double exp_of(double x);
+// value / scale^power for a power of two, rounded once.
+double scale_back(double value, double scale, int power);
 std::ptrdiff_t keep_nearest(Neighbor* found, std::ptrdiff_t count, std::ptrdiff_t k);
 
 template <class T>
@@ -26,8 +28,11 @@ struct ScreenSetup {
   const double* norms = nullptr;   // (m) float64 norms of Y, cosine only (0 for a zero row)
   T x_scale = 1, y_scale = 1;      // powers of two
   double exact_scale = 1.0;        // of the float64 evaluation: float64 input out of range only
+  double bound_factor = 1.0;       // 1 outside of the tests that show the bound is needed
   bool finite = true;              // no NaN or infinity in Y
 };
+
+void set_screen_bound_factor(double factor);
 
 // Owns what a ScreenSetup points to. Not a template of the standard library, so that the files
 // of one instruction set may hold it.

@@ -20,11 +20,25 @@ double score_at(const ThresholdContext<TI>& c, double threshold, double square) 
   switch (c.job->metric) {
     case Metric::sqeuclidean: return 0.5 * (square - threshold * s * s);
     case Metric::euclidean:
-      return threshold < 0 ? __builtin_inf() : 0.5 * (square - threshold * s * threshold * s);
+      return threshold < 0 ? __builtin_inf() : 0.5 * (square - (threshold * s) * (threshold * s));
     case Metric::inner_product: return -threshold * s * y;
     case Metric::cosine: break;
   }
   return (1.0 - threshold) * __builtin_sqrt(square);
+}
+
+// What the rounding of a distance to the coarse grid of denormal numbers may move that score.
+template <class TI>
+double grid_error(const ThresholdContext<TI>& c, double threshold) {
+  const double s = c.exact.setup.x_scale, y = c.exact.setup.y_scale, grid = 0x1p-1074;
+  const double t = __builtin_fabs(threshold) + grid;
+  switch (c.job->metric) {
+    case Metric::sqeuclidean: return grid * s * s;
+    case Metric::euclidean: return t * s * (grid * s);
+    case Metric::inner_product: return grid * s * y;
+    case Metric::cosine: break;
+  }
+  return 0;
 }
 
 // Rows of one block within the threshold, in float64.
@@ -51,11 +65,12 @@ void threshold_panel(ThresholdContext<TI>& c, std::ptrdiff_t first, int count, f
   for (int r = 0; r < W; ++r) {
     const double t = c.job->threshold[first + (r < count ? r : count - 1)];
     const double square = squares[r], at = score_at(c, t, square);
-    const double error = 1.01 * (__builtin_sqrt(square) * c.wide.bound.slope + c.wide.bound.offset) +
+    const double error = 1.01 * c.wide.bound.at(splat(__builtin_sqrtf(squares[r])))[0] +
                          static_cast<double>(c.job->X.cols + 8) * 0x1p-23 * square +
-                         0x1p-22 * __builtin_fabs(at);
+                         0x1p-22 * __builtin_fabs(at) + grid_error(c, t);
     // A norm out of range leaves both ends open, so that every score is looked at.
-    const bool wild = !(square < 1e37) || !(error < 1e37) || at != at;
+    const bool tiny = c.job->metric == Metric::cosine && square < 1e-30;
+    const bool wild = !(square < 1e37) || !(error < 1e37) || at != at || tiny;
     const double most = 1e38;  // beyond every score, also that of padding
     high[r] = wild ? __builtin_inff() : static_cast<float>(clamped(at + error, most));
     low[r] = wild ? -__builtin_inff() : static_cast<float>(clamped(at - error, 0.9 * most));

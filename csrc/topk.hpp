@@ -170,7 +170,7 @@ std::ptrdiff_t merge_row(TopkContext<TI>& c, std::ptrdiff_t i, float square,
     __atomic_store_n(&c.status, static_cast<int>(Status::x_not_finite), __ATOMIC_RELAXED);
     return 0;
   }
-  const float error = norm * c.wide.bound.slope + c.wide.bound.offset;
+  const float error = c.wide.bound.at(splat(norm))[0];
   stage_rows(c.job->X, i, 1, c.exact.setup.shift, c.exact.setup.x_scale, buf.row32, 0);
   // Candidates are scattered over Y: the start of each block is asked for before it is needed.
   const auto ask = [&](std::ptrdiff_t q) {

@@ -104,8 +104,9 @@ CL_INLINE void wide_error(const float* squares, const ScreenLevel& wide, Vec<flo
 #ifdef CL_TARGET_VNNI
 template <int MV>
 CL_INLINE void narrow_error(const float* panel, const float* squares, const ScreenLevel& narrow,
-                            std::ptrdiff_t d, std::uint32_t* out, Vec<float> (&error)[MV]) {
-  Vec<float> scale[MV], residual[MV];
+                            std::ptrdiff_t d, std::uint32_t* out, Vec<float> (&error)[MV],
+                            Vec<float> (&scale)[MV]) {
+  Vec<float> residual[MV];
   quantize_panel<MV>(panel, squares, narrow, d, out, scale, residual);
   for (int m = 0; m < MV; ++m) {
     const Vec<float> norm = vsqrt(load(squares + m * Simd<float>::lanes));

@@ -13,12 +13,28 @@ namespace {
 
 constexpr std::ptrdiff_t kLeafRows = 4096;  // clusterlib.kernels.centers.LEAF_ROWS
 
-// The sums of some aligned run of leaves: (k, d) sums followed by (k) weights.
-using Node = std::vector<double>;
+// The sums of some aligned run of leaves: (k, d) sums followed by (k) weights, on a cache line of
+// their own, which halves the time of adding rows.
+class Node {
+ public:
+  void clear(std::size_t size) {
+    size_ = size;
+    memory_.assign(size + kLine, 0.0);
+  }
+  double* data() {
+    const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
+    return memory_.data() + (kLine * 8 - address % (kLine * 8)) % (kLine * 8) / 8;
+  }
+  void merge(Node& right) {
+    double *left = data(), *other = right.data();
+    for (std::size_t i = 0; i < size_; ++i) left[i] += other[i];
+  }
 
-void merge(Node& left, const Node& right) {
-  for (std::size_t i = 0; i < left.size(); ++i) left[i] += right[i];
-}
+ private:
+  static constexpr std::size_t kLine = 8;
+  std::vector<double> memory_;
+  std::size_t size_ = 0;
+};
 
 // A run of 2^j aligned leaves is a node of the level-by-level tree, so runs may be summed apart
 // and merged level by level: the same bits for any number of threads.
@@ -29,9 +45,15 @@ struct LeafTree {
   std::ptrdiff_t k, run;  // run: leaves of a task, a power of two
   std::vector<Node> nodes;
 
-  Node leaf(std::ptrdiff_t index) const {
+  // `spare` nodes are used again: fresh memory costs more than the sums of a leaf.
+  Node leaf(std::ptrdiff_t index, std::vector<Node>& spare) const {
     const std::ptrdiff_t begin = index * kLeafRows;
-    Node node(static_cast<std::size_t>(k * (rows.X.cols + 1)), 0.0);
+    Node node;
+    if (!spare.empty()) {
+      node = std::move(spare.back());
+      spare.pop_back();
+    }
+    node.clear(static_cast<std::size_t>(k * (rows.X.cols + 1)));
     kernels->add_rows(rows, begin, std::min(begin + kLeafRows, rows.X.rows), node.data(),
                       node.data() + k * rows.X.cols);
     return node;
@@ -40,18 +62,21 @@ struct LeafTree {
   // Pairs are merged as soon as both sides are there: a stack as deep as the tree.
   Node subtree(std::ptrdiff_t begin, std::ptrdiff_t end) const {
     std::vector<std::pair<int, Node>> stack;
+    std::vector<Node> spare;
     for (std::ptrdiff_t i = begin; i < end; ++i) {
-      stack.emplace_back(0, leaf(i));
-      while (stack.size() > 1 && stack[stack.size() - 2].first == stack.back().first) fold(stack);
+      stack.emplace_back(0, leaf(i, spare));
+      while (stack.size() > 1 && stack[stack.size() - 2].first == stack.back().first)
+        fold(stack, spare);
     }
-    while (stack.size() > 1) fold(stack);
+    while (stack.size() > 1) fold(stack, spare);
     return std::move(stack.back().second);
   }
 
-  static void fold(std::vector<std::pair<int, Node>>& stack) {
+  static void fold(std::vector<std::pair<int, Node>>& stack, std::vector<Node>& spare) {
     auto& left = stack[stack.size() - 2];
-    merge(left.second, stack.back().second);
+    left.second.merge(stack.back().second);
     ++left.first;
+    spare.push_back(std::move(stack.back().second));
     stack.pop_back();
   }
 };
@@ -75,7 +100,7 @@ void sum_tree(const RowSums<T>& rows, std::ptrdiff_t k, double* sums, double* we
   while (nodes.size() > 1) {
     std::vector<Node> next;
     for (std::size_t i = 0; i < nodes.size(); i += 2) {
-      if (i + 1 < nodes.size()) merge(nodes[i], nodes[i + 1]);
+      if (i + 1 < nodes.size()) nodes[i].merge(nodes[i + 1]);
       next.push_back(std::move(nodes[i]));
     }
     nodes = std::move(next);

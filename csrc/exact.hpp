@@ -67,11 +67,15 @@ struct ExactMetric {
   // The distance that belongs to a compared value, in float64.
   double wide_distance(const TI* x, double value) const {
     const double s = setup.exact_scale;
-    if (metric == Metric::euclidean) return scale_back(__builtin_sqrt(value), s, 1);
+    if (metric == Metric::euclidean) return root_distance(value);
     if (metric != Metric::cosine) return scale_back(value, s, 2);
     const double norm = __builtin_sqrt(exact_sum<false>(x, x, Y.cols, s));
     const double distance = norm > 0 ? 1.0 + value / norm : 1.0;
     return distance < 0 ? 0.0 : distance > 2 ? 2.0 : distance;
+  }
+  // The length that belongs to a squared one.
+  double root_distance(double value) const {
+    return scale_back(__builtin_sqrt(value), setup.exact_scale, 1);
   }
   TI distance(const TI* x, double value) const { return static_cast<TI>(wide_distance(x, value)); }
 };

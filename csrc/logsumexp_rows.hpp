@@ -25,14 +25,14 @@ inline constexpr double kLog2E = 1.44269504088896340736, kLn2 = 0.69314718055994
 
 // Per-row numbers of a panel, as vectors.
 template <class T, int MV>
-struct PanelRows {
+struct LaneRows {
   Vec<T> squares[MV], inverse[MV], slope[MV];
   IVec<T> group[MV];
 };
 
 template <class T, int MV>
 void read_rows(const LogsumexpContext<T>& c, std::ptrdiff_t first, int count, const T* squares,
-               PanelRows<T, MV>& rows) {
+               LaneRows<T, MV>& rows) {
   constexpr int l = Simd<T>::lanes;
   for (int m = 0; m < MV; ++m) {
     rows.squares[m] = load(squares + m * l);
@@ -49,7 +49,7 @@ void read_rows(const LogsumexpContext<T>& c, std::ptrdiff_t first, int count, co
 // log-sum-exp of a row in natural units from the state of its lane.
 template <class T, int MV>
 void write_rows(const LogsumexpContext<T>& c, std::ptrdiff_t first, int count,
-                const PanelSum<T, MV>& state, const PanelRows<T, MV>& rows, const T* weighted) {
+                const PanelSum<T, MV>& state, const LaneRows<T, MV>& rows, const T* weighted) {
   constexpr int l = Simd<T>::lanes, W = MV * l;
   for (int r = 0; r < count; ++r) {
     const int m = r / l, i = r % l;
@@ -110,7 +110,7 @@ void logsumexp_panel(LogsumexpContext<T>& c, std::ptrdiff_t first, int count,
     __atomic_store_n(&c.status, static_cast<int>(Status::x_not_finite), __ATOMIC_RELAXED);
     return;
   }
-  PanelRows<T, MV> rows;
+  LaneRows<T, MV> rows;
   read_rows<T, MV>(c, first, count, squares, rows);
   PanelSum<T, MV> state;
   for (int m = 0; m < MV; ++m) {

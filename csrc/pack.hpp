@@ -72,24 +72,33 @@ void stage_rows(const Matrix<TI>& X, std::ptrdiff_t first, int count, const TI* 
   }
 }
 
-// Packs rows [first, first + count) of X, staging them only when they cannot be read in place.
-// `staging` holds GROUPS * lanes rows of d + lanes values.
+// Packs the chosen rows of X, staging them only when they cannot be read in place. `staging`
+// holds GROUPS * lanes rows of d + lanes values.
 template <int GROUPS, int STRIDE, class S, class TI>
-void pack_matrix_rows(const Matrix<TI>& X, std::ptrdiff_t first, int count, const TI* shift,
+void pack_chosen_rows(const Matrix<TI>& X, const std::ptrdiff_t* chosen, int count, const TI* shift,
                       TI scale, S* out, S* norms, S* staging) {
   constexpr int l = Simd<S>::lanes;
   const std::ptrdiff_t d = X.cols;
   if constexpr (sizeof(S) == sizeof(TI)) {
     if (X.contiguous_rows()) {
       const S* rows[GROUPS * l];
-      for (int r = 0; r < count; ++r) rows[r] = X.row(first + r);
+      for (int r = 0; r < count; ++r) rows[r] = X.row(chosen[r]);
       pack_rows<GROUPS, STRIDE>(DirectRows<S>{rows, shift, scale}, count, d, out, norms);
       return;
     }
   }
   const std::ptrdiff_t ld = d + l;
-  stage_rows(X, first, count, shift, scale, staging, ld);
+  for (int r = 0; r < count; ++r) stage_rows(X, chosen[r], 1, shift, scale, staging + r * ld, ld);
   pack_rows<GROUPS, STRIDE>(StagedRows<S>{staging, ld}, count, d, out, norms);
+}
+
+// The same for rows [first, first + count).
+template <int GROUPS, int STRIDE, class S, class TI>
+void pack_matrix_rows(const Matrix<TI>& X, std::ptrdiff_t first, int count, const TI* shift,
+                      TI scale, S* out, S* norms, S* staging) {
+  std::ptrdiff_t chosen[GROUPS * Simd<S>::lanes];
+  for (int r = 0; r < count; ++r) chosen[r] = first + r;
+  pack_chosen_rows<GROUPS, STRIDE>(X, chosen, count, shift, scale, out, norms, staging);
 }
 
 // A row of X with contiguous features: in place, or copied into `buffer`.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "bind.hpp"
@@ -63,6 +64,30 @@ void argmin(const py::array& X, const py::array& Y, int metric, py::array labels
                      optional_output<T>(distances, x.rows, "distances"), n_threads};
     run(active_target().kernels<T>().argmin, job);
   });
+}
+
+// labels, upper and lower are read and brought up to date; returns how many rows had bounds and
+// how many these kept where they were.
+std::pair<std::ptrdiff_t, std::ptrdiff_t> bounded_argmin(const py::array& X, const py::array& Y,
+                                                         const py::array& moves, py::array labels,
+                                                         py::array upper, py::array lower,
+                                                         bool sample, int n_threads) {
+  BoundCounts counts;
+  with_matrices(X, Y, [&](auto x, auto y) {
+    using T = ItemOf<decltype(x)>;
+    const ContiguousRows<T> rows(y);
+    auto* label = output<std::int32_t>(labels, x.rows, "labels");
+    for (std::ptrdiff_t i = 0; i < x.rows; ++i)
+      if (label[i] < 0 || label[i] >= y.rows) refuse("labels", "must be rows of the centers");
+    ArgminJob<T> job{x, rows.view, Metric::sqeuclidean, label, nullptr, n_threads};
+    job.upper = output<float>(upper, x.rows, "upper");
+    job.lower = output<float>(lower, kBoundGroups * x.rows, "lower");
+    job.moves = input<float>(moves, y.rows, "moves");
+    job.sample = sample;
+    job.counts = &counts;
+    run(active_target().kernels<T>().argmin, job);
+  });
+  return {counts.bounded, counts.kept};
 }
 
 void topk(const py::array& X, const py::array& Y, int metric, py::array distances,
@@ -169,6 +194,9 @@ void logsumexp(const py::array& X, const py::array& Y, int metric,
 void register_pairwise(py::module_& m) {
   m.def("pairwise_argmin", &argmin, py::arg("X"), py::arg("Y"), py::arg("metric"),
         py::arg("labels"), py::arg("distances"), py::arg("n_threads"));
+  m.def("bounded_argmin", &bounded_argmin, py::arg("X"), py::arg("centers"), py::arg("moves"),
+        py::arg("labels"), py::arg("upper"), py::arg("lower"), py::arg("sample"),
+        py::arg("n_threads"));
   m.def("pairwise_topk", &topk, py::arg("X"), py::arg("Y"), py::arg("metric"),
         py::arg("distances"), py::arg("indices"), py::arg("n_threads"));
   m.def("pairwise_distances", &distances, py::arg("X"), py::arg("Y"), py::arg("metric"),

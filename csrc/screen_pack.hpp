@@ -37,6 +37,7 @@ struct ScreenLevel {
   std::ptrdiff_t words = 0;      // 32-bit words of a row
   ErrorBound bound;
   float x_norm = 0, x_most = 0;  // narrow only: see quantize_panel
+  float y_scale = 1;             // narrow only: integer units of Y
 };
 
 inline constexpr float kPaddingScore = -1e38f;  // finite: tags are written into its low bits
@@ -147,6 +148,7 @@ ScreenLevel pack_narrow(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric me
   ScreenLevel level;
   level.packed = packed;
   level.words = words;
+  level.y_scale = static_cast<float>(scale);
   level.x_norm = static_cast<float>(kNarrowNorm * (1 - 1e-5));
   level.x_most = static_cast<float>(32766.0 * tau);
   // In integer units, for |x| and its residual as quantize_panel returns them. The offset holds

@@ -6,6 +6,14 @@
 
 namespace cl {
 
+// Groups of rows of Y that have a lower bound each: clusterlib.kernels.centers.BOUND_GROUPS.
+inline constexpr int kBoundGroups = 16;
+
+// What bounds were worth: rows that had some, and rows that they kept where they were.
+struct BoundCounts {
+  std::ptrdiff_t bounded = 0, kept = 0;
+};
+
 template <class T>
 struct ArgminJob {
   Matrix<T> X, Y;
@@ -13,6 +21,12 @@ struct ArgminJob {
   std::int32_t* labels;
   T* distances;  // may be null
   int threads;
+  // With bounds (squared distances only), all null or none: upper (n) and lower (n, 16) bound the
+  // distance to the labelled row of Y and to groups of others, moves (m) what Y has moved since.
+  float *upper = nullptr, *lower = nullptr;
+  const float* moves = nullptr;
+  bool sample = false;              // write bounds for some rows only, enough to see if they pay
+  BoundCounts* counts = nullptr;
 };
 
 template <class T>

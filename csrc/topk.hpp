@@ -249,7 +249,8 @@ void topk_body(void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int work
     Vec<float> error[MV];
 #ifdef CL_TARGET_VNNI
     if (c.narrow.packed != nullptr) {
-      narrow_error<MV>(buf.panel, squares, c.narrow, c.job->X.cols, buf.narrow, error);
+      Vec<float> scale[MV];
+      narrow_error<MV>(buf.panel, squares, c.narrow, c.job->X.cols, buf.narrow, error, scale);
       topk_panel<NarrowScreen, NR>(c, i, count, buf.narrow, c.narrow, error, squares, buf);
       continue;
     }

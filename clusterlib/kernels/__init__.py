@@ -4,7 +4,7 @@ The public functions check their arguments, allocate the outputs and call the im
 :mod:`clusterlib.kernels.dispatch` picks.
 """
 
-from clusterlib.kernels.centers import LEAF_ROWS, cluster_sums
+from clusterlib.kernels.centers import BOUND_GROUPS, LEAF_ROWS, bounded_argmin, cluster_sums
 from clusterlib.kernels.dispatch import active_backend, available_backends
 from clusterlib.kernels.metrics import Metric
 from clusterlib.kernels.pairwise import (
@@ -16,10 +16,12 @@ from clusterlib.kernels.pairwise import (
 )
 
 __all__ = [
+    "BOUND_GROUPS",
     "LEAF_ROWS",
     "Metric",
     "active_backend",
     "available_backends",
+    "bounded_argmin",
     "cluster_sums",
     "pairwise_argmin",
     "pairwise_distances",

@@ -1,4 +1,4 @@
-"""Contract of the kernel that sums rows by cluster, the update step of every k-means."""
+"""Contracts of the two steps of k-means: labels that bounds may keep, and sums by cluster."""
 
 import numpy as np
 
@@ -8,12 +8,13 @@ from clusterlib.kernels.checks import (
     check_finite,
     checked_integer,
     checked_labels,
+    checked_state,
     checked_threads,
 )
 from clusterlib.kernels.dispatch import implementation
-from clusterlib.kernels.leaves import LEAF_ROWS
+from clusterlib.kernels.leaves import BOUND_GROUPS, LEAF_ROWS
 
-__all__ = ["LEAF_ROWS", "cluster_sums"]
+__all__ = ["BOUND_GROUPS", "LEAF_ROWS", "bounded_argmin", "cluster_sums"]
 
 
 def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, backend=None):
@@ -91,3 +92,91 @@ def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, b
     # Whatever is not finite in a summed row is not finite in its sum: no pass over X is needed.
     check_finite("X (or the sum of its rows)", sums)
     return sums, weights
+
+
+def bounded_argmin(
+    X, centers, moves, labels, upper, lower, *, sample=False, n_threads=None, backend=None
+):
+    """Bring the labels of the nearest centres up to date, skipping rows that cannot have changed.
+
+    The labels are those of ``pairwise_argmin(X, centers)``, exactly. What is skipped follows from
+    bounds that the last call left behind: a row stays where it is while the upper bound of its
+    distance to its own centre, grown by that centre's move, is below the lower bounds of its
+    distances to groups of other centres, each less the largest move in its group [1]_.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Rows of float32 or float64 values in any layout; the same at every call.
+    centers : ndarray of shape (k, d)
+        The centres, in the dtype of X.
+    moves : ndarray of shape (k,), float32
+        At least the Euclidean distance that each centre has moved since the last call. Anything
+        finite will do when no row has bounds.
+    labels : ndarray of shape (n,), int32
+        In and out: the centre of each row. Rows without bounds may hold any centre.
+    upper : ndarray of shape (n,), float32
+        In and out; infinite for a row without bounds.
+    lower : ndarray of shape (n, BOUND_GROUPS), float32
+        In and out. Which centres form a group is the backend's own affair, so a state must not
+        change hands between backends.
+    sample : bool, default=False
+        Leave bounds for a few rows only, which is cheap and tells whether bounds would pay.
+    n_threads : int, default=None
+        At least 1; None takes the default of the backend. Results do not depend on it.
+    backend : {None, "auto", "native", "numba", "reference"}, default=None
+        None takes the best one of this installation. Only the native backend keeps bounds.
+
+    Returns
+    -------
+    bounded : int
+        How many rows came with bounds.
+    kept : int
+        How many of them kept their labels by the bounds alone.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity in X or centers, wrong shapes, dtypes or layouts of the state, labels
+        that are no centres, an unknown backend.
+    TypeError
+        For what is not an array of real numbers.
+
+    Notes
+    -----
+    O(n k d) time for rows that are not kept, O(n) for the others (and O(d) where the distance to
+    the own centre is worked out anew). The state takes 72 bytes for each row. Bounds are rounded
+    outwards, so they hold for the float64 evaluation that decides ties.
+
+    References
+    ----------
+    .. [1] Y. Ding et al., "Yinyang K-Means: A Drop-In Replacement of the Classic K-Means with
+       Consistent Speedup", ICML 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.kernels import BOUND_GROUPS, bounded_argmin
+    >>> X = np.array([[0.0], [1.0], [8.0]])
+    >>> labels, moves = np.zeros(3, dtype=np.int32), np.zeros(2, dtype=np.float32)
+    >>> upper = np.full(3, np.inf, dtype=np.float32)
+    >>> lower = np.zeros((3, BOUND_GROUPS), dtype=np.float32)
+    >>> bounded_argmin(X, np.array([[0.5], [8.0]]), moves, labels, upper, lower)
+    (0, 0)
+    >>> labels
+    array([0, 0, 1], dtype=int32)
+    """
+    X = as_matrix("X", X)
+    centers = as_matrix("centers", centers)
+    if centers.dtype != X.dtype or centers.shape[1] != X.shape[1] or len(centers) == 0:
+        raise ValueError(
+            f"centers must have shape (k, {X.shape[1]}), k >= 1, and the dtype {X.dtype} of X, got "
+            f"{centers.shape} and {centers.dtype}"
+        )
+    checked_state("moves", moves, (len(centers),), np.float32)
+    checked_state("labels", labels, (len(X),), np.int32)
+    checked_state("upper", upper, (len(X),), np.float32)
+    checked_state("lower", lower, (len(X), BOUND_GROUPS), np.float32)
+    n_threads = checked_threads(n_threads)
+    run = implementation("bounded_argmin", backend)
+    return run(X, centers, moves, labels, upper, lower, bool(sample), n_threads)

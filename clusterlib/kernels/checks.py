@@ -230,3 +230,14 @@ def checked_output(out, shape, dtype, inputs):
     if any(np.may_share_memory(out, array) for array in inputs):
         raise ValueError("out must not overlap X or Y in memory")
     return out
+
+
+def checked_state(name, value, shape, dtype):
+    """Refuse what cannot be worked on in place."""
+    if not isinstance(value, np.ndarray) or value.shape != shape or value.dtype != dtype:
+        got = f"{value.shape} {value.dtype}" if isinstance(value, np.ndarray) else type(value)
+        raise ValueError(
+            f"{name} must be an array of shape {shape} and dtype {np.dtype(dtype)}, got {got}"
+        )
+    if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable):
+        raise ValueError(f"{name} must be C-contiguous, aligned and writeable")

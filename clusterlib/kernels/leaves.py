@@ -1,6 +1,9 @@
-"""The one number that every ordered sum over rows shares."""
+"""Numbers that contracts and implementations share."""
 
-__all__ = ["LEAF_ROWS"]
+__all__ = ["BOUND_GROUPS", "LEAF_ROWS"]
 
 LEAF_ROWS = 4096
 """Rows of a leaf: they are added one after the other, leaves by a pairwise tree."""
+
+BOUND_GROUPS = 16
+"""Groups of centres that have a lower bound each in ``bounded_argmin``: a cache line of float32."""

@@ -19,3 +19,12 @@ def fast_backend(request):
     """The same without the reference, which is the judge."""
     with running_on(request.param):
         yield request.param.backend
+
+
+@pytest.fixture(params=[t for t in TARGETS if t.backend == "native"] or [None], ids=str)
+def native_backend(request):
+    """The native backend at every instruction set of this machine."""
+    if request.param is None:
+        pytest.skip("the native kernels are not built")
+    with running_on(request.param):
+        yield request.param.backend

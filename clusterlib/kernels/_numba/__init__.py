@@ -1,6 +1,6 @@
 """Kernels compiled by Numba: no compiler needed, metrics of the user's own accepted."""
 
-from clusterlib.kernels._numba.centers import cluster_sums
+from clusterlib.kernels._numba.centers import bounded_argmin, cluster_sums
 from clusterlib.kernels._numba.pairwise import (
     pairwise_argmin,
     pairwise_distances,
@@ -10,6 +10,7 @@ from clusterlib.kernels._numba.pairwise import (
 )
 
 __all__ = [
+    "bounded_argmin",
     "cluster_sums",
     "pairwise_argmin",
     "pairwise_distances",

@@ -1,6 +1,6 @@
 """NumPy implementations: slow, short, and the judge of every other backend."""
 
-from clusterlib.kernels._reference.centers import cluster_sums
+from clusterlib.kernels._reference.centers import bounded_argmin, cluster_sums
 from clusterlib.kernels._reference.pairwise import (
     pairwise_argmin,
     pairwise_distances,
@@ -10,6 +10,7 @@ from clusterlib.kernels._reference.pairwise import (
 )
 
 __all__ = [
+    "bounded_argmin",
     "cluster_sums",
     "pairwise_argmin",
     "pairwise_distances",

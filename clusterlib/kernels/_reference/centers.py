@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from clusterlib.kernels._reference.pairwise import pairwise_argmin
 from clusterlib.kernels.leaves import LEAF_ROWS
+from clusterlib.kernels.metrics import Metric
 
-__all__ = ["cluster_sums"]
+__all__ = ["bounded_argmin", "cluster_sums"]
 
 
 def cluster_sums(X, labels, sample_weight, sums, weights, n_threads):
@@ -32,3 +34,11 @@ def cluster_sums(X, labels, sample_weight, sums, weights, n_threads):
     n_leaves = max(1, -(-len(X) // LEAF_ROWS))
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
         sums[:], weights[:] = subtree_sums(0, n_leaves)
+
+
+def bounded_argmin(X, centers, moves, labels, upper, lower, sample, n_threads):
+    """Look at every row and leave bounds that promise nothing, which are valid bounds."""
+    pairwise_argmin(X, centers, Metric.SQEUCLIDEAN, labels, None, n_threads)
+    upper.fill(np.inf)
+    lower.fill(0.0)
+    return 0, 0

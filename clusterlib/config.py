@@ -3,6 +3,7 @@
 Only the standard library is imported here, so that every floor may ask.
 """
 
+import functools
 import math
 import os
 from contextlib import contextmanager
@@ -138,6 +139,11 @@ def available_cores():
         At least 1: the cores of its affinity mask, or fewer if a control group (a container)
         grants less computing time than that; a part of a core counts as one.
 
+    Notes
+    -----
+    The mask is asked for anew, as programs change it while they run. The grant is read from the
+    control groups' files once per process.
+
     Examples
     --------
     >>> from clusterlib.config import available_cores
@@ -168,6 +174,9 @@ def _openmp_variable():
     return int(first) if first.isdecimal() else 0
 
 
+# Once per process: it reads several files, 90 us that every call of a kernel would pay, and a
+# container keeps its grant. The affinity mask is no part of this, as it may change at run time.
+@functools.cache
 def _cgroup_quota(proc="/proc/self/cgroup", root="/sys/fs/cgroup"):
     """Cores' worth of time granted by the control groups of this process; None for no limit."""
     try:

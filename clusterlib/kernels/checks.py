@@ -8,7 +8,8 @@ from numbers import Integral
 
 import numpy as np
 
-from clusterlib.config import get_config
+from clusterlib.config import default_threads, get_config
+from clusterlib.kernels.dispatch import active_backend, implementation
 from clusterlib.kernels.metrics import Metric
 
 __all__ = [
@@ -136,7 +137,13 @@ def checked_integer(name, value, low, high):
 
 
 def checked_threads(n_threads):
-    """Return the number of threads as int >= 0; 0 stands for the default of the backend."""
+    """Return the number of threads as int >= 0; 0 stands for the default of the backend.
+
+    OpenMP knows its own limits and the affinity mask but not what a container grants, so where
+    the native kernels run its number is never left to it.
+    """
+    if n_threads is None and active_backend() == "native":
+        return default_threads(implementation("max_threads", "native")())
     if n_threads is None:
         return get_config()["n_threads"] or 0
     return checked_integer("n_threads", n_threads, 1, _INT32_MAX)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import clusterlib.kernels
+from clusterlib import config
 from clusterlib.config import config_context
 from clusterlib.kernels import (
     active_backend,
@@ -201,10 +202,17 @@ def test_no_whole_copy_of_x_is_made(backend, layout, tmp_path):
 
 
 def test_the_number_of_threads_comes_from_the_configuration():
-    assert checks.checked_threads(None) == 0
     with config_context(n_threads=3):
         assert checks.checked_threads(None) == 3
         assert checks.checked_threads(1) == 1
+
+
+def test_without_a_number_the_native_kernels_ask_what_a_container_grants(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(config, "_cgroup_quota", lambda: 0.5)
+    native = active_backend() == "native"
+    # Other backends ask by themselves, which 0 tells them.
+    assert checks.checked_threads(None) == (1 if native else 0)
 
 
 def _sums_in_a_child(backend, X, queue):

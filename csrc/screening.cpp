@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "parallel.hpp"
+#include "targets.hpp"
 
 namespace cl {
 namespace {
@@ -30,46 +31,16 @@ void median_shift(const Matrix<T>& Y, std::vector<T>& shift) {
   }
 }
 
-// Eight values at a time: a running maximum does not vectorise by itself.
+// Largest |x - shift| of every `step`-th row; infinity if a value is not finite.
 template <class T>
-struct Eight {
-  typedef T vec __attribute__((vector_size(8 * sizeof(T))));
-  typedef T loose __attribute__((vector_size(8 * sizeof(T)), aligned(alignof(T))));
-};
-
-// Largest |x - shift| of a row; infinity if a value is not finite.
-template <class T>
-T largest_of_row(const T* x, std::ptrdiff_t step, const T* shift, std::ptrdiff_t d) {
-  using V = typename Eight<T>::vec;
-  V top = {}, spoiled = {};  // v - v is 0, or NaN for NaN and infinity: no branch in the loop
-  std::ptrdiff_t p = 0;
-  for (; step == 1 && p + 8 <= d; p += 8) {
-    const V v = *reinterpret_cast<const typename Eight<T>::loose*>(x + p) -
-                *reinterpret_cast<const typename Eight<T>::loose*>(shift + p);
-    const V size = v < 0 ? -v : v;
-    spoiled += v - v;
-    top = top > size ? top : size;
-  }
-  for (; p < d; ++p) {
-    const T v = std::fabs(x[p * step] - shift[p]);
-    spoiled[0] += v - v;
-    top[0] = top[0] > v ? top[0] : v;
-  }
-  T most = 0;
-  for (int i = 0; i < 8; ++i) {
-    if (spoiled[i] != 0) return std::numeric_limits<T>::infinity();
-    most = std::max<T>(most, top[i]);
-  }
-  return most;
-}
-
-// The same over every `step`-th row.
-template <class T>
-double largest(const Matrix<T>& X, const T* shift, std::ptrdiff_t begin, std::ptrdiff_t end,
-               std::ptrdiff_t step) {
+double largest_of_sample(const Matrix<T>& X, const T* shift, std::ptrdiff_t step) {
   T top = 0;
-  for (std::ptrdiff_t i = begin; i < end; i += step)
-    top = std::max(top, largest_of_row(X.row(i), X.col_stride, shift, X.cols));
+  for (std::ptrdiff_t i = 0; i < X.rows; i += step)
+    for (std::ptrdiff_t p = 0; p < X.cols; ++p) {
+      const T v = std::fabs(X.at(i, p) - shift[p]);
+      if (!std::isfinite(v)) return std::numeric_limits<double>::infinity();
+      top = std::max(top, v);
+    }
   return static_cast<double>(top);
 }
 
@@ -86,21 +57,21 @@ T inverse_power(double v) {
 template <class T>
 struct LargestJob {
   const Matrix<T>* X;
-  const T* zero;
   std::vector<double>* tops;
   std::ptrdiff_t grain;
 };
 
+// Largest magnitude of all of X; infinity if a value is not finite.
 template <class T>
-double parallel_largest(const Matrix<T>& X, const T* zero, int threads) {
+double largest(const Matrix<T>& X, int threads) {
   const std::ptrdiff_t grain = 4096;
   std::vector<double> tops(static_cast<std::size_t>((X.rows + grain - 1) / grain), 0.0);
-  LargestJob<T> job{&X, zero, &tops, grain};
+  LargestJob<T> job{&X, &tops, grain};
   parallel_for(X.rows, grain, resolve_threads(threads, static_cast<std::ptrdiff_t>(tops.size())),
                [](void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int) {
                  auto& j = *static_cast<LargestJob<T>*>(context);
                  (*j.tops)[static_cast<std::size_t>(begin / j.grain)] =
-                     largest(*j.X, j.zero, begin, end, 1);
+                     active_target().kernels<T>().largest(*j.X, begin, end);
                },
                &job);
   return tops.empty() ? 0.0 : *std::max_element(tops.begin(), tops.end());
@@ -178,17 +149,17 @@ Screening<T>::Screening(const Matrix<T>& X, const Matrix<T>& Y, Metric metric, i
   std::vector<T>& shift = storage_->shift;
   shift.assign(static_cast<std::size_t>(Y.cols + kPadding), T(0));
   const std::vector<T> zero = shift;
-  const double y_top = parallel_largest(Y, zero.data(), threads);
+  const double y_top = largest(Y, threads);
   setup.finite = std::isfinite(y_top);
   setup.shift = shift.data();
   setup.bound_factor = screen_bound_factor.load();
   if (!setup.finite) return;
   if (sizeof(T) == 8)  // float32 values have room in float64: nothing to look for
-    setup.exact_scale = exact_scale_for(std::max(y_top, parallel_largest(X, zero.data(), threads)));
+    setup.exact_scale = exact_scale_for(std::max(y_top, largest(X, threads)));
   // Scales come from samples: they need not be right, only near.
   const auto sampled = [&](const Matrix<T>& M) {
     const std::ptrdiff_t step = std::max<std::ptrdiff_t>(1, (M.rows + kSample - 1) / kSample);
-    return largest(M, shift.data(), 0, M.rows, step);
+    return largest_of_sample(M, shift.data(), step);
   };
   if (is_euclidean(metric)) {
     median_shift(Y, shift);

@@ -87,6 +87,7 @@ struct Kernels {
   Status (*distances)(const DistancesJob<T>&);
   Status (*threshold)(const ThresholdJob<T>&);
   Status (*logsumexp)(const LogsumexpJob<T>&);
+  double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
                    double* weights);
 };

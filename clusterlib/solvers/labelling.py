@@ -69,7 +69,7 @@ class Labelling:
 
 def _plain_step(rows, weight, labels, centers, metric):
     labels[:] = pairwise_argmin(rows, centers, metric=metric)
-    return cluster_sums(rows, labels, len(centers), sample_weight=weight), (0, 0)
+    return cluster_sums(rows, labels, len(centers), sample_weight=weight)
 
 
 def _bounded_step(rows, weight, labels, upper, lower, centers, moves, sample):

@@ -15,11 +15,12 @@ namespace CL_NAMESPACE {
 #include "../logsumexp.hpp"
 #include "../logsumexp_rows.hpp"
 #include "../threshold.hpp"
+#include "../largest.hpp"
 #include "../row_sums.hpp"
 
 template <class T>
 const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
-                            logsumexp<T>, add_rows<T>};
+                            logsumexp<T>, largest_magnitude<T>, add_rows<T>};
 
 const Target table = {CL_NAME, kernels<float>, kernels<double>};
 }  // namespace CL_NAMESPACE

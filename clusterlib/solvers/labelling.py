@@ -44,14 +44,14 @@ class Labelling:
 
     def sums(self, centers, weight):
         """Label the rows anew; yields the (sums, weights) of the clusters for each block."""
-        moves = self._moves_to(centers)
+        if self._bounds is None:
+            aligned, broadcast = (weight, self.labels), (centers, self._metric)
+            yield from self._blocks.map(_plain_step, aligned, broadcast)
+            return
         bounded = kept = 0
-        aligned = (weight, self.labels, *(self._bounds or ()))
-        step = _plain_step if self._bounds is None else _bounded_step
-        broadcast = (
-            (centers, self._metric) if self._bounds is None else (centers, moves, self._sample)
-        )
-        for totals, counts in self._blocks.map(step, aligned, broadcast):
+        aligned = weight, self.labels, *self._bounds
+        broadcast = centers, self._moves_to(centers), self._sample
+        for totals, counts in self._blocks.map(_bounded_step, aligned, broadcast):
             bounded, kept = bounded + counts[0], kept + counts[1]
             yield totals
         if bounded:

@@ -16,13 +16,13 @@ class Goal:
     ``floor`` bounds our time over the arithmetic floor, ``peers`` bounds a peer's time over ours
     (keys are beginnings of contestants' names, of which the fastest counts; "" is everybody who
     gives the whole answer).
-    ``bfloat16`` asks for our figure with (True) or without (False) bfloat16 instructions.
+    ``narrow`` asks for our figure with (True) or without (False) the screen in 16-bit integers.
     """
 
     text: str
     floor: float | None = None
     peers: dict[str, float] = field(default_factory=dict)
-    bfloat16: bool | None = None
+    narrow: bool | None = None
 
 
 GOALS = {
@@ -36,11 +36,11 @@ GOALS = {
             "sklearn predict": 1.2,
             "sklearn pairwise_distances_argmin": 2.4,
         },
-        bfloat16=False,
+        narrow=False,
     ),
     "argmin narrow": Goal("argmin, d <= 64, k >= 256", peers={"faiss": 1.5}),
-    "screened": Goal("argmin screened in bfloat16, k >= 1024", floor=0.75, bfloat16=True),
-    "screened hard": Goal("argmin screened in bfloat16, hard data", floor=1.2, bfloat16=True),
+    "screened": Goal("argmin screened in 16 bits, k >= 1024", floor=0.75, narrow=True),
+    "screened hard": Goal("argmin screened in 16 bits, hard data", floor=1.2, narrow=True),
     "argmin d=16": Goal("argmin, d = 16, k >= 256", floor=1.25, peers={"": 1.0}),
     "argmin d=2": Goal("argmin, d = 2, k >= 256", floor=2.4, peers={"": 1.0}),
     "argmin k=16": Goal("argmin, k = 16, d >= 16", floor=2.6, peers={"": 1.0}),

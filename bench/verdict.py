@@ -47,10 +47,10 @@ def checks(run: Run) -> Iterator[Check]:
 
 
 def ours_for(goal: Goal, lines: dict[str, dict]) -> dict | None:
-    """Our result that a goal speaks about: with, without or regardless of bfloat16."""
+    """Our result that a goal speaks about: with, without or regardless of the 16-bit screen."""
     ours = [line for name, line in lines.items() if is_ours(name)]
-    if goal.bfloat16 is not None:
-        ours = [line for line in ours if line["isa"].endswith("bf16") == goal.bfloat16]
+    if goal.narrow is not None:
+        ours = [line for line in ours if line["isa"].endswith("vnni") == goal.narrow]
     return ours[0] if ours else None
 
 

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-BFLOAT16, WITHOUT_BFLOAT16 = "avx512_bf16", "avx512"
+NARROW, WIDE = "avx512_vnni", "avx512"
 
 
 def native():
@@ -25,14 +25,14 @@ def isa_of(name):
 
 
 def contestants(call, backend=None):
-    """Pairs (name, setup) of a call: as installed, and once more without bfloat16.
+    """Pairs (name, setup) of a call: as installed, and once more with the screen in float32.
 
-    The second one runs where the machine has bfloat16 products, so that both kinds of figure come
+    The second one runs where the machine has 16-bit products, so that both kinds of figure come
     from one run.
     """
     yield "clusterlib", lambda: call
-    if active_isa() == BFLOAT16 and backend in (None, "native"):
-        yield f"clusterlib {WITHOUT_BFLOAT16}", lambda: at_level(WITHOUT_BFLOAT16, call)
+    if active_isa() == NARROW and backend in (None, "native"):
+        yield f"clusterlib {WIDE}", lambda: at_level(WIDE, call)
 
 
 def at_level(isa, call):

@@ -90,6 +90,10 @@ void write_bounds(ArgminContext<TI>& c, const PanelRows& rows, int m, int lanes,
   const float unscale = 1.0f / static_cast<float>(c.exact.setup.x_scale);
   const Vec<float> near = vsqrt(vmax(square - first * 2.0f + slack, zero)) * (unscale * 1.000002f);
   for (int r = 0; r < lanes; ++r) c.job->upper[rows.index[m * l + r]] = near[r];
+  // The screen has left far rows out of every group; the triangle inequality bounds them.
+  Vec<float> beyond = splat(1e37f);
+  if (c.far.count > 0)
+    beyond = vmax(splat(c.far.norm) - vsqrt(square) * 1.00001f, zero) * (unscale * 0.999998f);
   std::ptrdiff_t b = 0;
   for (int part = 0; part < kGroups; part += l) {
     Vec<float> far[l];
@@ -105,7 +109,7 @@ void write_bounds(ArgminContext<TI>& c, const PanelRows& rows, int m, int lanes,
       best = (own & decided) ? scores.best.second[m] : best;
       const Vec<float> square_far = square - Screen::value(best) * unit * 2.0f - slack;
       // A hopeless score overflows; its distance is as far as the range goes.
-      far[i] = vmin(vsqrt(vmax(square_far, zero)) * (unscale * 0.999998f), splat(1e37f));
+      far[i] = vmin(vsqrt(vmax(square_far, zero)) * (unscale * 0.999998f), beyond);
     }
     transpose<float>(far);
     for (int r = 0; r < lanes; ++r)

@@ -33,6 +33,7 @@ struct ArgminContext {
   const ArgminJob<TI>* job;
   ExactMetric<TI> exact;
   ScreenLevel wide, narrow;  // float32; 16 bits when packed is not null
+  FarRows far;
   std::ptrdiff_t blocks;
   Scratch* scratch;
   int status;  // only ever raised, so a race is harmless; written with an atomic builtin
@@ -84,6 +85,14 @@ std::int32_t decide_row(const ArgminContext<TI>& c, const TI* x, const Score* bl
       }
     }
   }
+  for (std::ptrdiff_t q = 0; q < c.far.count; ++q) {
+    const std::ptrdiff_t j = c.far.index[q];
+    const double value = c.exact.value(x, j);
+    if (value < least || (value == least && j < label)) {
+      least = value;
+      label = j;
+    }
+  }
   return static_cast<std::int32_t>(label);
 }
 
@@ -118,7 +127,11 @@ int finish_panel(ArgminContext<TI>& c, const PanelRows& rows, const float* squar
     const Vec<float> first = Screen::value(scores.best.first[m]);
     const Vec<float> second = Screen::value(scores.best.second[m]), reach = scores.error[m] * 2.002f;
     // Not "gap <= reach": with NaN on either side the row must stay open.
-    const IVec<float> decided = (first - second) > reach;
+    IVec<float> decided = (first - second) > reach;
+    if (c.far.count > 0) {
+      const Vec<float> norm = vsqrt(load(squares + m * l)) * 1.00001f;
+      decided &= (first - reach) * scores.unit[m] > c.far.best_score(norm);
+    }
     const int lanes = rows.count - m * l < l ? rows.count - m * l : l;
     unsigned mask = movemask(~decided) & ((1u << lanes) - 1);
     open += __builtin_popcount(mask);
@@ -248,11 +261,11 @@ Status argmin_with(const ArgminJob<TI>& job, const Screening<TI>& screening, boo
   const int threads = resolve_threads(job.threads, (job.X.rows + grain - 1) / grain);
   const Scratch levels(level_bytes(job.Y.rows, d, NR), narrow ? 2 : 1);
   Scratch scratch(PanelBuffers::bytes(d, blocks, sizeof(TI)), threads);
-  ArgminContext<TI> c{&job, {job.Y, job.metric, screening.setup}, {}, {}, blocks, &scratch, 0, {}};
+  ArgminContext<TI> c{&job, {job.Y, job.metric, screening.setup}, {}, {}, {}, blocks, &scratch, 0, {}};
   const Scratch groups(static_cast<std::size_t>(blocks), 1);
   if (job.upper != nullptr)
     read_moves<NR>(job, blocks, reinterpret_cast<std::uint8_t*>(groups.slice(0)), c.moves);
-  pack_levels<NR>(job.Y, c.exact.setup, job.metric, levels, narrow, true, c.wide, c.narrow);
+  pack_levels<NR>(c.exact, levels, narrow, true, c.wide, c.narrow, c.far);
   for (int w = 0; w < threads; ++w) *reinterpret_cast<ScreenHabit*>(scratch.slice(w)) = {};
   parallel_for(job.X.rows, grain, threads, argmin_body<NR, TI>, &c);
   return static_cast<Status>(c.status);

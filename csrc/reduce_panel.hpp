@@ -47,6 +47,21 @@ bool panel_is_finite(const Matrix<T>& X, std::ptrdiff_t first, int count, const 
   return true;
 }
 
+// Largest |y| over the rows, in the units of the screen.
+template <class TI>
+double largest_norm(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric) {
+  double top = 0;
+  for (std::ptrdiff_t j = 0; j < Y.rows; ++j) {
+    double square = 0;
+    for (std::ptrdiff_t p = 0; p < Y.cols; ++p) {
+      const double y = screened_value(Y, s, metric, j, p);
+      square += y * y;
+    }
+    top = square > top ? square : top;
+  }
+  return __builtin_sqrt(top);
+}
+
 // Squares outside these ends are worked out again in float64.
 template <class T>
 inline constexpr T kLargeSquare = static_cast<T>(sizeof(T) == 4 ? 1e36 : 1e290);

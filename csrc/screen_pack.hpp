@@ -30,6 +30,22 @@ inline ErrorBound error_bound(double slope, double residual, double offset, doub
           static_cast<float>(1.001 * y_norm)};
 }
 
+// Rows of Y so far from the others that their norm would loosen everybody's bound. The screen
+// leaves them out; rows of X that may be theirs are decided in float64.
+struct FarRows {
+  const std::int32_t* index = nullptr;
+  std::ptrdiff_t count = 0;
+  double limit = 1e300;  // norms above it are far
+  float norm = 0;        // the least of theirs
+
+  // No far row scores more for a point of this norm: |x| r - r^2 / 2 for r >= norm.
+  CL_INLINE Vec<float> best_score(Vec<float> x_norm) const {
+    const Vec<float> r = splat(norm), slack = (x_norm + r) * (x_norm + r) * 1e-5f;
+    const Vec<float> nearest = x_norm < r ? (x_norm - r * 0.5f) * r : x_norm * x_norm * 0.5f;
+    return nearest + slack;
+  }
+};
+
 // Y as one screen sees it.
 struct ScreenLevel {
   const std::uint32_t* packed = nullptr;
@@ -54,43 +70,68 @@ CL_INLINE double screened_value(const Matrix<TI>& Y, const ScreenSetup<TI>& s, M
   return (y - static_cast<double>(s.shift[p])) * static_cast<double>(s.y_scale);
 }
 
-// Largest |y| over the rows, in the units of the screen.
+// Far rows by their norms, at most one in sixteen; norms and index have room for all rows.
+// y_norm receives the largest norm of the others.
 template <class TI>
-double largest_norm(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric) {
-  double top = 0;
+FarRows find_far_rows(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric, double* norms,
+                      std::int32_t* index, double& y_norm) {
+  constexpr std::ptrdiff_t kSample = 255;
+  float sample[kSample];
+  std::ptrdiff_t sampled = 0;
+  const std::ptrdiff_t step = (Y.rows + kSample - 1) / kSample;
   for (std::ptrdiff_t j = 0; j < Y.rows; ++j) {
     double square = 0;
     for (std::ptrdiff_t p = 0; p < Y.cols; ++p) {
       const double y = screened_value(Y, s, metric, j, p);
       square += y * y;
     }
-    top = square > top ? square : top;
+    norms[j] = __builtin_sqrt(square);
+    if (j % step == 0) sample[sampled++] = static_cast<float>(norms[j]);
   }
-  return __builtin_sqrt(top);
+  FarRows far;
+  // Inner products have no bias that would hold a far row back.
+  const double limit = 8.0 * select_kth_largest(sample, sampled, (sampled + 1) / 2);
+  double least = 1e300;
+  y_norm = 0;
+  for (std::ptrdiff_t j = 0; j < Y.rows; ++j)
+    if (norms[j] > limit && is_euclidean(metric)) {
+      index[far.count++] = static_cast<std::int32_t>(j);
+      least = norms[j] < least ? norms[j] : least;
+    } else {
+      y_norm = norms[j] > y_norm ? norms[j] : y_norm;
+    }
+  if (far.count > Y.rows / 16) {
+    for (std::ptrdiff_t q = 0; q < far.count; ++q)
+      y_norm = norms[index[q]] > y_norm ? norms[index[q]] : y_norm;
+    return {};
+  }
+  if (far.count == 0) return {};
+  far.index = index;
+  far.limit = limit;
+  far.norm = static_cast<float>(least * (1 - 1e-6));
+  return far;
 }
 
-// Blocks of NR rows as float32 [p][NR]; bias[b * NR + j], kPaddingScore past the end.
-// y_norm receives the largest |y|.
+// Blocks of NR rows as float32 [p][NR]; bias[b * NR + j], kPaddingScore for far rows and past the
+// end.
 template <int NR, class TI>
 ScreenLevel pack_wide(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric, char* memory,
-                      double& y_norm, bool tagged) {
+                      double y_norm, const double* norms, const FarRows& far, bool tagged) {
   const std::ptrdiff_t d = Y.cols, blocks = (Y.rows + NR - 1) / NR;
   auto* packed = reinterpret_cast<float*>(memory);
   float* bias = packed + blocks * NR * d;
-  y_norm = 0;
   for (std::ptrdiff_t j = 0; j < blocks * NR; ++j) {
+    const bool real = j < Y.rows && norms[j] <= far.limit;
     float* block = packed + (j / NR) * NR * d + j % NR;
     double square = 0;
     for (std::ptrdiff_t p = 0; p < d; ++p) {
-      const double y = j < Y.rows ? screened_value(Y, s, metric, j, p) : 0.0;
+      const double y = real ? screened_value(Y, s, metric, j, p) : 0.0;
       block[p * NR] = static_cast<float>(y);
       square += y * y;
     }
-    y_norm = square > y_norm ? square : y_norm;
     const double half = is_euclidean(metric) ? 0.5 * square : 0.0;
-    bias[j] = j < Y.rows ? static_cast<float>(-half) : kPaddingScore;
+    bias[j] = real ? static_cast<float>(-half) : kPaddingScore;
   }
-  y_norm = __builtin_sqrt(y_norm);
   const double u = 0x1p-24, root = __builtin_sqrt(static_cast<double>(d));
   const double gamma = 1.01 * static_cast<double>(d + 4) * u + (tagged ? 0x1p-19 : 0.0);
   const double half = is_euclidean(metric) ? 0.5 * y_norm * y_norm : 0.0;
@@ -114,7 +155,7 @@ inline constexpr double kNarrowNorm = 32000.0, kNarrowBias = 16383.0;
 
 template <int NR, class TI>
 ScreenLevel pack_narrow(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric, char* memory,
-                        double y_norm) {
+                        double y_norm, const double* norms, const FarRows& far) {
   const std::ptrdiff_t d = Y.cols, blocks = (Y.rows + NR - 1) / NR, words = (d + 1) / 2 + 1;
   auto* packed = reinterpret_cast<std::uint32_t*>(memory);
   const bool euclidean = is_euclidean(metric);
@@ -123,13 +164,14 @@ ScreenLevel pack_narrow(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric me
   const double tau = euclidean && y_norm > 0 ? kNarrowBias / (0.5 * y_norm * y_norm * scale) : 1e15;
   double residual = 0;
   for (std::ptrdiff_t j = 0; j < blocks * NR; ++j) {
+    const bool real = j < Y.rows && norms[j] <= far.limit;
     std::uint32_t* block = packed + (j / NR) * NR * words + j % NR;
     double square = 0, error = 0;
     for (std::ptrdiff_t q = 0; q + 1 < words; ++q) {
       std::uint32_t word = 0;
       for (int half = 0; half < 2; ++half) {
         const std::ptrdiff_t p = 2 * q + half;
-        const double y = j < Y.rows && p < d ? screened_value(Y, s, metric, j, p) : 0.0;
+        const double y = real && p < d ? screened_value(Y, s, metric, j, p) : 0.0;
         const double rounded = __builtin_nearbyint(y * scale);
         word |= (static_cast<std::uint32_t>(static_cast<std::int32_t>(rounded)) & 0xffffu) << (16 * half);
         square += y * y;
@@ -137,9 +179,9 @@ ScreenLevel pack_narrow(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric me
       }
       block[q * NR] = word;
     }
-    const double h = j < Y.rows ? (euclidean ? -__builtin_nearbyint(0.5 * square * scale * tau) : 0.0)
+    const double h = real ? (euclidean ? -__builtin_nearbyint(0.5 * square * scale * tau) : 0.0)
                                 : -kNarrowBias;
-    const std::int32_t g = j < Y.rows ? 0 : -32768;
+    const std::int32_t g = real ? 0 : -32768;
     block[(words - 1) * NR] = (static_cast<std::uint32_t>(static_cast<std::int32_t>(h)) & 0xffffu) |
                               (static_cast<std::uint32_t>(g) << 16);
     residual = error > residual ? error : residual;
@@ -172,20 +214,27 @@ bool narrow_pays(const Matrix<TI>& Y) {
 #endif
 }
 
-// Packs Y for the screens that will be used; memory.slice(0) and slice(1) hold the levels.
+// Memory of a level: blocks and bias; the first one also holds norms and far rows.
 inline std::size_t level_bytes(std::ptrdiff_t rows, std::ptrdiff_t d, int NR) {
   const auto padded = static_cast<std::size_t>((rows + NR - 1) / NR * NR);
-  return 4 * padded * static_cast<std::size_t>(d + 2);
+  return 4 * padded * static_cast<std::size_t>(d + 2) + 12 * padded + 128;
 }
 
+// Packs Y for the screens that will be used into memory.slice(0) and slice(1).
 template <int NR, class TI>
-void pack_levels(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric,
-                 const Scratch& memory, bool use_narrow, bool tagged, ScreenLevel& wide,
-                 ScreenLevel& narrow) {
+void pack_levels(const ExactMetric<TI>& exact, const Scratch& memory, bool use_narrow, bool tagged,
+                 ScreenLevel& wide, ScreenLevel& narrow, FarRows& far) {
+  const Matrix<TI>& Y = exact.Y;
+  const std::ptrdiff_t padded = (Y.rows + NR - 1) / NR * NR;
+  char* side = memory.slice(0) + (4 * padded * (Y.cols + 2) + 63) / 64 * 64;
+  auto* norms = reinterpret_cast<double*>(side);
+  auto* index = reinterpret_cast<std::int32_t*>(norms + padded);
   double y_norm;
-  wide = pack_wide<NR>(Y, s, metric, memory.slice(0), y_norm, tagged);
+  far = find_far_rows(Y, exact.setup, exact.metric, norms, index, y_norm);
+  wide = pack_wide<NR>(Y, exact.setup, exact.metric, memory.slice(0), y_norm, norms, far, tagged);
 #ifdef CL_TARGET_VNNI
-  if (use_narrow) narrow = pack_narrow<NR>(Y, s, metric, memory.slice(1), y_norm);
+  if (use_narrow)
+    narrow = pack_narrow<NR>(Y, exact.setup, exact.metric, memory.slice(1), y_norm, norms, far);
 #else
   (void)use_narrow;
   (void)narrow;

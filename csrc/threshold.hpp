@@ -6,6 +6,7 @@ struct ThresholdContext {
   const ThresholdJob<TI>* job;
   ExactMetric<TI> exact;
   ScreenLevel wide;
+  FarRows far;
   std::ptrdiff_t blocks;
   Scratch* scratch;
   int status;
@@ -41,12 +42,17 @@ double grid_error(const ThresholdContext<TI>& c, double threshold) {
   return 0;
 }
 
-// Rows of one block within the threshold, in float64.
+template <class TI>
+bool is_within(const ThresholdContext<TI>& c, const TI* x, double threshold, std::ptrdiff_t j) {
+  return c.exact.wide_distance(x, c.exact.value(x, j)) <= threshold;
+}
+
+// Rows of one block within the threshold, in float64, without the far ones.
 template <int NR, class TI>
 int count_exactly(const ThresholdContext<TI>& c, const TI* x, double threshold, std::ptrdiff_t b) {
   int count = 0;
   for (std::ptrdiff_t j = b * NR; j < (b + 1) * NR && j < c.job->Y.rows; ++j)
-    count += c.exact.wide_distance(x, c.exact.value(x, j)) <= threshold;
+    count += c.wide.bias[j] > kPaddingScore && is_within(c, x, threshold, j);
   return count;
 }
 
@@ -96,7 +102,15 @@ void threshold_panel(ThresholdContext<TI>& c, std::ptrdiff_t first, int count, f
       for (int i = 0; i < l; ++i) total[m * l + i] += sure[i];
     }
   }
-  for (int r = 0; r < count; ++r) c.job->counts[first + r] = total[r];
+  for (int r = 0; r < count; ++r) {
+    const float norm = __builtin_sqrtf(squares[r]) * 1.00001f;
+    if (!(c.far.best_score(splat(norm))[0] < low[r])) {
+      const TI* x = contiguous_row(c.job->X, first + r, row);
+      for (std::ptrdiff_t q = 0; q < c.far.count; ++q)
+        total[r] += is_within(c, x, c.job->threshold[first + r], c.far.index[q]);
+    }
+    c.job->counts[first + r] = total[r];
+  }
 }
 
 template <class TI>
@@ -120,9 +134,9 @@ Status threshold(const ThresholdJob<TI>& job) {
   const int threads = resolve_threads(job.threads, (job.X.rows + W - 1) / W);
   const Scratch levels(level_bytes(job.Y.rows, job.Y.cols, NR), 1);
   Scratch scratch(4 * W * (2 * d + 16 + l) + sizeof(TI) * (d + 16), threads);
-  ThresholdContext<TI> c{&job, {job.Y, job.metric, screening.setup}, {},
+  ThresholdContext<TI> c{&job, {job.Y, job.metric, screening.setup}, {}, {},
                          (job.Y.rows + NR - 1) / NR, &scratch, 0};
-  pack_levels<NR>(job.Y, screening.setup, job.metric, levels, false, false, c.wide, c.wide);
+  pack_levels<NR>(c.exact, levels, false, false, c.wide, c.wide, c.far);
   parallel_for(job.X.rows, W, threads, threshold_body<TI>, &c);
   return static_cast<Status>(c.status);
 }

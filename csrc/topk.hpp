@@ -12,6 +12,7 @@ struct TopkContext {
   const TopkJob<TI>* job;
   ExactMetric<TI> exact;
   ScreenLevel wide, narrow;
+  FarRows far;
   std::ptrdiff_t blocks, group;
   Scratch* scratch;
   int status;  // only ever raised, with an atomic builtin
@@ -33,7 +34,8 @@ struct TopkBuffers {
     size += (count * sizeof(V) + 127) / 64 * 64;
     return p;
   }
-  TopkBuffers(char* base, std::ptrdiff_t d, std::ptrdiff_t group, std::ptrdiff_t k) {
+  TopkBuffers(char* base, std::ptrdiff_t d, std::ptrdiff_t group, std::ptrdiff_t k,
+              std::ptrdiff_t far) {
     constexpr std::size_t W = Tile<float>::W, l = Simd<float>::lanes, NR = Tile<float>::NR;
     const auto D = static_cast<std::size_t>(d), G = static_cast<std::size_t>(group);
     const auto K = static_cast<std::size_t>(k);
@@ -46,7 +48,7 @@ struct TopkBuffers {
     counts = take<std::int32_t>(base, W);
     scores = take<float>(base, G * NR + 16);
     best32 = take<float>(base, G);
-    found = take<Neighbor>(base, K + G * NR);
+    found = take<Neighbor>(base, K + G * NR + static_cast<std::size_t>(far));
     kept = take<Neighbor>(base, W * K);
     row32 = take<float>(base, D + 16);
     row = take<char>(base, sizeof(TI) * (D + 16));
@@ -195,9 +197,12 @@ std::ptrdiff_t merge_row(TopkContext<TI>& c, std::ptrdiff_t i, float square,
     if (buf.best32[q] < floor) continue;
     const std::ptrdiff_t base = (first_block + candidates[q]) * NR;
     for (int j = 0; j < NR && base + j < m; ++j)
-      if (!(buf.scores[q * NR + j] < floor))
+      if (!(buf.scores[q * NR + j] < floor) && c.wide.bias[base + j] > kPaddingScore)
         buf.found[found++].index = static_cast<std::int32_t>(base + j);
   }
+  // Far rows are nobody's block: they join once, with the first group, where they may be near.
+  if (first_block == 0 && !(c.far.best_score(splat(norm * 1.00001f))[0] < floor))
+    for (std::ptrdiff_t q = 0; q < c.far.count; ++q) buf.found[found++].index = c.far.index[q];
   for (std::ptrdiff_t q = known; q < found; ++q) __builtin_prefetch(c.job->Y.row(buf.found[q].index));
   for (std::ptrdiff_t q = known; q < found; ++q)
     buf.found[q].value = c.exact.value(x, buf.found[q].index);
@@ -240,7 +245,8 @@ template <class TI>
 void topk_body(void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int worker) {
   constexpr int MV = Tile<float>::MV, W = Tile<float>::W, NR = Tile<float>::NR;
   auto& c = *static_cast<TopkContext<TI>*>(context);
-  const TopkBuffers<TI> buf(c.scratch->slice(worker), c.job->X.cols, c.group, c.job->k);
+  const TopkBuffers<TI> buf(c.scratch->slice(worker), c.job->X.cols, c.group, c.job->k,
+                            c.job->Y.rows / 16);
   float squares[W];
   for (std::ptrdiff_t i = begin; i < end; i += W) {
     const int count = static_cast<int>(end - i < W ? end - i : W);
@@ -271,10 +277,10 @@ Status topk(const TopkJob<TI>& job) {
   const int threads = resolve_threads(job.threads, (job.X.rows + W - 1) / W);
   const bool narrow = narrow_pays(job.Y);
   const Scratch levels(level_bytes(job.Y.rows, job.Y.cols, NR), narrow ? 2 : 1);
-  const std::size_t bytes = TopkBuffers<TI>(nullptr, job.X.cols, group, job.k).size;
+  const std::size_t bytes = TopkBuffers<TI>(nullptr, job.X.cols, group, job.k, job.Y.rows / 16).size;
   Scratch scratch(bytes, threads);
-  TopkContext<TI> c{&job, {job.Y, job.metric, screening.setup}, {}, {}, blocks, group, &scratch, 0};
-  pack_levels<NR>(job.Y, screening.setup, job.metric, levels, narrow, false, c.wide, c.narrow);
+  TopkContext<TI> c{&job, {job.Y, job.metric, screening.setup}, {}, {}, {}, blocks, group, &scratch, 0};
+  pack_levels<NR>(c.exact, levels, narrow, false, c.wide, c.narrow, c.far);
   parallel_for(job.X.rows, W, threads, topk_body<TI>, &c);
   return static_cast<Status>(c.status);
 }

@@ -189,3 +189,37 @@ def test_the_narrow_screen_needs_more_than_the_wide_one(set_factor):
             set_factor(0.02)
             wrong[target.isa] = _wrong("close_rivals", (2000, 64), "below_half", np.float64)[0]
     assert wrong["avx512_vnni"] > 2 * wrong["avx512"]
+
+
+def _half_range(rng, x_scale, y_scale):
+    """Small rows beside one of size 1: float64 loses their products, so all is tied."""
+    X, Y = x_scale * rng.standard_normal((600, 8)), y_scale * rng.standard_normal((80, 8))
+    X[301] = 1.0  # for no sample of the rows to see
+    return X, Y
+
+
+def _hidden_rows(rng):
+    """The only rows of Y that differ are tiny, and the sample that sets the scale misses them."""
+    X, Y = np.ones((300, 6), np.float32), np.zeros((300, 6), np.float32)
+    X[1::2] = 0.0
+    X[1::2, 0] = np.linspace(7e-23, 9.2e-23, 150)
+    Y[1, 0], Y[3, 0] = 1e-23, -1e-23
+    return X, Y
+
+
+ENDS = {
+    "squares_lost": (lambda rng: _half_range(rng, 1e-170, 1e-170), "sqeuclidean"),
+    "products_lost": (lambda rng: _half_range(rng, 1e-200, 1e-130), "inner_product"),
+    "quotients_lost": (lambda rng: _half_range(rng, 1e-200, 1e-130), "cosine"),
+    "hidden_rows": (_hidden_rows, "sqeuclidean"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_ends_of_the_range_are_those_of_float64(native, name):
+    make, metric = ENDS[name]
+    X, Y = make(np.random.default_rng(0))
+    expected = pairwise_topk(X, Y, 2, metric=metric, backend="reference")[1]
+    assert np.array_equal(pairwise_topk(X, Y, 2, metric=metric, backend="native")[1], expected)
+    labels = pairwise_argmin(X, Y, metric=metric, backend="native")
+    assert np.array_equal(labels, expected[:, 0])

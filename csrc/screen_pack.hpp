@@ -22,6 +22,21 @@ inline double square_rounding(Metric metric, std::ptrdiff_t d) {
   return is_euclidean(metric) ? static_cast<double>(d + 8) * 0x1p-53 : 0.0;
 }
 
+// What products that vanish in float64 may hide: the screen, which scales, still sees them. Zero
+// in effect unless the magnitudes of float64 input span half of its range.
+template <class TI>
+double vanished_products(const ExactMetric<TI>& exact) {
+  const ScreenSetup<TI>& s = exact.setup;
+  const double least = 0x1p-1074, d = static_cast<double>(exact.Y.cols);
+  const double x = static_cast<double>(s.x_scale) / s.exact_scale;
+  const double y = static_cast<double>(s.y_scale) / s.exact_scale;
+  if (exact.metric != Metric::cosine) return 2 * d * least * x * y;
+  double norm = 1e300;
+  for (std::ptrdiff_t j = 0; j < exact.Y.rows; ++j)
+    if (s.norms[j] > 0 && s.norms[j] < norm) norm = s.norms[j];
+  return x * (2 * d * least / norm + least);
+}
+
 inline ErrorBound error_bound(double slope, double residual, double offset, double square,
                               double y_norm, double factor) {
   const double slack = 1.001 * factor;  // the bound itself is evaluated in float32
@@ -115,8 +130,11 @@ FarRows find_far_rows(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metr
 // Blocks of NR rows as float32 [p][NR]; bias[b * NR + j], kPaddingScore for far rows and past the
 // end.
 template <int NR, class TI>
-ScreenLevel pack_wide(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metric, char* memory,
-                      double y_norm, const double* norms, const FarRows& far, bool tagged) {
+ScreenLevel pack_wide(const ExactMetric<TI>& exact, char* memory, double y_norm,
+                      const double* norms, const FarRows& far, double vanished, bool tagged) {
+  const Matrix<TI>& Y = exact.Y;
+  const ScreenSetup<TI>& s = exact.setup;
+  const Metric metric = exact.metric;
   const std::ptrdiff_t d = Y.cols, blocks = (Y.rows + NR - 1) / NR;
   auto* packed = reinterpret_cast<float*>(memory);
   float* bias = packed + blocks * NR * d;
@@ -138,7 +156,7 @@ ScreenLevel pack_wide(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metr
   // x and y are rounded once each, the sum d + 1 times; then underflow, of products and of |x|.
   const double slope = (2.04 * u + 1.01 * gamma) * y_norm;
   const double offset = (gamma + u) * half + static_cast<double>(d + 1) * 1e-36 * (1 + y_norm) +
-                        slope * root * 4e-23;
+                        slope * root * 4e-23 + vanished;
   ScreenLevel level;
   level.packed = reinterpret_cast<const std::uint32_t*>(packed);
   level.bias = bias;
@@ -193,11 +211,13 @@ ScreenLevel pack_narrow(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric me
   level.y_scale = static_cast<float>(scale);
   level.x_norm = static_cast<float>(kNarrowNorm * (1 - 1e-5));
   level.x_most = static_cast<float>(32766.0 * tau);
+  // Norms and residuals are float32 sums of d squares, a little low.
+  const double low = 1 + static_cast<double>(d + 16) * 0x1p-25;
   // In integer units, for |x| and its residual as quantize_panel returns them. The offset holds
   // the rounding of A and h, the tag, and float32 rounding when scores are compared.
-  const double slope = residual + 3 * 0x1p-24 * kNarrowNorm;
+  const double slope = low * (residual + 3 * 0x1p-24 * kNarrowNorm);
   const double offset = 0.51 * 32767.0 + 0.51 * 16384.0 + 16.0 + 256.0;
-  level.bound = error_bound(slope, kNarrowNorm + residual, offset,
+  level.bound = error_bound(slope, low * (kNarrowNorm + residual), offset,
                             scale * square_rounding(metric, d), y_norm, s.bound_factor);
   return level;
 }
@@ -231,9 +251,12 @@ void pack_levels(const ExactMetric<TI>& exact, const Scratch& memory, bool use_n
   auto* index = reinterpret_cast<std::int32_t*>(norms + padded);
   double y_norm;
   far = find_far_rows(Y, exact.setup, exact.metric, norms, index, y_norm);
-  wide = pack_wide<NR>(Y, exact.setup, exact.metric, memory.slice(0), y_norm, norms, far, tagged);
+  const double vanished = vanished_products(exact);
+  wide = pack_wide<NR>(exact, memory.slice(0), y_norm, norms, far, vanished, tagged);
 #ifdef CL_TARGET_VNNI
-  if (use_narrow)
+  // Scales come from a sample; where it has misled, or float64 itself loses products, squares of
+  // norms or the integer units might leave their range.
+  if (use_narrow && y_norm > 1e-12 && y_norm < 1e12 && vanished < 1e-60)
     narrow = pack_narrow<NR>(Y, exact.setup, exact.metric, memory.slice(1), y_norm, norms, far);
 #else
   (void)use_narrow;

@@ -216,7 +216,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_the_ends_of_the_range_are_those_of_float64(native, name):
+def test_what_vanishes_at_the_ends_of_the_range_is_tied(native, name):
     make, metric = ENDS[name]
     X, Y = make(np.random.default_rng(0))
     expected = pairwise_topk(X, Y, 2, metric=metric, backend="reference")[1]

@@ -93,7 +93,7 @@ void write_bounds(ArgminContext<TI>& c, const PanelRows& rows, int m, int lanes,
   // The screen has left far rows out of every group; the triangle inequality bounds them.
   Vec<float> beyond = splat(1e37f);
   if (c.far.count > 0)
-    beyond = vmax(splat(c.far.norm) - vsqrt(square) * 1.00001f, zero) * (unscale * 0.999998f);
+    beyond = vmax(splat(c.far.norm) - vsqrt(square) * c.far.raise, zero) * (unscale * 0.999998f);
   std::ptrdiff_t b = 0;
   for (int part = 0; part < kGroups; part += l) {
     Vec<float> far[l];

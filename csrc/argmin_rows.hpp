@@ -128,10 +128,8 @@ int finish_panel(ArgminContext<TI>& c, const PanelRows& rows, const float* squar
     const Vec<float> second = Screen::value(scores.best.second[m]), reach = scores.error[m] * 2.002f;
     // Not "gap <= reach": with NaN on either side the row must stay open.
     IVec<float> decided = (first - second) > reach;
-    if (c.far.count > 0) {
-      const Vec<float> norm = vsqrt(load(squares + m * l)) * 1.00001f;
-      decided &= (first - reach) * scores.unit[m] > c.far.best_score(norm);
-    }
+    if (c.far.count > 0)
+      decided &= (first - reach) * scores.unit[m] > c.far.best_score(load(squares + m * l));
     const int lanes = rows.count - m * l < l ? rows.count - m * l : l;
     unsigned mask = movemask(~decided) & ((1u << lanes) - 1);
     open += __builtin_popcount(mask);

@@ -52,9 +52,11 @@ struct FarRows {
   std::ptrdiff_t count = 0;
   double limit = 1e300;  // norms above it are far
   float norm = 0;        // the least of theirs
+  float raise = 1;       // float32 norms of rows of X are low by less than this factor
 
-  // No far row scores more for a point of this norm: |x| r - r^2 / 2 for r >= norm.
-  CL_INLINE Vec<float> best_score(Vec<float> x_norm) const {
+  // No far row scores more for a point of this square: |x| r - r^2 / 2 for r >= norm.
+  CL_INLINE Vec<float> best_score(Vec<float> square) const {
+    const Vec<float> x_norm = vsqrt(square) * splat(raise);
     const Vec<float> r = splat(norm), slack = (x_norm + r) * (x_norm + r) * 1e-5f;
     const Vec<float> nearest = x_norm < r ? (x_norm - r * 0.5f) * r : x_norm * x_norm * 0.5f;
     return nearest + slack;
@@ -124,6 +126,7 @@ FarRows find_far_rows(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric metr
   far.index = index;
   far.limit = limit;
   far.norm = static_cast<float>(least * (1 - 1e-6));
+  far.raise = 1.0f + static_cast<float>(Y.cols + 200) * 0x1p-27f;
   return far;
 }
 
@@ -227,7 +230,8 @@ ScreenLevel pack_narrow(const Matrix<TI>& Y, const ScreenSetup<TI>& s, Metric me
 template <class TI>
 bool narrow_pays(const Matrix<TI>& Y) {
 #ifdef CL_TARGET_VNNI
-  return Y.rows >= CL_NARROW_LEAST_ROWS && Y.cols >= CL_NARROW_LEAST_FEATURES;
+  return Y.rows >= CL_NARROW_LEAST_ROWS && Y.cols >= CL_NARROW_LEAST_FEATURES &&
+         Y.cols <= 1000000;  // beyond, 32-bit sums might leave their range
 #else
   (void)Y;
   return false;

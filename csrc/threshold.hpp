@@ -12,8 +12,6 @@ struct ThresholdContext {
   int status;
 };
 
-inline double clamped(double v, double most) { return v < -most ? -most : v > most ? most : v; }
-
 // The score at which a row's distance equals its threshold, in the units of the screen.
 template <class TI>
 double score_at(const ThresholdContext<TI>& c, double threshold, double square) {
@@ -74,12 +72,12 @@ void threshold_panel(ThresholdContext<TI>& c, std::ptrdiff_t first, int count, f
     const double error = 1.01 * c.wide.bound.at(splat(__builtin_sqrtf(squares[r])))[0] +
                          static_cast<double>(c.job->X.cols + 8) * 0x1p-23 * square +
                          0x1p-22 * __builtin_fabs(at) + grid_error(c, t);
-    // A norm out of range leaves both ends open, so that every score is looked at.
+    // Near the end of the range, where padding scores, both ends stay open: every row is looked at.
     const bool tiny = c.job->metric == Metric::cosine && square < 1e-30;
-    const bool wild = !(square < 1e37) || !(error < 1e37) || at != at || tiny;
-    const double most = 1e38;  // beyond every score, also that of padding
-    high[r] = wild ? __builtin_inff() : static_cast<float>(clamped(at + error, most));
-    low[r] = wild ? -__builtin_inff() : static_cast<float>(clamped(at - error, 0.9 * most));
+    const bool wild = !(square < 1e37) || !(error < 1e37) ||
+                      !(__builtin_fabs(at) < 1e37) || tiny;
+    high[r] = wild ? __builtin_inff() : static_cast<float>(at + error);
+    low[r] = wild ? -__builtin_inff() : static_cast<float>(at - error);
   }
   std::int64_t total[W] = {};
   for (std::ptrdiff_t b = 0; b < c.blocks; ++b) {
@@ -103,8 +101,7 @@ void threshold_panel(ThresholdContext<TI>& c, std::ptrdiff_t first, int count, f
     }
   }
   for (int r = 0; r < count; ++r) {
-    const float norm = __builtin_sqrtf(squares[r]) * 1.00001f;
-    if (!(c.far.best_score(splat(norm))[0] < low[r])) {
+    if (!(c.far.best_score(splat(squares[r]))[0] < low[r])) {
       const TI* x = contiguous_row(c.job->X, first + r, row);
       for (std::ptrdiff_t q = 0; q < c.far.count; ++q)
         total[r] += is_within(c, x, c.job->threshold[first + r], c.far.index[q]);

@@ -201,7 +201,7 @@ std::ptrdiff_t merge_row(TopkContext<TI>& c, std::ptrdiff_t i, float square,
         buf.found[found++].index = static_cast<std::int32_t>(base + j);
   }
   // Far rows are nobody's block: they join once, with the first group, where they may be near.
-  if (first_block == 0 && !(c.far.best_score(splat(norm * 1.00001f))[0] < floor))
+  if (first_block == 0 && !(c.far.best_score(splat(square))[0] < floor))
     for (std::ptrdiff_t q = 0; q < c.far.count; ++q) buf.found[found++].index = c.far.index[q];
   for (std::ptrdiff_t q = known; q < found; ++q) __builtin_prefetch(c.job->Y.row(buf.found[q].index));
   for (std::ptrdiff_t q = known; q < found; ++q)

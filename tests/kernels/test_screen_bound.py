@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 import pytest
 
-from clusterlib.kernels import available_backends, pairwise_argmin, pairwise_topk
+from clusterlib.kernels import available_backends, pairwise_argmin, pairwise_threshold, pairwise_topk
 from tests.helpers import DTYPES, TARGETS, running_on
 
 NATIVE = [target for target in TARGETS if target.backend == "native"]
@@ -223,3 +223,13 @@ def test_what_vanishes_at_the_ends_of_the_range_is_tied(native, name):
     assert np.array_equal(pairwise_topk(X, Y, 2, metric=metric, backend="native")[1], expected)
     labels = pairwise_argmin(X, Y, metric=metric, backend="native")
     assert np.array_equal(labels, expected[:, 0])
+
+
+def test_a_threshold_near_the_score_of_padding(native):
+    rng = np.random.default_rng(0)
+    Y = rng.standard_normal((300, 1)).astype(np.float32)
+    Y[::2] = np.clip(Y[::2], -0.9, 0.9)
+    Y[0], Y[1] = 0.9, 1.38e19
+    X = np.zeros((40, 1), dtype=np.float32)
+    counts = pairwise_threshold(X, Y, float(Y[1, 0]) ** 2, backend="native")
+    assert np.array_equal(counts, np.full(40, 300))

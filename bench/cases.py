@@ -147,6 +147,7 @@ CASES = (
     Case("sums", 200_000, 64, 256),
     Case("fit", 200_000, 64, 256, goals=("fit",)),
     Case("fit", 200_000, 64, 256, data="clustered", goals=("fit clustered",)),
+    Case("fit", 200_000, 64, 256, data="separated", goals=("fit clustered",)),
 )
 
 SHORT = (

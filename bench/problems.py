@@ -47,6 +47,13 @@ def _clustered(rng, case):
     return X, blobs + 0.1 * _normal(rng, case, case.k)
 
 
+def _separated(rng, case):
+    """As many blobs as centres, twice as far from each other as their points from their middle."""
+    blobs = _normal(rng, case, case.k) * np.asarray(1.5, case.dtype)
+    X = _normal(rng, case, case.n) + blobs[rng.integers(case.k, size=case.n)]
+    return X, blobs + 0.1 * _normal(rng, case, case.k)
+
+
 def _sphere(rng, case):
     """Embeddings: rows of length one."""
     return tuple(A / np.linalg.norm(A, axis=1, keepdims=True) for A in _gaussian(rng, case))
@@ -72,6 +79,7 @@ def _ties(rng, case):
 KINDS = {
     "gaussian": _gaussian,
     "clustered": _clustered,
+    "separated": _separated,
     "sphere": _sphere,
     "offset": _offset,
     "far": _far,

@@ -6,7 +6,6 @@ import numpy as np
 
 from clusterlib.blocks import as_blocks, tree_reduce
 from clusterlib.solvers.assignment import (
-    assign,
     costs_of_assignment,
     weighted_total,
 )
@@ -140,7 +139,8 @@ def lloyd(
         centers = moved
         if callback is not None and callback(centers, history):
             break
-    labels = step.labels if stands else assign(blocks, centers, spherical=spherical)
+    # Bounds make the last look cheaper than an assignment from nothing.
+    labels = labelling.labels if stands else _step(labelling, centers, weight).labels
     costs = costs_of_assignment(blocks, centers, labels, spherical=spherical)
     inertia = weighted_total(costs, sample_weight)
     return LloydResult(

@@ -11,7 +11,12 @@ import itertools
 import numpy as np
 import pytest
 
-from clusterlib.kernels import available_backends, pairwise_argmin, pairwise_threshold, pairwise_topk
+from clusterlib.kernels import (
+    available_backends,
+    pairwise_argmin,
+    pairwise_threshold,
+    pairwise_topk,
+)
 from tests.helpers import DTYPES, TARGETS, running_on
 
 NATIVE = [target for target in TARGETS if target.backend == "native"]

@@ -5,6 +5,7 @@ Nothing here looks at how long something took.
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -12,13 +13,14 @@ pytest.importorskip("threadpoolctl")
 
 import numpy as np
 
-from bench import adapters, compare, floors, judge, run, table, verdict
+from bench import adapters, compare, floors, judge, page, run, table, verdict
 from bench.cases import CASES, GOALS, SHORT, Case, select
 from bench.floors import build
 from bench.problems import KINDS, Fit, make_problem
 from bench.race import race
 from bench.records import read
 
+ROOT = Path(__file__).parents[1]
 SMALL = Case("argmin", 60, 5, 7)
 
 
@@ -236,3 +238,10 @@ def test_table_and_picture(tmp_path):
     assert "| argmin-a | 1 | sgemm |" in text and "3 of 100 wrong" in text and "| 2.00 |" in text
     draw(result, tmp_path / "a.svg")
     assert "<svg" in (tmp_path / "a.svg").read_text()
+
+
+def test_the_page_shows_what_the_committed_results_say(capsys):
+    results = sorted((ROOT / "bench" / "results").glob("summary*.jsonl"))
+    page.main([path.as_posix() for path in results])
+    shown = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf8")
+    assert capsys.readouterr().out == shown

@@ -173,3 +173,28 @@ void screen_panel(const std::uint32_t* lanes, const ScreenLevel& level, std::ptr
     }
   }
 }
+
+// scores[j] = x . y_j + bias_j in float32 for the NR rows of one block; returns the largest.
+template <int NR>
+float rescore_block(const float* x, const ScreenLevel& wide, std::ptrdiff_t b, float* scores) {
+  const float* block = reinterpret_cast<const float*>(wide.packed) + b * NR * wide.words;
+  constexpr int l = Simd<float>::lanes, V = (NR + l - 1) / l;
+  Vec<float> sum[4][V] = {};
+  std::ptrdiff_t p = 0;
+  for (; p + 4 <= wide.words; p += 4)
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q)
+      for (int v = 0; v < V; ++v)
+        sum[q][v] = fma(load(block + (p + q) * NR + v * l), splat(x[p + q]), sum[q][v]);
+  for (; p < wide.words; ++p)
+    for (int v = 0; v < V; ++v)
+      sum[0][v] = fma(load(block + p * NR + v * l), splat(x[p]), sum[0][v]);
+  float out[V * l], top = 2 * kPaddingScore;
+  for (int v = 0; v < V; ++v)
+    store(out + v * l, ((sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v])));
+  for (int j = 0; j < NR; ++j) {
+    scores[j] = out[j] + wide.bias[b * NR + j];
+    top = scores[j] > top ? scores[j] : top;
+  }
+  return top;
+}

@@ -65,35 +65,44 @@ struct PanelBuffers {
   }
 };
 
-// Lowest index among the rows of Y whose blocks may hold the best.
-template <int NR, class Score, class TI>
-std::int32_t decide_row(const ArgminContext<TI>& c, const TI* x, const Score* block_best,
-                        float threshold) {
-  constexpr int W = Tile<float>::W;
-  const std::ptrdiff_t m = c.job->Y.rows;
-  double least = __builtin_inf();
+// The nearest row of Y so far, in float64.
+struct Nearest {
+  double value = __builtin_inf();
   std::ptrdiff_t label = 0;
-  for (std::ptrdiff_t b = 0; b < c.blocks; ++b) {
-    // NaN on either side means: look.
-    if (static_cast<float>(block_best[b * W]) < threshold) continue;
-    const std::ptrdiff_t end = (b + 1) * NR < m ? (b + 1) * NR : m;
-    for (std::ptrdiff_t j = b * NR; j < end; ++j) {
-      const double value = c.exact.value(x, j);
-      if (value < least) {
-        least = value;
-        label = j;
-      }
-    }
-  }
-  for (std::ptrdiff_t q = 0; q < c.far.count; ++q) {
-    const std::ptrdiff_t j = c.far.index[q];
-    const double value = c.exact.value(x, j);
-    if (value < least || (value == least && j < label)) {
-      least = value;
+
+  template <class TI>
+  void try_row(const ExactMetric<TI>& exact, const TI* x, std::ptrdiff_t j) {
+    const double v = exact.value(x, j);
+    if (v < value || (v == value && j < label)) {
+      value = v;
       label = j;
     }
   }
-  return static_cast<std::int32_t>(label);
+};
+
+// Lowest index among the rows of Y whose blocks may hold the best. Such a block is scored again in
+// float32, and only what may be the best of all that was seen goes to float64.
+template <int NR, class Score, class TI>
+std::int32_t decide_row(const ArgminContext<TI>& c, std::ptrdiff_t i, const TI* x, float square,
+                        const Score* block_best, float threshold, float* row32) {
+  constexpr int W = Tile<float>::W;
+  const std::ptrdiff_t m = c.job->Y.rows;
+  stage_rows(c.job->X, i, 1, c.exact.setup.shift, c.exact.setup.x_scale, row32, 0);
+  const float reach = 2.002f * c.wide.bound.at(splat(__builtin_sqrtf(square)))[0];
+  float scores[NR], best = 2 * kPaddingScore;
+  Nearest nearest;
+  for (std::ptrdiff_t b = 0; b < c.blocks; ++b) {
+    // NaN on either side means: look. So it does below.
+    if (static_cast<float>(block_best[b * W]) < threshold) continue;
+    const float top = rescore_block<NR>(row32, c.wide, b, scores);
+    best = top > best ? top : best;
+    const float floor = best - reach;
+    for (int j = 0; j < NR && b * NR + j < m; ++j)
+      if (!(scores[j] < floor) && !is_left_out(c.wide.bias[b * NR + j]))
+        nearest.try_row(c.exact, x, b * NR + j);
+  }
+  for (std::ptrdiff_t q = 0; q < c.far.count; ++q) nearest.try_row(c.exact, x, c.far.index[q]);
+  return static_cast<std::int32_t>(nearest.label);
 }
 
 template <class TI>
@@ -137,7 +146,8 @@ int finish_panel(ArgminContext<TI>& c, const PanelRows& rows, const float* squar
       const int r = __builtin_ctz(mask);
       const TI* x = contiguous_row(c.job->X, rows.index[m * l + r], buf.row);
       if (row_is_finite(x, c.job->X.cols))
-        label[r] = decide_row<NR>(c, x, block_best + m * l + r, first[r] - reach[r]);
+        label[r] = decide_row<NR>(c, rows.index[m * l + r], x, squares[m * l + r],
+                                  block_best + m * l + r, first[r] - reach[r], buf.staging);
       else
         __atomic_store_n(&c.status, static_cast<int>(Status::x_not_finite), __ATOMIC_RELAXED);
     }
@@ -263,7 +273,9 @@ Status argmin_with(const ArgminJob<TI>& job, const Screening<TI>& screening, boo
   const Scratch groups(static_cast<std::size_t>(blocks), 1);
   if (job.upper != nullptr)
     read_moves<NR>(job, blocks, reinterpret_cast<std::uint8_t*>(groups.slice(0)), c.moves);
-  pack_levels<NR>(c.exact, levels, narrow, true, c.wide, c.narrow, c.far);
+  // Bounds must know where a repeated row of Y is, as it may move away from its likeness.
+  const bool distinct = job.upper == nullptr;
+  pack_levels<NR>(c.exact, levels, narrow, true, distinct, c.wide, c.narrow, c.far);
   for (int w = 0; w < threads; ++w) *reinterpret_cast<ScreenHabit*>(scratch.slice(w)) = {};
   parallel_for(job.X.rows, grain, threads, argmin_body<NR, TI>, &c);
   return static_cast<Status>(c.status);

@@ -73,7 +73,10 @@ struct ScreenLevel {
   float y_scale = 1;             // narrow only: integer units of Y
 };
 
-inline constexpr float kPaddingScore = -1e38f;  // finite: tags are written into its low bits
+// The bias of what the screen leaves out, and of nothing else. Finite: tags are written into its
+// low bits.
+inline constexpr float kPaddingScore = -1e38f;
+CL_INLINE bool is_left_out(float bias) { return bias == kPaddingScore; }
 
 // One row of Y in the units of the screen: (y - shift) * scale, or y / |y|.
 template <class TI>
@@ -151,7 +154,8 @@ ScreenLevel pack_wide(const ExactMetric<TI>& exact, char* memory, double y_norm,
       square += y * y;
     }
     const double half = is_euclidean(metric) ? 0.5 * square : 0.0;
-    bias[j] = real ? static_cast<float>(-half) : kPaddingScore;
+    const float own = static_cast<float>(-half);
+    bias[j] = !real ? kPaddingScore : is_left_out(own) ? 1.0000002f * own : own;
   }
   const double u = 0x1p-24, root = __builtin_sqrt(static_cast<double>(d));
   const double gamma = 1.01 * static_cast<double>(d + 4) * u + (tagged ? 0x1p-19 : 0.0);
@@ -244,10 +248,11 @@ inline std::size_t level_bytes(std::ptrdiff_t rows, std::ptrdiff_t d, int NR) {
   return 4 * padded * static_cast<std::size_t>(d + 2) + 12 * padded + 128;
 }
 
-// Packs Y for the screens that will be used into memory.slice(0) and slice(1).
+// Packs Y for the screens that will be used into memory.slice(0) and slice(1). `distinct` leaves out
+// repeated rows.
 template <int NR, class TI>
 void pack_levels(const ExactMetric<TI>& exact, const Scratch& memory, bool use_narrow, bool tagged,
-                 ScreenLevel& wide, ScreenLevel& narrow, FarRows& far) {
+                 bool distinct, ScreenLevel& wide, ScreenLevel& narrow, FarRows& far) {
   const Matrix<TI>& Y = exact.Y;
   const std::ptrdiff_t padded = (Y.rows + NR - 1) / NR * NR;
   char* side = memory.slice(0) + (4 * padded * (Y.cols + 2) + 63) / 64 * 64;
@@ -255,6 +260,7 @@ void pack_levels(const ExactMetric<TI>& exact, const Scratch& memory, bool use_n
   auto* index = reinterpret_cast<std::int32_t*>(norms + padded);
   double y_norm;
   far = find_far_rows(Y, exact.setup, exact.metric, norms, index, y_norm);
+  if (distinct) exclude_repeats(Y, norms);
   const double vanished = vanished_products(exact);
   wide = pack_wide<NR>(exact, memory.slice(0), y_norm, norms, far, vanished, tagged);
 #ifdef CL_TARGET_VNNI

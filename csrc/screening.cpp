@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "parallel.hpp"
@@ -134,6 +137,31 @@ std::ptrdiff_t keep_nearest(Neighbor* found, std::ptrdiff_t count, std::ptrdiff_
   });
   return kept;
 }
+
+template <class T>
+void exclude_repeats(const Matrix<T>& Y, double* norms) {
+  const std::size_t bytes = sizeof(T) * static_cast<std::size_t>(Y.cols);
+  std::vector<std::pair<std::uint64_t, std::ptrdiff_t>> rows;
+  for (std::ptrdiff_t j = 0; j < Y.rows; ++j) {
+    std::uint64_t hash = 0;
+    for (std::ptrdiff_t p = 0; p < Y.cols; ++p) {
+      std::uint64_t bits = 0;
+      std::memcpy(&bits, Y.row(j) + p, sizeof(T));
+      hash = (hash ^ bits) * 0x9e3779b97f4a7c15u;
+      hash ^= hash >> 29;
+    }
+    rows.emplace_back(hash, j);
+  }
+  std::sort(rows.begin(), rows.end());
+  // Equal rows stand together unless a collision parts them, which only costs time.
+  for (std::size_t i = 1; i < rows.size(); ++i)
+    if (rows[i].first == rows[i - 1].first &&
+        std::memcmp(Y.row(rows[i].second), Y.row(rows[i - 1].second), bytes) == 0)
+      norms[rows[i].second] = std::numeric_limits<double>::infinity();
+}
+
+template void exclude_repeats(const Matrix<float>&, double*);
+template void exclude_repeats(const Matrix<double>&, double*);
 
 void set_screen_bound_factor(double factor) { screen_bound_factor.store(factor); }
 

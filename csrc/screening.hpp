@@ -32,6 +32,11 @@ struct ScreenSetup {
   bool finite = true;              // no NaN or infinity in Y
 };
 
+// Gives rows of Y that repeat an earlier one, bit for bit, an infinite norm: a later one never is
+// the lowest index of the nearest.
+template <class T>
+void exclude_repeats(const Matrix<T>& Y, double* norms);
+
 void set_screen_bound_factor(double factor);
 
 // Owns what a ScreenSetup points to. Not a template of the standard library, so that the files

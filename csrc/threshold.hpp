@@ -50,7 +50,7 @@ template <int NR, class TI>
 int count_exactly(const ThresholdContext<TI>& c, const TI* x, double threshold, std::ptrdiff_t b) {
   int count = 0;
   for (std::ptrdiff_t j = b * NR; j < (b + 1) * NR && j < c.job->Y.rows; ++j)
-    count += c.wide.bias[j] > kPaddingScore && is_within(c, x, threshold, j);
+    count += !is_left_out(c.wide.bias[j]) && is_within(c, x, threshold, j);
   return count;
 }
 
@@ -133,7 +133,7 @@ Status threshold(const ThresholdJob<TI>& job) {
   Scratch scratch(4 * W * (2 * d + 16 + l) + sizeof(TI) * (d + 16), threads);
   ThresholdContext<TI> c{&job, {job.Y, job.metric, screening.setup}, {}, {},
                          (job.Y.rows + NR - 1) / NR, &scratch, 0};
-  pack_levels<NR>(c.exact, levels, false, false, c.wide, c.wide, c.far);
+  pack_levels<NR>(c.exact, levels, false, false, false, c.wide, c.wide, c.far);
   parallel_for(job.X.rows, W, threads, threshold_body<TI>, &c);
   return static_cast<Status>(c.status);
 }

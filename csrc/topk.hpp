@@ -133,31 +133,6 @@ void collect_blocks(const typename Screen::Score* block_best, std::ptrdiff_t blo
   }
 }
 
-// scores[j] = x . y_j + bias_j in float32 for the NR rows of one block; returns the largest.
-template <int NR>
-float rescore_block(const float* x, const ScreenLevel& wide, std::ptrdiff_t b, float* scores) {
-  const float* block = reinterpret_cast<const float*>(wide.packed) + b * NR * wide.words;
-  constexpr int l = Simd<float>::lanes, V = (NR + l - 1) / l;
-  Vec<float> sum[4][V] = {};
-  std::ptrdiff_t p = 0;
-  for (; p + 4 <= wide.words; p += 4)
-#pragma GCC unroll 4
-    for (int q = 0; q < 4; ++q)
-      for (int v = 0; v < V; ++v)
-        sum[q][v] = fma(load(block + (p + q) * NR + v * l), splat(x[p + q]), sum[q][v]);
-  for (; p < wide.words; ++p)
-    for (int v = 0; v < V; ++v)
-      sum[0][v] = fma(load(block + p * NR + v * l), splat(x[p]), sum[0][v]);
-  float out[V * l], top = 2 * kPaddingScore;
-  for (int v = 0; v < V; ++v)
-    store(out + v * l, ((sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v])));
-  for (int j = 0; j < NR; ++j) {
-    scores[j] = out[j] + wide.bias[b * NR + j];
-    top = scores[j] > top ? scores[j] : top;
-  }
-  return top;
-}
-
 // Merges the rows of Y in the candidate blocks into the `found` nearest in `kept`; returns how
 // many there are now.
 template <int NR, class TI>
@@ -197,7 +172,7 @@ std::ptrdiff_t merge_row(TopkContext<TI>& c, std::ptrdiff_t i, float square,
     if (buf.best32[q] < floor) continue;
     const std::ptrdiff_t base = (first_block + candidates[q]) * NR;
     for (int j = 0; j < NR && base + j < m; ++j)
-      if (!(buf.scores[q * NR + j] < floor) && c.wide.bias[base + j] > kPaddingScore)
+      if (!(buf.scores[q * NR + j] < floor) && !is_left_out(c.wide.bias[base + j]))
         buf.found[found++].index = static_cast<std::int32_t>(base + j);
   }
   // Far rows are nobody's block: they join once, with the first group, where they may be near.
@@ -280,7 +255,7 @@ Status topk(const TopkJob<TI>& job) {
   const std::size_t bytes = TopkBuffers<TI>(nullptr, job.X.cols, group, job.k, job.Y.rows / 16).size;
   Scratch scratch(bytes, threads);
   TopkContext<TI> c{&job, {job.Y, job.metric, screening.setup}, {}, {}, {}, blocks, group, &scratch, 0};
-  pack_levels<NR>(c.exact, levels, narrow, false, c.wide, c.narrow, c.far);
+  pack_levels<NR>(c.exact, levels, narrow, false, false, c.wide, c.narrow, c.far);
   parallel_for(job.X.rows, W, threads, topk_body<TI>, &c);
   return static_cast<Status>(c.status);
 }

@@ -238,3 +238,20 @@ def test_a_threshold_near_the_score_of_padding(native):
     X = np.zeros((40, 1), dtype=np.float32)
     counts = pairwise_threshold(X, Y, float(Y[1, 0]) ** 2, backend="native")
     assert np.array_equal(counts, np.full(40, 300))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1.0, 1e19, 3e25])
+def test_rows_that_no_sample_shows(native, size, dtype):
+    # Every fourth row is looked at when scales are chosen: all others are of another size.
+    rng = np.random.default_rng(2)
+    Y = rng.standard_normal((1020, 5)).astype(dtype)
+    Y[np.arange(1020) % 4 != 0] *= dtype(size)
+    Y[700:] = Y[rng.integers(0, 700, 320)]  # repeated rows, of either size
+    X = np.concatenate([Y[::7] * dtype(1.001), rng.standard_normal((50, 5)).astype(dtype)])
+    labels, distances = pairwise_argmin(X, Y, return_distance=True, backend="native")
+    expected = pairwise_argmin(X, Y, return_distance=True, backend="reference")
+    assert np.array_equal(labels, expected[0])
+    assert np.array_equal(distances, expected[1])
+    wanted = pairwise_topk(X, Y, 7, backend="reference")
+    assert np.array_equal(pairwise_topk(X, Y, 7, backend="native")[1], wanted[1])

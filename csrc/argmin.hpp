@@ -158,7 +158,7 @@ void screen_panel(const std::uint32_t* lanes, const ScreenLevel& level, std::ptr
   const std::ptrdiff_t lines = (next_lines + blocks - 1) / blocks;
   for (std::ptrdiff_t b = 0; b < blocks; ++b) {
     for (std::ptrdiff_t q = b * lines; q < (b + 1) * lines && q < next_lines; ++q)
-      __builtin_prefetch(next + q * 64, 0, 2);
+      __builtin_prefetch(next + q * 64, 0, 3);
     Scores acc[NR][MV];
     Screen::template multiply<MV, NR>(lanes, level, b, acc);
 #pragma GCC unroll 4

@@ -114,7 +114,8 @@ void report_distances(ArgminContext<TI>& c, const PanelRows& rows, char* row) {
   }
 }
 
-// What the screen says about a panel: scores in units of 1 / (unit * score scale) per lane.
+// What the screen says about a panel. score * unit is in the common units of x . y + bias, whatever
+// the screen; errors are in those of the scores.
 template <class Screen, int MV>
 struct PanelScores {
   PanelBest<Screen, MV> best;

@@ -68,8 +68,9 @@ default="k-means++"
 
     Notes
     -----
-    Each iteration takes O(n_samples n_clusters n_features) time; memory besides X is
-    O(n_samples + n_clusters n_features), times ``2 + log(n_clusters)`` for the n_samples during
+    Each iteration takes O(n_samples n_clusters n_features) time, less once bounds keep rows in
+    their clusters; memory besides X is O(n_samples + n_clusters n_features) (72 bytes for each
+    row with 32 clusters and more), times ``2 + log(n_clusters)`` for the n_samples during
     k-means++. A memory-mapped float32 or float64 X is read block by block. Ctrl-C interrupts
     between iterations. Fitting warns (ConvergenceWarning) when ``max_iter`` came before ``tol``,
     and when fewer different clusters were found than asked for.

@@ -145,7 +145,7 @@ def bounded_argmin(
     Notes
     -----
     O(n k d) time for rows that are not kept, O(n) for the others (and O(d) where the distance to
-    the own centre is worked out anew). The state takes 72 bytes for each row. Bounds are rounded
+    the own centre is worked out anew). The state takes 72 bytes for each row, labels included. Bounds are rounded
     outwards, so they hold for the float64 evaluation that decides ties.
 
     References

@@ -101,9 +101,10 @@ def lloyd(
 
     Notes
     -----
-    O(n k d) time for each iteration, less where bounds keep rows in their clusters, O(n + k d log n)
-    memory: 76 bytes for each row with 32 centres and more, 4 with fewer. Assignments are exact and sums have
-    a fixed order, so the result depends on neither threads nor blocks. A centre that lost all its
+    O(n k d) time for each iteration, less where bounds keep rows in their clusters;
+    O(n + k d log n) memory, of which the labels take 4 bytes for each row and, with 32 centres
+    and more, the bounds 68 more. Assignments are exact and sums have a fixed order, so the result
+    depends on neither threads nor blocks. A centre that lost all its
     rows moves to the row that is farthest from its own centre (the lowest index on ties; equal
     rows count once), the second such centre to the next one; where no row is away from its
     centre it stays. No such move raises the objective.

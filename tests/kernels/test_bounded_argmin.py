@@ -108,6 +108,22 @@ def test_rows_that_are_not_finite_are_refused(backend):
         State(100, 40).step(X, np.eye(40, 3), backend=backend)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_repeated_centers_that_part(fast_backend, dtype):
+    # The bounds of rows must know of a repeat, which is nobody's label until it moves.
+    rng = np.random.default_rng(9)
+    X = clustered(rng, 2000, 6, 40).astype(dtype)
+    centers = np.concatenate([X[:40], X[:40]])
+    state = State(len(X), 80)
+    for t in range(4):
+        state.step(X, centers, backend=fast_backend)
+        assert np.array_equal(state.labels, pairwise_argmin(X, centers, backend=fast_backend)), t
+        moved = centers.copy()
+        moved[40:] += dtype(0.02) * rng.standard_normal((40, 6)).astype(dtype)
+        state.move(centers, moved)
+        centers = moved
+
+
 BAD_STATE = {
     "moves": (np.zeros(3, np.float32), np.zeros(2)),
     "labels": (np.zeros(4, np.int64), np.zeros(3, np.int32)),

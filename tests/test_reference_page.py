@@ -12,7 +12,9 @@ PAGE = (ROOT / "docs" / "reference.rst").read_text(encoding="utf-8")
 ROOMS = [
     source.module
     for source in read_tree("clusterlib")
-    if source.is_package and source.room not in {"", "demo"} and "._" not in source.module
+    if source.is_package
+    and source.room not in {"", "demo", "validation"}
+    and "._" not in source.module
 ]
 
 

@@ -1,0 +1,46 @@
+"""What happens to bad input: parameters, data and weights of estimators are checked here only.
+
+Every message names the argument, says what is allowed and what came instead. A value of the wrong
+kind is a TypeError, one out of range a ValueError. Strings become members of an enumeration here
+and are never compared again.
+"""
+
+from clusterlib.validation.data import (
+    check_is_fitted,
+    checked_matrix,
+    checked_n_samples,
+    checked_same_clusters,
+    checked_sample_weight,
+)
+from clusterlib.validation.parameters import (
+    check_random_state,
+    checked_choice,
+    checked_flag,
+    checked_integer,
+    checked_real,
+    checked_verbose,
+)
+from clusterlib.validation.starts import (
+    Start,
+    checked_n_init,
+    checked_start,
+    checked_start_centers,
+)
+
+__all__ = [
+    "Start",
+    "check_is_fitted",
+    "check_random_state",
+    "checked_choice",
+    "checked_flag",
+    "checked_integer",
+    "checked_matrix",
+    "checked_n_init",
+    "checked_n_samples",
+    "checked_real",
+    "checked_same_clusters",
+    "checked_sample_weight",
+    "checked_start",
+    "checked_start_centers",
+    "checked_verbose",
+]

@@ -1,0 +1,123 @@
+"""Data of estimators: matrices, weights, and whether there are enough rows."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+__all__ = [
+    "check_is_fitted",
+    "checked_matrix",
+    "checked_n_samples",
+    "checked_same_clusters",
+    "checked_sample_weight",
+]
+
+
+def checked_matrix(estimator, X, *, reset):
+    """Check the data of an estimator and remember, or compare, its features.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_`` and ``feature_names_in_`` with ``reset``.
+    X : array-like or data frame of shape (n_samples, n_features)
+        float32 and float64 arrays pass uncopied in any layout, memory-mapped ones included; all
+        else becomes float64.
+    reset : bool
+        True in ``fit``, False in ``predict`` and others.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+        The same values.
+
+    Notes
+    -----
+    Refuses what scikit-learn does, with its messages: NaN, infinity, sparse or complex data.
+
+    Examples
+    --------
+    >>> from clusterlib.cluster import KMeans
+    >>> from clusterlib.validation import checked_matrix
+    >>> checked_matrix(KMeans(), [[1, 2]], reset=True)
+    array([[1., 2.]])
+    """
+    return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32], order=None)
+
+
+def checked_sample_weight(sample_weight, n_samples):
+    """Check the weights of rows.
+
+    Parameters
+    ----------
+    sample_weight : None, float or array-like of shape (n_samples,)
+        Finite and not negative, not all zero; everything else is refused.
+    n_samples : int
+        Number of rows.
+
+    Returns
+    -------
+    sample_weight : None or ndarray of shape (n_samples,), float64
+        None stands for weights of 1.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_sample_weight
+    >>> checked_sample_weight([2, 1], 2)
+    array([2., 1.])
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must hold real numbers: {error}") from error
+    if weight.ndim and weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must be a number or have shape (n_samples,)=({n_samples},); "
+            f"got {weight.shape}"
+        )
+    weight = np.ascontiguousarray(np.broadcast_to(weight, (n_samples,)))
+    wrong = ~(np.isfinite(weight) & (weight >= 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"sample_weight must be finite and not negative; got {weight[row]} in row {row}"
+        )
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not 0 < total < np.inf:
+        raise ValueError(f"sample_weight must have a finite sum above zero; got {total}")
+    return weight
+
+
+def checked_n_samples(n_clusters, n_samples, sample_weight):
+    """Refuse fewer rows than clusters with a ValueError; a row of weight 0 does not count.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_n_samples
+    >>> checked_n_samples(2, 10, None)
+    """
+    if sample_weight is not None:
+        n_samples = int(np.count_nonzero(sample_weight))
+    if n_samples < n_clusters:
+        weighted = "" if sample_weight is None else " with a weight above zero"
+        raise ValueError(
+            f"n_clusters={n_clusters} must not be above n_samples={n_samples} (rows{weighted})"
+        )
+
+
+def checked_same_clusters(n_clusters, centers):
+    """Refuse to go on with another number of clusters than there are centres: a ValueError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import checked_same_clusters
+    >>> checked_same_clusters(2, np.zeros((2, 5)))
+    """
+    if n_clusters != len(centers):
+        raise ValueError(
+            f"n_clusters={n_clusters} cannot be changed between batches: the estimator has "
+            f"{len(centers)} centres; call fit to start afresh"
+        )

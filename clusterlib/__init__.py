@@ -4,6 +4,7 @@ Importing it costs nothing: subpackages and functions are loaded when they are f
 
 =============================  ===================================================================
 ``clusterlib.cluster``         estimators: k-means and its relatives
+``clusterlib.transport``       estimators: rows moved onto others by optimal transport
 ``clusterlib.metrics``         how good a clustering is
 ``clusterlib.datasets``        generated data with known answers
 ``clusterlib.plotting``        pictures of fitted estimators
@@ -20,7 +21,7 @@ __version__ = "0.1.0.dev0"
 # Type checkers take the constant of this name for true; typing itself would cost milliseconds.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from clusterlib import blocks, cluster, datasets, kernels, metrics, plotting, solvers
+    from clusterlib import blocks, cluster, datasets, kernels, metrics, plotting, solvers, transport
     from clusterlib.config import config_context, get_config, set_config
     from clusterlib.installation import show_config, show_versions
 
@@ -38,6 +39,7 @@ __all__ = [
     "show_config",
     "show_versions",
     "solvers",
+    "transport",
 ]
 
 _FUNCTIONS = {

@@ -1,0 +1,3 @@
+"""Estimators that move rows onto others by optimal transport."""
+
+__all__ = []

@@ -1,5 +1,6 @@
-"""Pictures of fitted estimators; matplotlib is loaded when one is drawn."""
+"""Pictures of fitted estimators and of results; matplotlib is loaded when one is drawn."""
 
 from clusterlib.plotting._cluster_display import ClusterDisplay
+from clusterlib.plotting._transport_plan_display import TransportPlanDisplay
 
-__all__ = ["ClusterDisplay"]
+__all__ = ["ClusterDisplay", "TransportPlanDisplay"]

@@ -11,6 +11,7 @@ from clusterlib.validation.data import (
     checked_n_samples,
     checked_same_clusters,
     checked_sample_weight,
+    checked_second_matrix,
 )
 from clusterlib.validation.parameters import (
     check_random_state,
@@ -26,20 +27,31 @@ from clusterlib.validation.starts import (
     checked_start,
     checked_start_centers,
 )
+from clusterlib.validation.transport import (
+    CostScale,
+    checked_cost_scale,
+    checked_labels_of_sides,
+    checked_metric,
+)
 
 __all__ = [
+    "CostScale",
     "Start",
     "check_is_fitted",
     "check_random_state",
     "checked_choice",
+    "checked_cost_scale",
     "checked_flag",
     "checked_integer",
+    "checked_labels_of_sides",
     "checked_matrix",
+    "checked_metric",
     "checked_n_init",
     "checked_n_samples",
     "checked_real",
     "checked_same_clusters",
     "checked_sample_weight",
+    "checked_second_matrix",
     "checked_start",
     "checked_start_centers",
     "checked_verbose",

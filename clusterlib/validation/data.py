@@ -9,6 +9,7 @@ __all__ = [
     "checked_n_samples",
     "checked_same_clusters",
     "checked_sample_weight",
+    "checked_second_matrix",
 ]
 
 
@@ -44,7 +45,39 @@ def checked_matrix(estimator, X, *, reset):
     return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32], order=None)
 
 
-def checked_sample_weight(sample_weight, n_samples):
+def checked_second_matrix(estimator, name, X):
+    """Check data beside X that have the same features.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has seen X by :func:`checked_matrix`.
+    name : str
+        Name of the argument for messages.
+    X : array-like or data frame of shape (n_rows, n_features)
+        As in :func:`checked_matrix`.
+
+    Returns
+    -------
+    X : ndarray of shape (n_rows, n_features), float32 or float64
+        The same values.
+
+    Examples
+    --------
+    >>> from clusterlib.cluster import KMeans
+    >>> from clusterlib.validation import checked_matrix, checked_second_matrix
+    >>> model = KMeans()
+    >>> X = checked_matrix(model, [[1, 2]], reset=True)
+    >>> checked_second_matrix(model, "target", [[3, 4]])
+    array([[3., 4.]])
+    """
+    try:
+        return checked_matrix(estimator, X, reset=False)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight"):
     """Check the weights of rows.
 
     Parameters
@@ -53,6 +86,8 @@ def checked_sample_weight(sample_weight, n_samples):
         Finite and not negative, not all zero; everything else is refused.
     n_samples : int
         Number of rows.
+    name : str, default="sample_weight"
+        Name of the argument for messages.
 
     Returns
     -------
@@ -70,23 +105,20 @@ def checked_sample_weight(sample_weight, n_samples):
     try:
         weight = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"sample_weight must hold real numbers: {error}") from error
+        raise TypeError(f"{name} must hold real numbers: {error}") from error
     if weight.ndim and weight.shape != (n_samples,):
         raise ValueError(
-            f"sample_weight must be a number or have shape (n_samples,)=({n_samples},); "
-            f"got {weight.shape}"
+            f"{name} must be a number or have shape (n_samples,)=({n_samples},); got {weight.shape}"
         )
     weight = np.ascontiguousarray(np.broadcast_to(weight, (n_samples,)))
     wrong = ~(np.isfinite(weight) & (weight >= 0))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(
-            f"sample_weight must be finite and not negative; got {weight[row]} in row {row}"
-        )
+        raise ValueError(f"{name} must be finite and not negative; got {weight[row]} in row {row}")
     with np.errstate(over="ignore"):
         total = weight.sum()
     if not 0 < total < np.inf:
-        raise ValueError(f"sample_weight must have a finite sum above zero; got {total}")
+        raise ValueError(f"{name} must have a finite sum above zero; got {total}")
     return weight
 
 

@@ -61,7 +61,7 @@ def checked_integer(name, value, low, high=None, *, high_name=None):
     return int(value)
 
 
-def checked_real(name, value, low, high=None, *, low_open=False):
+def checked_real(name, value, low, high=None, *, low_open=False, infinite=False):
     """Return a real parameter as float.
 
     Parameters
@@ -74,11 +74,13 @@ def checked_real(name, value, low, high=None, *, low_open=False):
         Smallest and largest allowed value; ``high=None`` sets no limit but infinity.
     low_open : bool, default=False
         Whether ``low`` itself is refused.
+    infinite : bool, default=False
+        Whether infinity is allowed where there is no ``high``.
 
     Returns
     -------
     value : float
-        Finite and in the interval; TypeError and ValueError as for integers.
+        In the interval, and finite unless asked for; TypeError and ValueError as for integers.
 
     Examples
     --------
@@ -86,11 +88,14 @@ def checked_real(name, value, low, high=None, *, low_open=False):
     >>> checked_real("tol", 1e-4, 0)
     0.0001
     """
-    message = f"{name} must be a float in {_interval(low, high, low_open)}; got {value!r}"
+    interval = _interval(low, high, low_open)
+    interval = interval.replace("inf)", "inf]") if infinite else interval
+    message = f"{name} must be a float in {interval}; got {value!r}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(message)
     too_low = value <= low if low_open else value < low
-    if not np.isfinite(value) or too_low or (high is not None and value > high):
+    wrong = np.isnan(value) or (np.isinf(value) and not infinite)
+    if wrong or too_low or (high is not None and value > high):
         raise ValueError(message)
     return float(value)
 

@@ -1,0 +1,295 @@
+"""The door of the transport solvers: costs, weights and penalties, checked once."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from numbers import Real
+
+import numpy as np
+
+from clusterlib.kernels import Metric, pairwise_distances
+from clusterlib.kernels.checks import as_matrix_pair, as_metric, as_numeric, check_finite
+from clusterlib.solvers.cost_matrix import CostMatrix
+
+__all__ = ["PointCost", "TransportProblem", "checked_epsilon", "checked_real", "transport_problem"]
+
+_MASSES_AGREE = 1e-6
+# Below this part of the largest cost, float64 cannot tell exp((f + g - C) / epsilon) any more.
+_SMALLEST_EPSILON = 1e-12
+_SMALLEST_NUMBER = 1e-290  # whose reciprocal is well inside the range of float64
+
+
+class PointCost:
+    """The cost of two point clouds, ``C_ij = metric(x_i, y_j)``, which is never stored.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Sources; finite, n >= 1.
+    Y : array-like of shape (m, d)
+        Targets; finite, m >= 1.
+    metric : str or Metric, default="sqeuclidean"
+        "sqeuclidean" (without the factor 1/2 that some authors write), "euclidean", "cosine" or
+        "inner_product" (minus the product), see :class:`clusterlib.kernels.Metric`.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, no rows, different numbers of features or an unknown metric.
+    TypeError
+        For what is not an array of real numbers, or a function as metric.
+
+    Notes
+    -----
+    O((n + m) d) memory: for the first two metrics the points are copied with their common mean
+    subtracted, which changes no distance and saves the digits that float32 would lose to a large
+    mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import PointCost
+    >>> cost = PointCost(np.array([[0.0], [1.0]]), np.array([[3.0]]))
+    >>> cost.shape, cost.block(slice(0, 2)).ravel()
+    ((2, 1), array([9., 4.]))
+    """
+
+    offset = 0.0
+
+    def __init__(self, X, Y, *, metric="sqeuclidean"):
+        X, Y = as_matrix_pair(X, Y)
+        self.metric, _ = as_metric(metric, None)
+        if not isinstance(self.metric, Metric):
+            raise TypeError(f"metric of a PointCost must be a name, got the function {metric!r}")
+        for name, points in (("X", X), ("Y", Y)):
+            if len(points) == 0:
+                raise ValueError(f"{name} must have at least 1 row, got shape {points.shape}")
+            check_finite(name, points)
+        if self.metric in (Metric.SQEUCLIDEAN, Metric.EUCLIDEAN):
+            mean = (X.mean(axis=0, dtype=np.float64) + Y.mean(axis=0, dtype=np.float64)) / 2
+            self.center = mean.astype(X.dtype)
+            X, Y = X - self.center, Y - self.center
+        else:
+            self.center = np.zeros(X.shape[1], dtype=X.dtype)
+        self.X, self.Y = X, Y
+
+    @property
+    def shape(self):
+        """Number of sources and of targets."""
+        return len(self.X), len(self.Y)
+
+    @property
+    def dtype(self):
+        """float32 or float64."""
+        return self.X.dtype
+
+    @property
+    def T(self):
+        """The cost from Y to X."""
+        return self._with(self.Y, self.X)
+
+    def astype(self, dtype):
+        """The same cost of points in another dtype."""
+        return self._with(self.X.astype(dtype, copy=False), self.Y.astype(dtype, copy=False))
+
+    def _with(self, X, Y):
+        other = object.__new__(PointCost)
+        other.metric, other.center, other.X, other.Y = self.metric, self.center, X, Y
+        return other
+
+    def as_sources(self, X):
+        """Other points than X in the coordinates of this cost; float32 or float64."""
+        X, _ = as_matrix_pair(X, self.Y)
+        check_finite("X", X)
+        return X - self.center
+
+    def block(self, rows, dtype=np.float64):
+        """Costs of some rows, a slice, as an array in ``dtype``."""
+        X, Y = self.X[rows].astype(dtype, copy=False), self.Y.astype(dtype, copy=False)
+        return pairwise_distances(X, Y, metric=self.metric)
+
+    @cached_property
+    def magnitude(self):
+        """No cost, and no term of its computation, is larger."""
+        longest = [np.sqrt(np.square(Z, dtype=np.float64).sum(axis=1).max()) for Z in self._points]
+        return {
+            Metric.SQEUCLIDEAN: (longest[0] + longest[1]) ** 2,
+            Metric.EUCLIDEAN: longest[0] + longest[1],
+            Metric.COSINE: 2.0,
+            Metric.INNER_PRODUCT: longest[0] * longest[1],
+        }[self.metric]
+
+    @property
+    def _points(self):
+        return self.X, self.Y
+
+
+@dataclass(frozen=True)
+class TransportProblem:
+    """A checked problem of transport: what it costs, and what has to go where.
+
+    Attributes
+    ----------
+    cost : CostMatrix or PointCost
+        Of shape (n, m).
+    a : ndarray of shape (n,) or (R, n), float64
+        Weights of the rows; of the second shape if there are several right-hand sides.
+    b : ndarray of shape (m,) or (R, m), float64
+        Weights of the columns; in the balanced case their sums are those of ``a``.
+    rho_a, rho_b : float
+        Strengths of the penalties ``rho KL(marginal | weights)``; infinity makes the marginal
+        exact.
+    """
+
+    cost: object
+    a: np.ndarray
+    b: np.ndarray
+    rho_a: float = np.inf
+    rho_b: float = np.inf
+    log_a: np.ndarray = field(init=False, repr=False)
+    log_b: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self):
+        with np.errstate(divide="ignore"):
+            object.__setattr__(self, "log_a", np.log(self.a))
+            object.__setattr__(self, "log_b", np.log(self.b))
+
+    @property
+    def shape(self):
+        """Number of rows and columns of the cost."""
+        return self.cost.shape
+
+    @property
+    def is_balanced(self):
+        """Whether both marginals are exact."""
+        return np.isinf(self.rho_a) and np.isinf(self.rho_b)
+
+    @property
+    def offsets(self):
+        """What the offset of the cost adds to f and to g: it belongs to an exact marginal."""
+        offset = self.cost.offset
+        return (offset, 0.0) if np.isinf(self.rho_a) else (0.0, offset)
+
+    @property
+    def mass(self):
+        """The smallest total weight that marginal errors are measured against."""
+        return float(min(self.a.sum(axis=-1).min(), self.b.sum(axis=-1).min()))
+
+    def damping(self, epsilon):
+        """``tau = rho / (rho + epsilon)`` of the rows and of the columns; 1 for exact ones."""
+        return tuple(
+            1.0 if np.isinf(rho) else rho / (rho + epsilon) for rho in (self.rho_a, self.rho_b)
+        )
+
+    def side(self, index):
+        """The problem of one right-hand side."""
+        return replace(self, a=self.a[index], b=self.b[index])
+
+
+def transport_problem(cost, a=None, b=None, *, rho_a=np.inf, rho_b=np.inf):
+    """Check a problem of transport before any work is done on it.
+
+    Parameters
+    ----------
+    cost : array-like of shape (n, m) or PointCost
+        Finite; float32 and float64 arrays are used as they are, in any layout, unless an offset
+        much larger than their range has to be subtracted.
+    a, b : array-like of shape (n,) and (m,), or (R, m) for b, default=None
+        Weights, not negative, not all 0. None spreads the mass of the other side, or 1, evenly.
+    rho_a, rho_b : float, default=inf
+        Penalties, at least 0.
+
+    Returns
+    -------
+    problem : TransportProblem
+        With weights in float64.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, wrong shapes, negative or all-zero weights, and in the balanced case
+        sums of a and b that differ by more than 1e-6 relatively.
+    TypeError
+        For what is not an array of real numbers.
+
+    Notes
+    -----
+    One pass over a dense cost; O(n + m) additional memory, with the exception above.
+    """
+    rho_a, rho_b = (
+        checked_real(name, rho, low=0.0, infinity=True)
+        for name, rho in (("rho_a", rho_a), ("rho_b", rho_b))
+    )
+    if not isinstance(cost, PointCost):
+        # Where both marginals are relaxed, an offset is no matter of the potentials alone.
+        cost = CostMatrix.checked(cost, subtract_offset=np.isinf(rho_a) or np.isinf(rho_b))
+    n_rows, n_columns = cost.shape
+    a = None if a is None else _checked_weights("a", a, n_rows, (1,))
+    b = None if b is None else _checked_weights("b", b, n_columns, (1, 2))
+    if a is None:
+        mass = 1.0 if b is None else b.sum(axis=-1, keepdims=True)
+        a = np.broadcast_to(mass / n_rows, (*np.shape(mass)[:-1], n_rows))
+    if b is None:
+        b = np.full(n_columns, a.sum() / n_columns)
+    a = np.ascontiguousarray(np.broadcast_to(a, (*b.shape[:-1], n_rows)))
+    if np.isinf(rho_a) and np.isinf(rho_b):
+        b = _balanced(a, b)
+    return TransportProblem(cost, a, b, rho_a, rho_b)
+
+
+def _balanced(a, b):
+    """Columns with exactly the mass of the rows; refused where that is not what was given."""
+    mass_a, mass_b = a.sum(axis=-1), b.sum(axis=-1)
+    wrong = np.abs(mass_a - mass_b) > _MASSES_AGREE * np.maximum(mass_a, mass_b)
+    if np.any(wrong):
+        first = np.argmax(wrong)
+        raise ValueError(
+            f"a and b must have the same sum, got {np.ravel(mass_a)[first]:.9g} and "
+            f"{np.ravel(mass_b)[first]:.9g}; normalise them, or relax one by rho_a or rho_b"
+        )
+    return b * (mass_a / mass_b)[..., None]
+
+
+def _checked_weights(name, weights, length, dimensions):
+    weights = as_numeric(name, weights)
+    if weights.ndim not in dimensions or weights.shape[-1] != length or weights.size == 0:
+        wanted = " or ".join(f"({'R, ' * (d - 1)}{length})" for d in dimensions)
+        raise ValueError(f"{name} must have shape {wanted}, got {weights.shape}")
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    wrong = ~((weights >= 0) & (weights < np.inf))
+    if wrong.any():
+        where = np.unravel_index(np.argmax(wrong), wrong.shape)
+        index = int(where[0]) if len(where) == 1 else tuple(map(int, where))
+        raise ValueError(
+            f"{name} must hold finite weights that are not negative, got {weights[where]} "
+            f"at index {index}"
+        )
+    with np.errstate(over="ignore"):
+        sums = weights.sum(axis=-1)
+    if not (np.all(sums > 0) and np.all(np.isfinite(sums))):
+        raise ValueError(f"{name} must have a sum that is positive and finite, got {sums}")
+    return weights
+
+
+def checked_real(name, value, *, low, low_open=False, infinity=False):
+    """Return a real number of at least ``low`` as float; a bool or an array is refused."""
+    allowed = f"{'above' if low_open else 'at least'} {low:g}"
+    message = f"{name} must be a {'' if infinity else 'finite '}number {allowed}, got {value!r}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(message)
+    value = float(value)
+    above = value > low if low_open else value >= low
+    if not above or (np.isinf(value) and not infinity):
+        raise ValueError(message)
+    return value
+
+
+def checked_epsilon(epsilon, cost):
+    """Return the entropic strength as float; refused where float64 cannot resolve it."""
+    epsilon = checked_real("epsilon", epsilon, low=0.0, low_open=True)
+    smallest = max(_SMALLEST_EPSILON * cost.magnitude, _SMALLEST_NUMBER)
+    if epsilon < smallest:
+        raise ValueError(
+            f"epsilon must be at least {smallest:.3g} for costs up to {cost.magnitude:.3g}, "
+            f"got {epsilon!r}"
+        )
+    return epsilon

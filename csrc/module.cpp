@@ -9,6 +9,7 @@
 #include "pairwise.hpp"
 #include "parallel.hpp"
 #include "screening.hpp"
+#include "sinkhorn.hpp"
 #include "targets.hpp"
 
 namespace py = pybind11;
@@ -34,6 +35,7 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
   m.doc() = "Native kernels; called through clusterlib.kernels, which checks the arguments.";
   cl::register_pairwise(m);
   cl::register_centers(m);
+  cl::register_sinkhorn(m);
   m.def("isa", [] { return std::string(cl::active_target().name); });
   m.def("available_isas", &available_isas);
   m.def("set_isa", &set_isa, py::arg("name"));

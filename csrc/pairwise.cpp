@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bind.hpp"
+#include "contiguous_rows.hpp"
 #include "targets.hpp"
 
 namespace cl {
@@ -23,25 +24,6 @@ void with_matrices(const py::array& X, const py::array& Y, F f) {
 
 template <class M>
 using ItemOf = std::remove_cv_t<std::remove_reference_t<decltype(*std::declval<M>().data)>>;
-
-// Rows of Y are read again and again by the float64 decision: they must be contiguous, and are
-// copied when they are not.
-template <class T>
-class ContiguousRows {
- public:
-  explicit ContiguousRows(const Matrix<T>& Y) : view(Y) {
-    if (Y.contiguous_rows()) return;
-    copy_.resize(static_cast<std::size_t>(Y.rows * Y.cols));
-    for (std::ptrdiff_t i = 0; i < Y.rows; ++i)
-      for (std::ptrdiff_t p = 0; p < Y.cols; ++p)
-        copy_[static_cast<std::size_t>(i * Y.cols + p)] = Y.at(i, p);
-    view = {copy_.data(), Y.rows, Y.cols, Y.cols, 1};
-  }
-  Matrix<T> view;
-
- private:
-  std::vector<T> copy_;
-};
 
 // Runs a job without the GIL and raises what it says about its input.
 template <class Job>

@@ -72,6 +72,51 @@ struct LogsumexpJob {
   int threads;
 };
 
+// Optimal transport between n rows and m columns, `sides` problems that share the cost. With
+// `points` the cost is metric(X_i, Y_j) and never stored, else it is the matrix X.
+template <class T>
+struct SinkhornJob {
+  Matrix<T> X, Y;
+  Metric metric = Metric::sqeuclidean;
+  bool points = false, precise = false, update_f = true;
+  double epsilon = 1;
+  std::ptrdiff_t n = 0, m = 0, sides = 1;
+  const double *log_a = nullptr, *log_b = nullptr;  // (sides, n), (sides, m)
+  double *f = nullptr, *g = nullptr;
+  double tau_a = 1, tau_b = 1, f_max = 0, relaxation = 1, tol = 0;
+  std::ptrdiff_t n_iters = 0;
+  int threads = 0;
+  double* column_sums = nullptr;     // (sides, m)
+  double* history = nullptr;         // (sides, n_iters, 2): error, dual
+  std::ptrdiff_t* n_done = nullptr;
+  T* plan = nullptr;                 // (n, m), may be X itself
+  double* row_sums = nullptr;        // (n), with the plan
+  const double* row_weight = nullptr;
+  double* column_squares = nullptr;  // (m)
+};
+
+// Scaling iterations on a kernel matrix K, in the type of K.
+template <class T>
+struct ScalingJob {
+  Matrix<T> K;
+  const double *a, *b;  // (n), (m)
+  double *u, *v;
+  double relaxation, tol, limit;
+  std::ptrdiff_t n_iters;
+  double* history;  // (n_iters)
+  std::ptrdiff_t* n_done;
+  int threads;
+};
+
+// product = K' diag(weight) K vector.
+template <class T>
+struct GramJob {
+  Matrix<T> K;
+  const double *weight, *vector;
+  double* product;
+  int threads;
+};
+
 // Adds rows [begin, end) to the sums of their clusters, one after the other.
 template <class T>
 struct RowSums {
@@ -87,6 +132,11 @@ struct Kernels {
   Status (*distances)(const DistancesJob<T>&);
   Status (*threshold)(const ThresholdJob<T>&);
   Status (*logsumexp)(const LogsumexpJob<T>&);
+  Status (*sinkhorn_sweep)(const SinkhornJob<T>&);
+  Status (*sinkhorn_iterate)(const SinkhornJob<T>&);
+  Status (*sinkhorn_plan)(const SinkhornJob<T>&);
+  void (*scaling)(const ScalingJob<T>&);
+  void (*gram)(const GramJob<T>&);
   double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
                    double* weights);

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
@@ -14,5 +15,6 @@
 
 #include "../parallel.hpp"
 #include "../screening.hpp"
+#include "../sum_tree.hpp"
 #include "../targets.hpp"
 #include "../views.hpp"

@@ -15,12 +15,20 @@ namespace CL_NAMESPACE {
 #include "../logsumexp.hpp"
 #include "../logsumexp_rows.hpp"
 #include "../threshold.hpp"
+#include "../sinkhorn_math.hpp"
+#include "../sinkhorn_rows.hpp"
+#include "../sinkhorn_sweep.hpp"
+#include "../sinkhorn_points.hpp"
+#include "../sinkhorn_jobs.hpp"
+#include "../sinkhorn_iterate.hpp"
+#include "../scaling.hpp"
 #include "../largest.hpp"
 #include "../row_sums.hpp"
 
 template <class T>
 const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
-                            logsumexp<T>, largest_magnitude<T>, add_rows<T>};
+                            logsumexp<T>, sinkhorn_sweep<T>, sinkhorn_iterate<T>, sinkhorn_plan<T>,
+                            scaling<T>, gram<T>, largest_magnitude<T>, add_rows<T>};
 
 const Target table = {CL_NAME, kernels<float>, kernels<double>};
 }  // namespace CL_NAMESPACE

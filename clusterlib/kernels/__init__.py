@@ -14,11 +14,25 @@ from clusterlib.kernels.pairwise import (
     pairwise_threshold,
     pairwise_topk,
 )
+from clusterlib.kernels.sinkhorn import (
+    SWEEP_ROWS,
+    SinkhornPlan,
+    scaling_iterate,
+    sinkhorn_batch,
+    sinkhorn_iterate,
+    sinkhorn_iterate_points,
+    sinkhorn_plan,
+    sinkhorn_sweep,
+    sinkhorn_sweep_points,
+    weighted_gram_product,
+)
 
 __all__ = [
     "BOUND_GROUPS",
     "LEAF_ROWS",
+    "SWEEP_ROWS",
     "Metric",
+    "SinkhornPlan",
     "active_backend",
     "available_backends",
     "bounded_argmin",
@@ -28,4 +42,12 @@ __all__ = [
     "pairwise_logsumexp",
     "pairwise_threshold",
     "pairwise_topk",
+    "scaling_iterate",
+    "sinkhorn_batch",
+    "sinkhorn_iterate",
+    "sinkhorn_iterate_points",
+    "sinkhorn_plan",
+    "sinkhorn_sweep",
+    "sinkhorn_sweep_points",
+    "weighted_gram_product",
 ]

@@ -75,6 +75,115 @@ def bounded_argmin(
     sample: bool,
     n_threads: int,
 ) -> tuple[int, int]: ...
+def sinkhorn_sweep(
+    C: NDArray[_Float],  # (n, m), any strides
+    epsilon: float,
+    log_a: NDArray[np.float64],  # (R, n), -inf: no weight
+    f: NDArray[np.float64],  # (R, n), in and out
+    g: NDArray[np.float64],  # (R, m), -inf: no column
+    tau_a: float,
+    f_max: float,
+    update_f: bool,
+    precise: bool,
+    column_sums: NDArray[np.float64],  # (R, m)
+    n_threads: int,
+) -> None: ...
+def sinkhorn_sweep_points(
+    X: NDArray[_Float],
+    Y: NDArray[_Float],
+    metric: int,
+    epsilon: float,
+    log_a: NDArray[np.float64],  # (n,)
+    f: NDArray[np.float64],  # (n,), in and out
+    g: NDArray[np.float64],  # (m,)
+    tau_a: float,
+    f_max: float,
+    update_f: bool,
+    column_sums: NDArray[np.float64],  # (m,)
+    n_threads: int,
+) -> None: ...
+def sinkhorn_iterate(
+    C: NDArray[_Float],
+    epsilon: float,
+    log_a: NDArray[np.float64],  # (R, n)
+    log_b: NDArray[np.float64],  # (R, m)
+    f: NDArray[np.float64],  # (R, n), in and out
+    g: NDArray[np.float64],  # (R, m), in and out
+    tau_a: float,
+    tau_b: float,
+    relaxation: float,
+    n_iters: int,
+    tol: float,
+    precise: bool,
+    history: NDArray[np.float64],  # (R, n_iters, 2): error, dual value
+    n_threads: int,
+) -> int: ...  # iterations that were done
+def sinkhorn_iterate_points(
+    X: NDArray[_Float],
+    Y: NDArray[_Float],
+    metric: int,
+    epsilon: float,
+    log_a: NDArray[np.float64],  # (n,)
+    log_b: NDArray[np.float64],  # (m,)
+    f: NDArray[np.float64],
+    g: NDArray[np.float64],
+    tau_a: float,
+    tau_b: float,
+    relaxation: float,
+    n_iters: int,
+    tol: float,
+    history: NDArray[np.float64],  # (n_iters, 2)
+    n_threads: int,
+) -> int: ...
+def sinkhorn_plan(
+    C: NDArray[_Float],
+    epsilon: float,
+    log_a: NDArray[np.float64] | None,  # (n,); None: f as it is given
+    f: NDArray[np.float64],  # (n,), in and out
+    g: NDArray[np.float64],
+    row_weight: NDArray[np.float64] | None,  # (n,)
+    precise: bool,
+    out: NDArray[_Float],  # (n, m)
+    row_sums: NDArray[np.float64],
+    column_sums: NDArray[np.float64],
+    column_squares: NDArray[np.float64] | None,  # (m,); there if row_weight is
+    n_threads: int,
+) -> None: ...
+def sinkhorn_batch(
+    C: NDArray[_Float],  # (B, p, q), C-ordered
+    epsilon: NDArray[np.float64],  # (B,)
+    log_a: NDArray[np.float64],  # (B, p)
+    log_b: NDArray[np.float64],  # (B, q)
+    f: NDArray[np.float64],
+    g: NDArray[np.float64],
+    tau_a: float,
+    tau_b: float,
+    max_iter: int,
+    tol: float,
+    n_iter: NDArray[np.int32],  # (B,)
+    error: NDArray[np.float64],  # (B,)
+    n_threads: int,
+) -> None: ...
+def scaling_iterate(
+    K: NDArray[_Float],
+    a: NDArray[np.float64],  # (n,)
+    b: NDArray[np.float64],  # (m,)
+    u: NDArray[np.float64],  # in and out
+    v: NDArray[np.float64],  # in and out
+    relaxation: float,
+    n_iters: int,
+    tol: float,
+    limit: float,
+    history: NDArray[np.float64],  # (n_iters,)
+    n_threads: int,
+) -> int: ...
+def weighted_gram_product(
+    K: NDArray[_Float],
+    weight: NDArray[np.float64],  # (n,)
+    vector: NDArray[np.float64],  # (m,)
+    product: NDArray[np.float64],  # (m,)
+    n_threads: int,
+) -> None: ...
 def isa() -> str: ...
 def available_isas() -> list[str]: ...
 def set_isa(name: str) -> None: ...

@@ -1,9 +1,12 @@
 """Numbers that contracts and implementations share."""
 
-__all__ = ["BOUND_GROUPS", "LEAF_ROWS"]
+__all__ = ["BOUND_GROUPS", "LEAF_ROWS", "SWEEP_ROWS"]
 
 LEAF_ROWS = 4096
 """Rows of a leaf: they are added one after the other, leaves by a pairwise tree."""
 
 BOUND_GROUPS = 16
 """Groups of centres that have a lower bound each in ``bounded_argmin``: a cache line of float32."""
+
+SWEEP_ROWS = 256
+"""Rows of a leaf of the Sinkhorn kernels, whose column sums are merged by the same tree."""

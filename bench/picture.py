@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from bench.records import OURS, Run, is_ours, is_peer, ratio
+from bench.records import OURS, Run, has_floor, is_ours, is_peer, ratio
 
 COLUMNS = 2
 BAR = 0.17  # inches per bar
@@ -53,7 +53,7 @@ def _panel(axis, key, lines, colors) -> None:
     axis.bar_label(axis.containers[0], fmt="%.2f", fontsize=6, padding=2)
     axis.axvline(1, color="black", linewidth=0.8)
     left = min(ratios)
-    if ours["over_floor_median"] and ours["op"] != "sums":
+    if ours["over_floor_median"] and has_floor(ours):
         floor = 1 / ours["over_floor_median"]
         axis.axvline(floor, color="red", linestyle=":")
         left = min(left, floor)

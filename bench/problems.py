@@ -1,13 +1,17 @@
 """Data for a case: generated, seeded, the same for every contestant."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from bench.cases import Case
+from bench.cases import TRANSPORT, Case
+from bench.race import Difference
 
 SAMPLED_ROWS = 100
+BLOCK = 1024
 
 
 class Fit(NamedTuple):
@@ -17,9 +21,24 @@ class Fit(NamedTuple):
     n_iter: int
 
 
+class Potentials(NamedTuple):
+    """Answer of a transport problem: the plan is ``exp((f_i + g_j - C_ij) / epsilon)``.
+
+    ``sweeps`` is the number of iterations of a ``solve``.
+    """
+
+    f: np.ndarray
+    g: np.ndarray
+    sweeps: int = 0
+
+
 @dataclass(frozen=True)
 class Problem:
-    """What a contestant is given. ``rows`` are the rows on which long answers are checked."""
+    """What a contestant is given. ``rows`` are the rows on which long answers are checked.
+
+    With several problems X and Y have three axes, and ``rows`` are problems. The weights of a
+    transport problem are uniform.
+    """
 
     case: Case
     X: np.ndarray
@@ -33,6 +52,45 @@ class Problem:
     def inverse_temperature(self) -> float:
         """Of a log-sum-exp: about 1 / spread of the distances, so that no term can be skipped."""
         return 1.0 / self.case.d
+
+    @cached_property
+    def cost(self) -> np.ndarray:
+        """Squared distances of a transport problem, (n, k) or (problems, n, k); the largest is 1.
+
+        The points were scaled for that; of ``codes``: the scores of their rows, cosines.
+        """
+        if self.case.op == "codes":
+            return self.X @ self.Y.T
+        return np.concatenate([squared_distances(x, self.Y) for x in row_blocks(self.X)])
+
+    @cached_property
+    def kernel(self) -> np.ndarray:
+        """``exp(-cost / epsilon)``."""
+        kernel = self.cost / np.asarray(-self.case.epsilon, self.case.dtype)
+        return np.exp(kernel, out=kernel)
+
+    def weights(self, dtype: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Uniform weights of the rows and columns of every problem."""
+        lead = self.X.shape[:-2]
+        sizes = (self.case.n, self.case.k)
+        return tuple(np.full((*lead, size), 1 / size, dtype or self.case.dtype) for size in sizes)
+
+    def per_iteration(self, run: Callable[[int], object]) -> Difference:
+        """The time of one iteration of ``run(number of iterations)``."""
+        return Difference(run, *self.case.counts)
+
+
+def row_blocks(A: np.ndarray) -> list[np.ndarray]:
+    """A in blocks of rows; many small problems as one block."""
+    return [A] if A.ndim == 3 else [A[s : s + BLOCK] for s in range(0, len(A), BLOCK)]
+
+
+def squared_distances(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """Squared distances of points whose norms are alike, so that little cancels."""
+    products = X @ np.swapaxes(Y, -1, -2)
+    norms = [np.einsum("...ij,...ij->...i", A, A) for A in (X, Y)]
+    squared = norms[0][..., :, None] + norms[1][..., None, :] - 2 * products
+    return np.maximum(squared, 0, out=squared)
 
 
 def _gaussian(rng, case):
@@ -91,12 +149,34 @@ def _normal(rng, case, rows):
     return rng.standard_normal((rows, case.d), dtype=case.dtype)
 
 
+def _unit(A):
+    return A / np.linalg.norm(A, axis=-1, keepdims=True)
+
+
+def _transport(rng, case):
+    """Points on the sphere, scaled so that the largest squared distance is 1; rows for ``codes``.
+
+    Episodes: a support point for each of n classes, and k queries that take the classes in turn.
+    """
+    lead = (case.problems,) * (case.problems > 1)
+    X, Y = (rng.standard_normal((*lead, m, case.d), dtype=case.dtype) for m in (case.n, case.k))
+    if case.op == "episodes":
+        middles = rng.standard_normal(X.shape, dtype=case.dtype)
+        return X + middles, Y + middles[..., np.arange(case.k) % case.n, :]
+    X, Y = _unit(X), _unit(Y)
+    if case.op == "codes":
+        return X, Y
+    largest = max(squared_distances(x, Y).max() for x in row_blocks(X))
+    return X / np.sqrt(largest), Y / np.sqrt(largest)
+
+
 def make_problem(case: Case, threads: int, backend: str | None = None) -> Problem:
     """Generate the data of a case; a ``fit`` starts at k different rows of X."""
     rng = np.random.default_rng(0)
-    X, Y = (np.ascontiguousarray(A, dtype=case.dtype) for A in KINDS[case.data](rng, case))
+    generate = _transport if case.op in TRANSPORT else KINDS[case.data]
+    X, Y = (np.ascontiguousarray(A, dtype=case.dtype) for A in generate(rng, case))
     if case.op == "fit":
         Y = X[rng.choice(case.n, case.k, replace=False)]
     labels = rng.integers(case.k, size=case.n).astype(np.int32)
-    rows = np.sort(rng.choice(case.n, min(case.n, SAMPLED_ROWS), replace=False))
+    rows = np.sort(rng.choice(len(X), min(len(X), SAMPLED_ROWS), replace=False))
     return Problem(case, X, Y, labels, rows, threads, backend)

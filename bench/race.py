@@ -9,12 +9,26 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 MIN_SECONDS = 0.002  # a shorter call is repeated inside one timing
 MAX_CALLS = 1000
 MIN_REPEATS = 2
 SETTLE_SECONDS = 0.003  # worker threads of the last call may still spin, waiting for more work
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A call whose time is that of one iteration: ``run(many)`` less ``run(few)``, over the
+    iterations between. What is done once (checks, buffers, a plan at the end) cancels."""
+
+    run: Callable[[int], object]
+    few: int
+    many: int
+
+    def __call__(self) -> object:
+        return self.run(self.many)
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ def race(
     """Time every call ``repeats`` times, or as often as fits into ``seconds`` (at least twice)."""
     counts, turns = {}, {}
     for name, call in calls.items():
-        first = _timed(call, 1)[0]
+        first = _duration(call)
         counts[name] = min(MAX_CALLS, max(1, math.ceil(MIN_SECONDS / max(first, 1e-9))))
         fitting = int(seconds / max(first, MIN_SECONDS))
         turns[name] = min(repeats, max(MIN_REPEATS, fitting))
@@ -103,7 +117,23 @@ def _rotated(names: list[str], number: int) -> list[str]:
     return names[shift:] + names[:shift]
 
 
+def _duration(call: Callable[[], object]) -> float:
+    """Seconds that one timing of a call takes on the wall."""
+    if isinstance(call, Difference):
+        return sum(_seconds(partial(call.run, number), 1)[0] for number in (call.few, call.many))
+    return _seconds(call, 1)[0]
+
+
 def _timed(call: Callable[[], object], count: int) -> tuple[float, float]:
+    """Seconds per call, or per iteration of a difference: wall, CPU of all threads."""
+    if not isinstance(call, Difference):
+        return _seconds(call, count)
+    few, many = (_seconds(partial(call.run, number), count) for number in (call.few, call.many))
+    between = call.many - call.few
+    return (many[0] - few[0]) / between, (many[1] - few[1]) / between
+
+
+def _seconds(call: Callable[[], object], count: int) -> tuple[float, float]:
     """Seconds per call: wall, CPU of all threads. The answer is freed outside the timing."""
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(count):

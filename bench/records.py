@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.cases import TRANSPORT
+
 OURS = "clusterlib"
 
 
@@ -45,7 +47,12 @@ def is_peer(name: str) -> bool:
 
 def has_answer(line: dict) -> bool:
     """Whether a result line came with an answer that was checked."""
-    return "wrong" in line or "error" in line
+    return not line.keys().isdisjoint(("wrong", "error", "accuracy"))
+
+
+def has_floor(line: dict) -> bool:
+    """Whether time over the operations of a case means anything, see :class:`bench.cases.Case`."""
+    return line["op"] == "lazy" or line["op"] not in ("sums", *TRANSPORT)
 
 
 def ratio(peer: dict, ours: dict) -> float:

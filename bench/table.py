@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bench.records import Run, is_ours, is_peer, ratio, read
+from bench.records import Run, has_floor, is_ours, is_peer, ratio, read
 from bench.verdict import checks
 
 
@@ -68,7 +68,7 @@ def _floor_figures(line: dict) -> tuple[str, ...]:
     figures = {name: line[name] for name in ("over_floor_median", "over_floor", "over_memory")}
     if line["contestant"] == "nothing":
         figures = dict.fromkeys(figures)
-    if line["op"] == "sums":  # n d additions: the memory is the floor that counts
+    if not has_floor(line):  # a sum, an exponential: the memory is the floor that counts
         figures |= {"over_floor_median": None, "over_floor": None}
     return tuple("" if value is None else f"{value:.3g}" for value in figures.values())
 
@@ -81,7 +81,10 @@ def _answer(line: dict) -> str:
     if "same_inertia" in line:
         same = "same inertia" if line["same_inertia"] else f"inertia differs {line['error']:.1e}"
         return f"{same}, {line['n_iter']} iterations"
-    return f"error {line['error']:.0e}" if "error" in line else ""
+    if "accuracy" in line:
+        return f"accuracy {line['accuracy']:.4f}"
+    sweeps = f", {line['sweeps']} sweeps" if "sweeps" in line else ""
+    return f"error {line['error']:.0e}{sweeps}" if "error" in line else ""
 
 
 def _goal_rows(run: Run) -> list[tuple[str, ...]]:
@@ -90,7 +93,7 @@ def _goal_rows(run: Run) -> list[tuple[str, ...]]:
             check.case,
             str(check.threads),
             check.figure,
-            f"{check.value:.2f}",
+            f"{check.value:.2f}" if check.value >= 0.1 else f"{check.value:.2g}",
             ("<= " if check.at_most else ">= ") + f"{check.bound:g}",
             "reached" if check.reached else "MISSED",
         )

@@ -56,7 +56,10 @@ def test_cases_are_well_formed(cases):
         assert set(case.goals) <= GOALS.keys()
         assert case.k <= case.n or case.op != "fit"
         assert case.flops > 0 and case.bytes > 0
-    assert {goal for case in cases for goal in case.goals} == GOALS.keys()
+
+
+def test_every_goal_has_its_case():
+    assert {goal for case in CASES for goal in case.goals} == GOALS.keys()
 
 
 def test_floor_counts_two_operations_per_multiply_add():

@@ -15,6 +15,11 @@ An adapter whose package is missing fails to import and is skipped with that mes
 ADAPTERS = (
     "nothing",
     "sgemm",
+    "read",
+    "numpy",
+    "pot",
+    "ott",
+    "geomloss",
     "sklearn",
     "sklearnex",
     "faiss",

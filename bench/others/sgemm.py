@@ -10,7 +10,7 @@ from bench.race import fastest
 DISTRIBUTION = "numpy"
 BLOCKS = (256, 512, 1024, 4096, 16384)
 TUNING_ROWS = 32768
-OPS = ("argmin", "topk", "logsumexp", "distances")
+OPS = ("argmin", "topk", "logsumexp", "distances", "lazy")
 
 
 def entries(problem):

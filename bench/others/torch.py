@@ -1,7 +1,11 @@
-"""PyTorch on the CPU: cdist, and products followed by argmin, top-k or log-sum-exp in blocks."""
+"""PyTorch on the CPU: cdist, and products followed by argmin, top-k or log-sum-exp in blocks.
+
+Of transport: the textbook iterations, and the loop SwAV assigns its codes with.
+"""
 
 import torch
 
+from bench.problems import Potentials
 from bench.race import fastest
 
 DISTRIBUTION = "torch"
@@ -22,6 +26,12 @@ def entries(problem):
         yield "torch cdist", lambda: lambda: torch.cdist(X, Y).numpy()
     if case.op == "distances" and case.metric == "sqeuclidean":
         yield "torch addmm", lambda: _matrix(X, Y)
+    if case.op == "sinkhorn":
+        yield "torch logsumexp", lambda: _sinkhorn(problem)
+    if case.op == "scaling":
+        yield "torch two products", lambda: _scaling(problem)
+    if case.op == "codes":
+        yield "torch codes", lambda: _codes(problem)
 
 
 def _norms(A):
@@ -64,3 +74,57 @@ _REDUCTIONS = {
         - problem.inverse_temperature * _norms(x)
     ),
 }
+
+
+def _weights(problem):
+    return (torch.from_numpy(weights) for weights in problem.weights())
+
+
+def _sinkhorn(problem):
+    """Both updates as a log-sum-exp over the scaled cost."""
+    epsilon = problem.case.epsilon
+    scores = torch.from_numpy(problem.cost) / -epsilon
+    log_a, log_b = (weights.log() for weights in _weights(problem))
+
+    def run(number):
+        v = torch.zeros_like(log_b)
+        for _ in range(number):
+            u = log_a - torch.logsumexp(scores + v, 1)
+            v = log_b - torch.logsumexp(scores + u[:, None], 0)
+        return Potentials(epsilon * u.numpy(), epsilon * v.numpy())
+
+    return problem.per_iteration(run)
+
+
+def _scaling(problem):
+    epsilon, K = problem.case.epsilon, torch.from_numpy(problem.kernel)
+    a, b = _weights(problem)
+
+    def run(number):
+        v = torch.ones_like(b)
+        for _ in range(number):
+            u = a / (K @ v)
+            v = b / (u @ K)
+        return Potentials(epsilon * u.log().numpy(), epsilon * v.log().numpy())
+
+    return problem.per_iteration(run)
+
+
+def _codes(problem):
+    """The loop as SwAV's authors published it: prototypes in rows, in place, total first."""
+    scores, epsilon = torch.from_numpy(problem.cost), problem.case.epsilon
+
+    @torch.no_grad()
+    def call():
+        Q = torch.exp(scores / epsilon).t()
+        prototypes, samples = Q.shape
+        Q /= Q.sum()
+        for _ in range(problem.case.iterations):
+            Q /= Q.sum(dim=1, keepdim=True)
+            Q /= prototypes
+            Q /= Q.sum(dim=0, keepdim=True)
+            Q /= samples
+        Q *= samples
+        return Q.t().numpy()
+
+    return call

@@ -1,0 +1,116 @@
+"""POT: its solvers for as many iterations as everybody makes, with the checks of errors it ships.
+
+POT updates the columns first. It is given the transposed cost, stored anew, so that its iterates
+are the same as everybody's. ``stopThr`` is 0 where iterations are counted, so that it never stops.
+"""
+
+import os
+
+import numpy as np
+
+from bench.problems import Potentials
+from bench.race import fastest
+
+for _backend in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):
+    os.environ.setdefault(f"POT_BACKEND_DISABLE_{_backend}", "1")  # imports it does not need here
+
+import ot
+
+DISTRIBUTION = "POT"
+BATCHES = (50, 100, 200, 1000)
+TUNING_ROWS = 2048
+# Iterations after which a solve ends. A check of the error follows every tenth.
+LIMITS = {"sinkhorn": 20_000, "sinkhorn_log": 301}
+
+
+def entries(problem):
+    case = problem.case
+    if case.op == "sinkhorn":
+        yield "pot sinkhorn_log", lambda: _iterate(problem, "sinkhorn_log", case.dtype)
+        if case.dtype != "float64":
+            yield "pot float64 sinkhorn_log", lambda: _iterate(problem, "sinkhorn_log", "float64")
+    if case.op == "scaling":
+        yield "pot sinkhorn", lambda: _iterate(problem, "sinkhorn", case.dtype)
+    if case.op == "lazy":
+        yield "pot empirical_sinkhorn lazy", lambda: _lazy(problem)
+    if case.op == "batch":
+        for method in ("log_sinkhorn", "sinkhorn"):
+            yield f"pot solve_batch {method}", lambda method=method: _batch(problem, method)
+        for method in ("sinkhorn", "sinkhorn_log"):
+            yield f"pot loop {method}", lambda method=method: _loop(problem, method)
+    if case.op == "solve":
+        for method, limit in LIMITS.items():
+            name = f"pot {method}, at most {limit}"
+            yield name, lambda method=method, limit=limit: _solve(problem, method, limit)
+
+
+def _iterate(problem, method, dtype):
+    cost = np.ascontiguousarray(problem.cost.T, dtype=dtype)
+    a, b = problem.weights(dtype)
+    options = {"method": method, "stopThr": 0.0, "warn": False}
+
+    def run(number):
+        return ot.sinkhorn(b, a, cost, problem.case.epsilon, numItermax=number, **options).T
+
+    return problem.per_iteration(run)
+
+
+def _lazy(problem):
+    X, Y, epsilon = problem.X, problem.Y, problem.case.epsilon
+
+    def run(number, *, rows=None, batch):
+        options = {"isLazy": True, "batchSize": batch, "stopThr": 0.0, "warn": False}
+        f, g = ot.bregman.empirical_sinkhorn(
+            X[:rows], Y[:rows], epsilon, numIterMax=number, **options
+        )
+        return Potentials(epsilon * f, epsilon * g)
+
+    batch = fastest(
+        {batch: lambda batch=batch: run(1, rows=TUNING_ROWS, batch=batch) for batch in BATCHES}
+    )
+    return problem.per_iteration(lambda number: run(number, batch=batch))
+
+
+def _batch(problem, method):
+    case, cost = problem.case, problem.cost
+    a, b = problem.weights()
+
+    def call():
+        options = {"max_iter": case.iterations, "tol": 0.0, "method": method}
+        return ot.batch.solve_batch(cost, case.epsilon, a, b, **options).plan
+
+    return call
+
+
+def _loop(problem, method):
+    case = problem.case
+    costs = np.ascontiguousarray(np.swapaxes(problem.cost, 1, 2))
+    a, b = (weights[0] for weights in problem.weights())
+    options = {"numItermax": case.iterations, "stopThr": 0.0, "warn": False}
+
+    def call():
+        return np.stack([ot.sinkhorn(b, a, C, case.epsilon, method, **options).T for C in costs])
+
+    return call
+
+
+def _solve(problem, method, limit):
+    """Stops when the L2 error of a marginal is below the tolerance: less than the L1 error asks."""
+    case, (a, b) = problem.case, problem.weights()
+    cost = np.ascontiguousarray(problem.cost.T)
+    options = {"numItermax": limit, "stopThr": case.tol, "warn": False, "log": True}
+
+    def call():
+        log = ot.sinkhorn(b, a, cost, case.epsilon, method, **options)[1]
+        g, f = (case.epsilon * _logarithm(log, key) for key in ("u", "v"))
+        return Potentials(f, g, log["niter"] + 1)
+
+    return call
+
+
+def _logarithm(log, key):
+    """Of a scaling vector; the log-domain solver gives it as it is, before it overflows."""
+    if f"log_{key}" in log:
+        return log[f"log_{key}"]
+    with np.errstate(divide="ignore"):
+        return np.log(log[key])

@@ -1,6 +1,7 @@
 """Pictures of fitted estimators and of results; matplotlib is loaded when one is drawn."""
 
 from clusterlib.plotting._cluster_display import ClusterDisplay
+from clusterlib.plotting._sinkhorn_convergence_display import SinkhornConvergenceDisplay
 from clusterlib.plotting._transport_plan_display import TransportPlanDisplay
 
-__all__ = ["ClusterDisplay", "TransportPlanDisplay"]
+__all__ = ["ClusterDisplay", "SinkhornConvergenceDisplay", "TransportPlanDisplay"]

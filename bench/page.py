@@ -6,7 +6,8 @@
 import json
 import sys
 
-from bench.records import OURS
+from bench.cases import TRANSPORT
+from bench.records import OURS, has_floor
 
 INTRO = """# Benchmarks
 
@@ -15,6 +16,11 @@ faster). Every figure comes from the json lines in `bench/results/summary*.jsonl
 written by `python -m bench.page bench/results/summary*.jsonl`. How a figure comes about, and how
 peers are tuned, is told in `bench/README.md`. "Wrong" counts labels that are not the nearest row,
 of those that were looked at in float64.
+
+Of optimal transport (`sinkhorn`: a stored cost in the log domain, `scaling`: a stored kernel,
+`lazy`: points whose costs are never stored) the time is that of one iteration, from the difference
+of two calls; "read once" is one read of the matrix, "sgemm" the bare products of the points. Of a
+`solve` the error is that of the marginals in float64, L1, and the number that of the iterations.
 """
 
 
@@ -37,39 +43,88 @@ def _section(path, lines):
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
     yield f"## {path.rpartition('/')[2]}\n"
     yield f"{machine['cpu']}, instruction set {machine['isa']}. {limits}.\n\n{versions}.\n"
-    yield "| case | threads | ours, ms | ours / floor | in float32 | peers / ours |"
-    yield "|---|---|---|---|---|---|"
+    transport = [line for line in results if line["op"] in TRANSPORT]
+    others = [line for line in results if line["op"] not in TRANSPORT]
+    head = "| case | threads | ours, ms | ours / floor | in float32 | peers / ours |"
+    yield from _table(head, _row, others)
+    head = "| case | threads | ours, ms | ours per entry or problem | peers / ours |"
+    yield from _table(head, _transport_row, transport)
+    yield from (_memory(line) for line in lines if line["kind"] == "memory")
+
+
+def _table(head, row, results):
+    if not results:
+        return
+    yield head
+    yield "|---" * (head.count("|") - 1) + "|"
     cases = dict.fromkeys((line["case"], line["threads"]) for line in results)
     for case, threads in cases:
         group = [x for x in results if (x["case"], x["threads"]) == (case, threads)]
-        yield _row(case, threads, group)
+        one = [x for x in results if (x["case"], x["threads"], x["contestant"]) == (case, 1, OURS)]
+        yield row(case, threads, group, one)
     yield ""
 
 
-def _row(case, threads, group):
+def _row(case, threads, group, _):
     ours = next(line for line in group if line["contestant"] == OURS)
     wide = next((x for x in group if x["contestant"].startswith(f"{OURS} ")), None)
+    return (
+        f"| `{case}` | {threads} | {ours['ns_median'] / 1e6:.3g}{_note(ours)} | "
+        f"{_floor(ours, threads)} | {_floor(wide, threads)} | {_beside(ours, group)} |"
+    )
+
+
+def _transport_row(case, threads, group, one):
+    ours = next(line for line in group if line["contestant"] == OURS)
+    note = _note(ours)
+    if threads > 1 and one:
+        ratio = one[0]["ns_median"] / ours["ns_median"]
+        note += f" (one thread takes {ratio:.2f} times as long)"
+    return (
+        f"| `{case}` | {threads} | {ours['ns_median'] / 1e6:.3g}{note} | {_each(ours)} | "
+        f"{_beside(ours, group)} |"
+    )
+
+
+def _each(line):
+    if line["problems"] > 1:
+        return f"{line['ns_median'] / line['problems'] / 1e3:.3g} us"
+    floor = _floor(line, line["threads"])
+    entry = f"{line['ns_median'] / line['n'] / line['k']:.3g} ns"
+    return f"{entry}, {floor} of the floor" if floor else entry
+
+
+def _beside(ours, group):
     peers = sorted(
         (line for line in group if not line["contestant"].startswith(OURS)),
         key=lambda line: line["ns_median"],
     )
-    beside = ", ".join(
-        f"{line['contestant']} **{line['ns_median'] / ours['ns_median']:.2f}**{_wrong(line)}"
+    return ", ".join(
+        f"{line['contestant']} **{line['ns_median'] / ours['ns_median']:.2f}**{_note(line)}"
         for line in peers
     )
+
+
+def _memory(line):
     return (
-        f"| `{case}` | {threads} | {ours['ns_median'] / 1e6:.3g}{_wrong(ours)} | "
-        f"{_floor(ours, threads)} | {_floor(wide, threads)} | {beside} |"
+        f"`{line['case']}`, {line['threads']} thread(s): {line['sweeps']} sweep(s) in "
+        f"{line['seconds']:.3g} s of CPU time, with {line['extra_bytes'] / 1e6:.3g} MB more than "
+        f"before at most; the matrix of the costs would take {line['matrix_bytes'] / 1e9:.3g} GB.\n"
     )
 
 
 def _floor(line, threads):
-    known = line is not None and threads == 1 and line["over_floor_median"]
+    known = line is not None and threads == 1 and has_floor(line) and line["over_floor_median"]
     return f"{line['over_floor_median']:.2f}" if known else ""
 
 
-def _wrong(line):
-    return f" ({line['wrong']} of {line['checked']} wrong)" if line.get("wrong") else ""
+def _note(line):
+    """What must be known of an answer to read its time."""
+    if line.get("wrong"):
+        return f" ({line['wrong']} of {line['checked']} wrong)"
+    if "sweeps" in line:
+        return f" (error {line['error']:.0e}, {line['sweeps']})"
+    return f" (accuracy {line['accuracy']:.4f})" if "accuracy" in line else ""
 
 
 if __name__ == "__main__":

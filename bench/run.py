@@ -21,6 +21,7 @@ from bench.race import race
 from bench.records import is_ours
 
 RESULTS = Path(__file__).parent / "results"
+RECORDED = ("op", "n", "d", "k", "dtype", "data", "metric", "epsilon", "problems")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -115,7 +116,7 @@ def measure(
             **same,
             "contestant": name,
             "isa": isa_of(name) if is_ours(name) else None,
-            **{key: getattr(case, key) for key in ("op", "n", "d", "k", "dtype", "data", "metric")},
+            **{key: getattr(case, key) for key in RECORDED},
             "goals": case.goals,
             "flops": case.flops,
             "bytes": case.bytes,

@@ -109,3 +109,16 @@ def _codes(problem):
         codes /= codes.sum(axis=0)
         codes /= codes.sum(axis=1, keepdims=True)
     return codes[problem.rows]
+
+
+def column_errors(problem: Problem, answer: Potentials) -> float:
+    """Largest relative error of the column sums, which the last update made exact, on a sample."""
+    f, g = (np.asarray(potential, dtype=np.float64) for potential in answer[:2])
+    columns = problem.rows[problem.rows < problem.case.k]
+    sums = np.zeros(len(columns))
+    for block in row_blocks(np.arange(problem.case.n)[:, None]):
+        rows = block[:, 0]
+        X, Y = problem.X[rows].astype(np.float64), problem.Y[columns].astype(np.float64)
+        exponents = f[rows][:, None] + g[columns] - squared_distances(X, Y)
+        sums += np.exp(exponents / problem.case.epsilon).sum(axis=0)
+    return float(np.abs(sums * problem.case.k - 1).max())

@@ -314,7 +314,7 @@ def scaling_iterate(
     a, b = door.as_weight("a", a, n), door.as_weight("b", b, m)
     checked_state("u", u, (n,), np.float64)
     checked_state("v", v, (m,), np.float64)
-    door.as_weight("v", v, m)
+    door.check_positive("v", v, b > 0)
     relaxation = door.checked_relaxation(relaxation)
     n_iters = checked_integer("n_iters", n_iters, 1, _MOST_ITERATIONS)
     tol = door.checked_tolerance(tol)

@@ -15,6 +15,7 @@ __all__ = [
     "as_log_weight",
     "as_potential",
     "as_weight",
+    "check_positive",
     "check_some_weight",
     "checked_epsilon",
     "checked_number",
@@ -150,6 +151,17 @@ def checked_potential(name, value, shape, log_weight=None):
             f"{position[0] if len(position) == 1 else position}"
         )
     value[~here] = -np.inf
+
+
+def check_positive(name, value, here):
+    """Refuse numbers that are not positive and finite where they count."""
+    bad = here & ~((value > 0) & (value < np.inf))
+    if bad.any():
+        position = int(np.argmax(bad))
+        raise ValueError(
+            f"{name} must be positive and finite where there is weight, got {value[position]} at "
+            f"index {position}"
+        )
 
 
 def check_some_weight(name, log_weight):

@@ -8,6 +8,16 @@ from clusterlib.kernels._numba.pairwise import (
     pairwise_threshold,
     pairwise_topk,
 )
+from clusterlib.kernels._numba.sinkhorn import (
+    scaling_iterate,
+    sinkhorn_batch,
+    sinkhorn_iterate,
+    sinkhorn_iterate_points,
+    sinkhorn_plan,
+    sinkhorn_sweep,
+    sinkhorn_sweep_points,
+    weighted_gram_product,
+)
 
 __all__ = [
     "bounded_argmin",
@@ -17,4 +27,12 @@ __all__ = [
     "pairwise_logsumexp",
     "pairwise_threshold",
     "pairwise_topk",
+    "scaling_iterate",
+    "sinkhorn_batch",
+    "sinkhorn_iterate",
+    "sinkhorn_iterate_points",
+    "sinkhorn_plan",
+    "sinkhorn_sweep",
+    "sinkhorn_sweep_points",
+    "weighted_gram_product",
 ]

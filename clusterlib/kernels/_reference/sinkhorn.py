@@ -218,9 +218,10 @@ def scaling_iterate(K, a, b, u, v, relaxation, n_iters, tol, limit, history, n_t
         history[done] = np.abs(v * sums - b).sum()
         if history[done] <= tol:
             return done + 1
-        ratio = _divide(b, sums, limit * limit)
-        v[:] = np.where(b > 0, v ** (1.0 - relaxation) * ratio**relaxation, 0.0)
-        scalings = np.concatenate([u[a > 0], v[b > 0]])
+        here = b > 0
+        ratio = _divide(b[here], sums[here], limit * limit)
+        v[here] = v[here] ** (1.0 - relaxation) * ratio**relaxation
+        scalings = np.concatenate([u[a > 0], v[here]])
         if ((scalings > limit) | (scalings < 1.0 / limit)).any():
             return done + 1
     return n_iters

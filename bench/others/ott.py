@@ -5,6 +5,7 @@ it starts; it is told to use one, so that OTT competes at one thread only.
 """
 
 import os
+import warnings
 
 os.environ["XLA_FLAGS"] = " ".join(
     (
@@ -16,9 +17,12 @@ os.environ["XLA_FLAGS"] = " ".join(
 
 import jax
 import numpy as np
-from ott.geometry.geometry import Geometry
-from ott.problems.linear.linear_problem import LinearProblem
-from ott.solvers.linear.sinkhorn import Sinkhorn
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # one of its dependencies is retired
+    from ott.geometry.geometry import Geometry
+    from ott.problems.linear.linear_problem import LinearProblem
+    from ott.solvers.linear.sinkhorn import Sinkhorn
 
 from bench.problems import Potentials
 

@@ -11,25 +11,33 @@ from clusterlib.solvers.assignment import (
     total_cost,
     weighted_total,
 )
+from clusterlib.solvers.cost_scale import cost_scale
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
+from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus, random_rows
+from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
+from clusterlib.solvers.transport_problem import PointCost
 
 __all__ = [
     "LloydResult",
     "MiniBatchResult",
+    "PartialSinkhornResult",
+    "PointCost",
     "Pull",
     "RowDraws",
     "Seeds",
     "assign",
     "assign_several",
     "center_distances",
+    "cost_scale",
     "costs_of_assignment",
     "kmeans_plusplus",
     "lloyd",
     "minibatch",
+    "partial_sinkhorn",
     "pull",
     "random_rows",
     "row_norms",

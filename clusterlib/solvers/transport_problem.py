@@ -10,7 +10,14 @@ from clusterlib.kernels import Metric, pairwise_distances
 from clusterlib.kernels.checks import as_matrix_pair, as_metric, as_numeric, check_finite
 from clusterlib.solvers.cost_matrix import CostMatrix
 
-__all__ = ["PointCost", "TransportProblem", "checked_epsilon", "checked_real", "transport_problem"]
+__all__ = [
+    "PointCost",
+    "TransportProblem",
+    "checked_epsilon",
+    "checked_real",
+    "checked_weights",
+    "transport_problem",
+]
 
 _MASSES_AGREE = 1e-6
 # Below this part of the largest cost, float64 cannot tell exp((f + g - C) / epsilon) any more.
@@ -223,8 +230,8 @@ def transport_problem(cost, a=None, b=None, *, rho_a=np.inf, rho_b=np.inf):
         # Where both marginals are relaxed, an offset is no matter of the potentials alone.
         cost = CostMatrix.checked(cost, subtract_offset=np.isinf(rho_a) or np.isinf(rho_b))
     n_rows, n_columns = cost.shape
-    a = None if a is None else _checked_weights("a", a, n_rows, (1,))
-    b = None if b is None else _checked_weights("b", b, n_columns, (1, 2))
+    a = None if a is None else checked_weights("a", a, n_rows, (1,))
+    b = None if b is None else checked_weights("b", b, n_columns, (1, 2))
     if a is None:
         mass = 1.0 if b is None else b.sum(axis=-1, keepdims=True)
         a = np.broadcast_to(mass / n_rows, (*np.shape(mass)[:-1], n_rows))
@@ -249,7 +256,8 @@ def _balanced(a, b):
     return b * (mass_a / mass_b)[..., None]
 
 
-def _checked_weights(name, weights, length, dimensions):
+def checked_weights(name, weights, length, dimensions):
+    """Return weights of the last axis in float64; finite, not negative, with a positive sum."""
     weights = as_numeric(name, weights)
     if weights.ndim not in dimensions or weights.shape[-1] != length or weights.size == 0:
         wanted = " or ".join(f"({'R, ' * (d - 1)}{length})" for d in dimensions)

@@ -118,7 +118,7 @@ void scaling(const ScalingJob<T>& job) {
     double error = 0;
     for (std::ptrdiff_t j = 0; j < m; ++j) error += __builtin_fabs(static_cast<double>(v[j]) * s[j] - job.b[j]);
     job.history[(*job.n_done)++] = error;
-    if (error <= job.tol) return;
+    if (job.tol > 0 && error <= job.tol) return;
     bool absorb = false;
     for (std::ptrdiff_t i = 0; i < n; ++i) absorb = absorb || beyond(job.u[i], job.a[i], job.limit);
     for (std::ptrdiff_t j = 0; j < m; ++j) {

@@ -187,6 +187,28 @@ void sinkhorn_plan(const py::array& C, double epsilon, const py::object& log_a, 
 }
 
 template <class T>
+void batch_job(const py::array& C, const py::array& epsilon, const py::array& log_a, const py::array& log_b,
+               py::array& f, py::array& g, double tau_a, double tau_b, std::ptrdiff_t max_iter, double tol,
+               py::array& n_iter, py::array& error, int n_threads) {
+  const std::ptrdiff_t B = C.shape(0), p = C.shape(1), q = C.shape(2);
+  const BatchJob<T> job{input<T>(C, B * p * q, "C"), B, p, q, input<double>(epsilon, B, "epsilon"),
+                        input<double>(log_a, B * p, "log_a"), input<double>(log_b, B * q, "log_b"),
+                        output<double>(f, B * p, "f"), output<double>(g, B * q, "g"), tau_a, tau_b, max_iter,
+                        tol, output<std::int32_t>(n_iter, B, "n_iter"), output<double>(error, B, "error"),
+                        n_threads};
+  py::gil_scoped_release unlock;
+  active_target().kernels<T>().sinkhorn_batch(job);
+}
+
+void sinkhorn_batch(const py::array& C, const py::array& epsilon, const py::array& log_a,
+                    const py::array& log_b, py::array f, py::array g, double tau_a, double tau_b,
+                    std::ptrdiff_t max_iter, double tol, py::array n_iter, py::array error, int n_threads) {
+  if (C.ndim() != 3) refuse("C", "must have three dimensions");
+  (has_dtype<float>(C) ? batch_job<float> : batch_job<double>)(C, epsilon, log_a, log_b, f, g, tau_a, tau_b,
+                                                               max_iter, tol, n_iter, error, n_threads);
+}
+
+template <class T>
 std::ptrdiff_t scaling_job(const py::array& K, const py::array& a, const py::array& b, py::array& u,
                            py::array& v, double relaxation, std::ptrdiff_t n_iters, double tol, double limit,
                            py::array& history, int n_threads) {
@@ -241,6 +263,9 @@ void register_sinkhorn(py::module_& m) {
   m.def("sinkhorn_plan", &sinkhorn_plan, py::arg("C"), py::arg("epsilon"), py::arg("log_a"), py::arg("f"),
         py::arg("g"), py::arg("row_weight"), py::arg("precise"), py::arg("out"), py::arg("row_sums"),
         py::arg("column_sums"), py::arg("column_squares"), py::arg("n_threads"));
+  m.def("sinkhorn_batch", &sinkhorn_batch, py::arg("C"), py::arg("epsilon"), py::arg("log_a"),
+        py::arg("log_b"), py::arg("f"), py::arg("g"), py::arg("tau_a"), py::arg("tau_b"), py::arg("max_iter"),
+        py::arg("tol"), py::arg("n_iter"), py::arg("error"), py::arg("n_threads"));
   m.def("scaling_iterate", &scaling_iterate, py::arg("K"), py::arg("a"), py::arg("b"), py::arg("u"),
         py::arg("v"), py::arg("relaxation"), py::arg("n_iters"), py::arg("tol"), py::arg("limit"),
         py::arg("history"), py::arg("n_threads"));

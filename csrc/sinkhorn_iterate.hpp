@@ -74,6 +74,9 @@ void translate(const SinkhornJob<S>& job, const double* log2_a, const double* lo
   for (std::ptrdiff_t j = 0; j < job.m; ++j) g[j] -= t;
 }
 
+// 2^z, and a large number where that is none.
+inline double mass_of(double z) { return exp_of((z < 1000 ? z : 1000) * kLn2); }
+
 // Columns of one side after a sweep: logs of the sums, targets of the step, error and dual.
 struct ColumnStep {
   double *log2_b, *b, *logs, *step;  // (m) and room for a vector
@@ -84,7 +87,7 @@ double plan_step(const SinkhornJob<S>& job, const Source& source, const double* 
                  double* f, double* g, const double* a, const double* log2_a, const ColumnStep& c,
                  double* dual) {
   typedef decltype(Source::slope) T;
-  map_doubles(sums, job.m, c.logs, [](Vec<double> v) { return log2_any(v); });
+  map_doubles(sums, job.m, c.logs, [](Vec<double> v) { return log2_any<double>(v); });
   ColumnRepair<S, Source> repair{&job, &source, f, g, log_b, sums, c.logs, sizeof(T) == 4 ? 1e-30 : 1e-280};
   parallel_for(job.m, 16, resolve_threads(job.threads, job.m), repair_columns<S, Source>, &repair);
   double mass = 0, error = 0;
@@ -101,7 +104,7 @@ double plan_step(const SinkhornJob<S>& job, const Source& source, const double* 
     for (std::ptrdiff_t j = 0; j < job.m; ++j) error += __builtin_fabs(sums[j] - c.b[j]);
   } else {
     for (std::ptrdiff_t j = 0; j < job.m; ++j)
-      error += sums[j] * __builtin_fabs(exp_of(c.step[j] / job.epsilon) - 1);
+      error += c.b[j] == 0 ? 0 : __builtin_fabs(mass_of(c.logs[j] + c.step[j] * kLog2E / job.epsilon) - mass_of(c.logs[j]));
   }
   return error;
 }
@@ -133,7 +136,7 @@ void iterate(const SinkhornJob<S>& job, const Source& source, SweepState<T>& sta
       double* out = job.history + (q * job.n_iters + *job.n_done) * 2;
       out[0] = plan_step(job, source, sums + q * m, job.log_b + q * m, job.f + q * job.n, job.g + q * m,
                          state.task.a + q * job.n, state.task.log2_a + q * job.n, part(q), out + 1);
-      done = done && out[0] <= job.tol;
+      done = done && job.tol > 0 && out[0] <= job.tol;
     }
     ++*job.n_done;
     if (done) return;

@@ -11,26 +11,43 @@ CL_INLINE Vec<T> exp2_any(Vec<T> z) {
 #endif
 }
 
+// What differs between the logarithms of the two types.
+template <class T>
+struct LogParts;
+template <>
+struct LogParts<float> {
+  static constexpr int bits = 23, bias = 127, last = 9;
+  static constexpr float tiny = 0x1p-100f, lift = 0x1p25f, lifted = 25, huge = 0x1.fffffep127f;
+};
+template <>
+struct LogParts<double> {
+  static constexpr int bits = 52, bias = 1023, last = 23;
+  static constexpr double tiny = 0x1p-1000, lift = 0x1p200, lifted = 200, huge = 0x1.fffffffffffffp1023;
+};
+
 // log2 of positive numbers to 2 units in the last place; -inf for 0, infinity for infinity.
-CL_INLINE Vec<double> log2_any(Vec<double> x) {
-  const Vec<double> zero = {}, tiny = splat(0x1p-1000), huge = splat(0x1.fffffffffffffp1023);
-  const Vec<double> lifted = x < tiny ? x * splat(0x1p200) : x;
-  const IVec<double> bits = reinterpret_cast<IVec<double>>(lifted);
-  IVec<double> exponent = (bits >> 52) - 1023;
-  Vec<double> m = reinterpret_cast<Vec<double>>((bits & 0x000fffffffffffffll) |
-                                                0x3ff0000000000000ll);
-  const IVec<double> upper = m > splat(1.41421356237309504880);  // -1 where true
-  m = upper ? m * splat(0.5) : m;
+template <class T>
+CL_INLINE Vec<T> log2_any(Vec<T> x) {
+  typedef LogParts<T> P;
+  typedef typename Simd<T>::integer I;
+  const Vec<T> zero = {}, one = splat(T(1)), tiny = splat(T(P::tiny));
+  const Vec<T> lifted = x < tiny ? x * splat(T(P::lift)) : x;
+  const IVec<T> word = reinterpret_cast<IVec<T>>(lifted);
+  constexpr I mantissa = (I(1) << P::bits) - 1;
+  IVec<T> exponent = (word >> P::bits) - P::bias;
+  Vec<T> m = reinterpret_cast<Vec<T>>((word & mantissa) | (I(P::bias) << P::bits));
+  const IVec<T> upper = m > splat(T(1.41421356237309504880));  // -1 where true
+  m = upper ? m * splat(T(0.5)) : m;
   exponent -= upper;
-  // log(m) = 2 atanh(s): |s| <= 0.1716, twelve terms leave 1e-17.
-  const Vec<double> s = (m - splat(1.0)) / (m + splat(1.0)), q = s * s;
-  Vec<double> p = splat(1.0 / 23);
+  // log(m) = 2 atanh(s) with |s| <= 0.1716: the terms left out are below a tenth of the rounding.
+  const Vec<T> s = (m - one) / (m + one), q = s * s;
+  Vec<T> p = splat(T(1) / P::last);
 #pragma GCC unroll 16
-  for (int k = 21; k >= 1; k -= 2) p = fma(p, q, splat(1.0 / k));
-  Vec<double> e = __builtin_convertvector(exponent, Vec<double>);
-  e = x < tiny ? e - splat(200.0) : e;
-  const Vec<double> result = fma(p * s, splat(2 * 1.44269504088896340736), e);
-  return x > zero ? (x > huge ? x : result) : splat(-__builtin_inf());
+  for (int k = P::last - 2; k >= 1; k -= 2) p = fma(p, q, splat(T(1) / k));
+  Vec<T> e = __builtin_convertvector(exponent, Vec<T>);
+  e = x < tiny ? e - splat(T(P::lifted)) : e;
+  const Vec<T> result = fma(p * s, splat(T(2 * 1.44269504088896340736)), e);
+  return x > zero ? (x > splat(T(P::huge)) ? x : result) : splat(-static_cast<T>(__builtin_inf()));
 }
 
 // Values of a matrix as vectors of the type that is calculated in.

@@ -108,7 +108,7 @@ CL_INLINE void finish_rows(const SweepTask<T>& task, std::ptrdiff_t first, int c
   alignas(64) double potential[kMostRows], logs[kMostRows];
   const int padded = static_cast<int>(round_up(count, Simd<double>::lanes));
   if (task.update_f) {
-    map_doubles(rows.total, padded, logs, [](Vec<double> v) { return log2_any(v); });
+    map_doubles(rows.total, padded, logs, [](Vec<double> v) { return log2_any<double>(v); });
     for (int r = 0; r < count; ++r) {
       const double step = task.tau_a * (log2_a[first + r] - logs[r] + rows.shift[r]);
       const double most = task.f_max * task.k;

@@ -95,6 +95,21 @@ struct SinkhornJob {
   double* column_squares = nullptr;  // (m)
 };
 
+// `batch` problems of p rows and q columns, one after the other.
+template <class T>
+struct BatchJob {
+  const T* C;  // (batch, p, q)
+  std::ptrdiff_t batch, p, q;
+  const double *epsilon, *log_a, *log_b;  // (batch), (batch, p), (batch, q)
+  double *f, *g;
+  double tau_a, tau_b;
+  std::ptrdiff_t max_iter;
+  double tol;
+  std::int32_t* n_iter;  // (batch)
+  double* error;         // (batch)
+  int threads;
+};
+
 // Scaling iterations on a kernel matrix K, in the type of K.
 template <class T>
 struct ScalingJob {
@@ -135,6 +150,7 @@ struct Kernels {
   Status (*sinkhorn_sweep)(const SinkhornJob<T>&);
   Status (*sinkhorn_iterate)(const SinkhornJob<T>&);
   Status (*sinkhorn_plan)(const SinkhornJob<T>&);
+  void (*sinkhorn_batch)(const BatchJob<T>&);
   void (*scaling)(const ScalingJob<T>&);
   void (*gram)(const GramJob<T>&);
   double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);

@@ -21,6 +21,8 @@ namespace CL_NAMESPACE {
 #include "../sinkhorn_points.hpp"
 #include "../sinkhorn_jobs.hpp"
 #include "../sinkhorn_iterate.hpp"
+#include "../sinkhorn_batch.hpp"
+#include "../sinkhorn_batch_run.hpp"
 #include "../scaling.hpp"
 #include "../largest.hpp"
 #include "../row_sums.hpp"
@@ -28,7 +30,7 @@ namespace CL_NAMESPACE {
 template <class T>
 const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
                             logsumexp<T>, sinkhorn_sweep<T>, sinkhorn_iterate<T>, sinkhorn_plan<T>,
-                            scaling<T>, gram<T>, largest_magnitude<T>, add_rows<T>};
+                            sinkhorn_batch<T>, scaling<T>, gram<T>, largest_magnitude<T>, add_rows<T>};
 
 const Target table = {CL_NAME, kernels<float>, kernels<double>};
 }  // namespace CL_NAMESPACE

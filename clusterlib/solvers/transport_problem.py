@@ -13,6 +13,7 @@ from clusterlib.solvers.cost_matrix import CostMatrix
 __all__ = [
     "PointCost",
     "TransportProblem",
+    "balanced_weights",
     "checked_epsilon",
     "checked_real",
     "checked_weights",
@@ -239,11 +240,11 @@ def transport_problem(cost, a=None, b=None, *, rho_a=np.inf, rho_b=np.inf):
         b = np.full(n_columns, a.sum() / n_columns)
     a = np.ascontiguousarray(np.broadcast_to(a, (*b.shape[:-1], n_rows)))
     if np.isinf(rho_a) and np.isinf(rho_b):
-        b = _balanced(a, b)
+        b = balanced_weights(a, b)
     return TransportProblem(cost, a, b, rho_a, rho_b)
 
 
-def _balanced(a, b):
+def balanced_weights(a, b):
     """Columns with exactly the mass of the rows; refused where that is not what was given."""
     mass_a, mass_b = a.sum(axis=-1), b.sum(axis=-1)
     wrong = np.abs(mass_a - mass_b) > _MASSES_AGREE * np.maximum(mass_a, mass_b)

@@ -16,6 +16,7 @@ from tests.source_rules import ROOT, Source
 LIBRARY = rules.read_tree("clusterlib")
 TESTS = rules.read_tree("tests")
 BENCH = rules.read_tree("bench")
+CONTRACTS = ["centers", "pairwise", "scaling", "sinkhorn", "sinkhorn_plan"]
 PACKAGES = [source for source in LIBRARY if source.is_package]
 EVERYWHERE = LIBRARY + TESTS + BENCH
 
@@ -157,7 +158,7 @@ def test_every_contract_has_a_reference(reference_kernels):
     operations = {
         name
         for source in LIBRARY
-        if source.module in {f"clusterlib.kernels.{m}" for m in ("centers", "pairwise", "sinkhorn")}
+        if source.module in {f"clusterlib.kernels.{contract}" for contract in CONTRACTS}
         for name in functions_of(source)
     }
     assert set(reference_kernels) == operations

@@ -14,23 +14,18 @@ from clusterlib.kernels.pairwise import (
     pairwise_threshold,
     pairwise_topk,
 )
+from clusterlib.kernels.scaling import scaling_iterate, weighted_gram_product
 from clusterlib.kernels.sinkhorn import (
-    SWEEP_ROWS,
-    SinkhornPlan,
-    scaling_iterate,
-    sinkhorn_batch,
     sinkhorn_iterate,
     sinkhorn_iterate_points,
-    sinkhorn_plan,
     sinkhorn_sweep,
     sinkhorn_sweep_points,
-    weighted_gram_product,
 )
+from clusterlib.kernels.sinkhorn_plan import SinkhornPlan, sinkhorn_batch, sinkhorn_plan
 
 __all__ = [
     "BOUND_GROUPS",
     "LEAF_ROWS",
-    "SWEEP_ROWS",
     "Metric",
     "SinkhornPlan",
     "active_backend",

@@ -5,26 +5,38 @@ from numbers import Real
 
 import numpy as np
 
-from clusterlib.kernels.checks import as_matrix, as_numeric, checked_state
+from clusterlib.kernels.checks import (
+    as_matrix,
+    as_matrix_pair,
+    as_numeric,
+    checked_integer,
+    checked_state,
+)
 
 __all__ = [
+    "MOST_ITERATIONS",
     "as_cost",
     "as_cost_stack",
     "as_epsilons",
     "as_finite",
     "as_log_weight",
+    "as_points",
     "as_potential",
     "as_weight",
     "check_positive",
     "check_some_weight",
     "checked_epsilon",
+    "checked_iteration",
     "checked_number",
     "checked_potential",
     "checked_relaxation",
+    "checked_sweep",
     "checked_tau",
     "checked_tolerance",
+    "sides",
 ]
 
+MOST_ITERATIONS = 2**31 - 1
 _LEAST_EPSILON = float(np.finfo(np.float64).tiny)  # the inverse of a smaller one overflows
 
 
@@ -46,6 +58,14 @@ def as_cost_stack(name, value):
     n_problems, p, q = array.shape
     flat = as_matrix(name, array.reshape(n_problems, p * q))
     return np.require(flat, requirements=["C", "A"]).reshape(array.shape)
+
+
+def as_points(X, Y):
+    """Return two point clouds of one dtype; there is at least one row to be transported to."""
+    X, Y = as_matrix_pair(X, Y)
+    if len(Y) == 0:
+        raise ValueError(f"Y must have at least 1 row, got shape {Y.shape}")
+    return X, Y
 
 
 def checked_number(name, value, allowed, description):
@@ -169,3 +189,42 @@ def check_some_weight(name, log_weight):
     empty = ~(log_weight > -np.inf).any(axis=-1)
     if empty.any():
         raise ValueError(f"{name} must have weight somewhere, but all of it is -inf")
+
+
+def sides(potential, n, m):
+    """Shapes of row and column vectors: of one right-hand side, or of several."""
+    several = isinstance(potential, np.ndarray) and potential.ndim == 2
+    return ((len(potential), n), (len(potential), m)) if several else ((n,), (m,))
+
+
+def checked_sweep(shapes, epsilon, log_a, f, g, tau_a, f_max, update_f):
+    """Check what all sweeps take, and return it."""
+    rows, columns = shapes
+    epsilon = checked_epsilon(epsilon)
+    tau_a = checked_tau("tau_a", tau_a)
+    f_max = checked_number("f_max", f_max, lambda top: top > -math.inf, "above -inf")
+    checked_potential("f", f, rows)
+    log_a = as_log_weight("log_a", log_a, rows)
+    g = as_potential("g", g, columns)
+    if update_f:
+        check_some_weight("g", g)
+    else:
+        as_potential("f", f, rows)
+    return epsilon, log_a, f, g, tau_a, f_max, bool(update_f)
+
+
+def checked_iteration(shapes, epsilon, log_a, log_b, f, g, tau_a, tau_b, relaxation, n_iters, tol):
+    """Check what all iterations take, and return it."""
+    rows, columns = shapes
+    epsilon = checked_epsilon(epsilon)
+    tau_a, tau_b = checked_tau("tau_a", tau_a), checked_tau("tau_b", tau_b)
+    relaxation = checked_relaxation(relaxation)
+    n_iters = checked_integer("n_iters", n_iters, 1, MOST_ITERATIONS)
+    tol = checked_tolerance(tol)
+    log_a = as_log_weight("log_a", log_a, rows)
+    log_b = as_log_weight("log_b", log_b, columns)
+    check_some_weight("log_a", log_a)
+    check_some_weight("log_b", log_b)
+    checked_potential("f", f, rows)
+    checked_potential("g", g, columns, log_b)
+    return epsilon, log_a, log_b, f, g, tau_a, tau_b, relaxation, n_iters, tol

@@ -18,6 +18,7 @@ from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus, random_rows
+from clusterlib.solvers.sinkhorn_batch import SinkhornBatchResult, sinkhorn_batch
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.transport_problem import PointCost
 
@@ -29,6 +30,7 @@ __all__ = [
     "Pull",
     "RowDraws",
     "Seeds",
+    "SinkhornBatchResult",
     "assign",
     "assign_several",
     "center_distances",
@@ -42,6 +44,7 @@ __all__ = [
     "random_rows",
     "row_norms",
     "scatter",
+    "sinkhorn_batch",
     "total_cost",
     "unit_rows",
     "weighted_total",

@@ -19,8 +19,8 @@ __all__ = [
 
 
 def _stored(C):
-    """Rows of a stored cost, or of a plan, in float64."""
-    return lambda rows: C[rows].astype(np.float64)
+    """Rows of a stored cost, or of a plan, in float64; sums depend on the order in memory."""
+    return lambda rows: np.array(C[rows], dtype=np.float64, order="C")
 
 
 def _between_points(X, Y, metric):

@@ -18,11 +18,14 @@ from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus, random_rows
+from clusterlib.solvers.sinkhorn import sinkhorn
 from clusterlib.solvers.sinkhorn_batch import SinkhornBatchResult, sinkhorn_batch
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.transport_problem import PointCost
+from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 
 __all__ = [
+    "Certificate",
     "LloydResult",
     "MiniBatchResult",
     "PartialSinkhornResult",
@@ -31,6 +34,7 @@ __all__ = [
     "RowDraws",
     "Seeds",
     "SinkhornBatchResult",
+    "SinkhornResult",
     "assign",
     "assign_several",
     "center_distances",
@@ -44,6 +48,7 @@ __all__ = [
     "random_rows",
     "row_norms",
     "scatter",
+    "sinkhorn",
     "sinkhorn_batch",
     "total_cost",
     "unit_rows",

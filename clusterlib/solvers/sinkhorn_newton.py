@@ -1,0 +1,173 @@
+"""Truncated Newton steps on the semi-dual of balanced transport, along a path of epsilons.
+
+With f eliminated exactly, the dual is a concave function of g alone. Its gradient is b - c, with c
+the column sums of the row-exact plan P, and its Hessian is minus
+
+    H = (diag(c) - P' diag(1/a) P) / epsilon,
+
+the Laplacian of a graph over the columns, whose null space is the constant vector. One product
+with H reads the stored plan once; conjugate gradients with the diagonal as preconditioner solve
+for the step. See ``docs/methods/sinkhorn.md``.
+"""
+
+import numpy as np
+
+from clusterlib.kernels import sinkhorn_plan, weighted_gram_product
+
+__all__ = ["newton"]
+
+_FIRST_PART = 0.25  # the path starts below this part of the largest cost
+_STAGE_TOL = 3e-2  # how well a stage of the path is solved
+_STAGE_STEPS = 60
+_WARM = 0.1  # no path is needed from an error below this
+_FAR = 2.0  # |log(b / c)| of some column beyond which a plain step is taken instead
+_LARGEST_STEP = 20.0  # in units of epsilon, for each column by itself
+_LEVENBERG = 1e-4
+_FORCING = 0.25  # conjugate gradients stop at this part of the error, or its square root
+_OVERSOLVED = 0.3  # or at this part of the tolerance
+_MOST_PRODUCTS = 500
+_ARMIJO = 1e-4
+_SHORTEST = 1e-4
+_LIGHT = 1e-30  # rows of less than this part of the heaviest have no say in H
+
+
+def newton(sweeps):
+    """Move g to the optimum of the semi-dual, one right-hand side after the other.
+
+    Starts at the wanted epsilon if the present error is small, else at a large one that is halved
+    from stage to stage. In the end plain sweeps in float64 confirm the error, or go on.
+
+    Parameters
+    ----------
+    sweeps : Sweeps
+        A balanced solve with a stored cost; its f and g are moved.
+
+    Notes
+    -----
+    The memory of a second matrix like the cost.
+    """
+    several = sweeps.g.ndim > 1
+    buffer = np.empty(sweeps.problem.shape, dtype=sweeps.problem.cost.dtype)
+    for index in range(len(sweeps.g)) if several else [...]:
+        warm = np.ravel(sweeps.errors)[index if several else 0] <= _WARM
+        side = _SemiDual(sweeps, index, buffer)
+        for epsilon in [sweeps.epsilon] if warm else _path(sweeps):
+            last = epsilon == sweeps.epsilon
+            _stage(side, epsilon, sweeps.tol if last else _STAGE_TOL, last)
+            sweeps.report()
+
+
+def _path(sweeps):
+    """Epsilons from a large one down to the wanted one, halved each time."""
+    halvings = np.log2(_FIRST_PART * (sweeps.problem.cost.magnitude / sweeps.epsilon or 1.0))
+    return [sweeps.epsilon * 2.0**k for k in range(max(0, int(halvings)), -1, -1)]
+
+
+class _SemiDual:
+    """The semi-dual of one right-hand side at one g: plan, gradient and products with H."""
+
+    def __init__(self, sweeps, index, buffer):
+        problem = sweeps.problem if index is ... else sweeps.problem.side(index)
+        self.sweeps, self.plan = sweeps, buffer
+        self.cost, self.a, self.b, self.log_a = (
+            problem.cost.values,
+            problem.a,
+            problem.b,
+            problem.log_a,
+        )
+        self.f, self.g = sweeps.f[index], sweeps.g[index]
+        self.present = self.b > 0
+        self.mass = self.a.sum()
+        heavy = self.a > _LIGHT * self.a.max()
+        self.inverse_a = np.divide(1.0, self.a, out=np.zeros_like(self.a), where=heavy)
+
+    def move(self, g, epsilon, precise):
+        """Evaluate the row-exact plan at g and keep it."""
+        self.g[:] = g
+        done = sinkhorn_plan(
+            self.cost, epsilon, self.f, self.g, log_a=self.log_a, row_weight=self.inverse_a,
+            precise=precise, out=self.plan, **self.sweeps.options,
+        )  # fmt: skip
+        self.column_sums, self.column_squares = done.column_sums, done.column_squares
+        self.gradient = self.b - self.column_sums
+        self.error = float(np.abs(self.gradient).sum() / self.mass)
+        weighted = (
+            self.a * np.where(self.a > 0, self.f, 0.0),
+            self.b * np.where(self.present, g, 0.0),
+        )
+        self.dual = float(weighted[0].sum() + weighted[1].sum())
+        self.rounding = 4 * (2.0**-52 if precise or self.plan.dtype == np.float64 else 2.0**-24)
+        self.rounding *= float(np.abs(weighted[0]).sum() + np.abs(weighted[1]).sum())
+        self.sweeps.spend(1)
+
+    def log_ratios(self):
+        """``log(b / c)``, bounded; 0 where nothing is wanted."""
+        with np.errstate(divide="ignore"):
+            ratios = np.log(self.b) - np.log(self.column_sums)
+        return np.where(self.present, np.clip(ratios, -_LARGEST_STEP, _LARGEST_STEP), 0.0)
+
+    def product(self, vector):
+        """``P' diag(1/a) P vector``."""
+        self.sweeps.spend(1)
+        return weighted_gram_product(self.plan, self.inverse_a, vector, **self.sweeps.options)
+
+
+def _stage(side, epsilon, tol, last):
+    """Solve at one epsilon."""
+    sweeps = side.sweeps
+    precise = tol < 8 * sweeps.floor(epsilon)
+    side.move(side.g, epsilon, precise)
+    steps = 0
+    while side.error > tol and sweeps.n_iter < sweeps.max_iter and (last or steps < _STAGE_STEPS):
+        if last:
+            sweeps.history.append((side.error, side.dual - epsilon * side.mass))
+        ratios = side.log_ratios()
+        if np.abs(ratios).max() > _FAR:
+            side.move(side.g + epsilon * ratios, epsilon, precise)
+        elif not _newton_step(side, epsilon, tol, precise):
+            return
+        steps += 1
+
+
+def _newton_step(side, epsilon, tol, precise):
+    """Step towards the solution of the Newton equation; whether the dual allowed any."""
+    step = _conjugate_gradients(side, tol * side.mass)
+    np.clip(step, -_LARGEST_STEP, _LARGEST_STEP, out=step)
+    g, dual, error = side.g.copy(), side.dual, side.error
+    slope = epsilon * float((side.gradient * step).sum())
+    length = 1.0
+    while length >= _SHORTEST:
+        side.move(g + length * epsilon * step, epsilon, precise)
+        gain = side.dual - dual
+        if gain >= _ARMIJO * length * slope or (gain >= -side.rounding and side.error < error):
+            return True
+        length /= 2
+    side.move(g, epsilon, precise)
+    return False
+
+
+def _conjugate_gradients(side, tol):
+    """Solve ``(epsilon H + damping) x = b - c`` roughly; O(m) beside the products."""
+    relative = min(1.0, side.error)
+    damping = _LEVENBERG * relative * side.column_sums
+    curvature = side.column_sums + damping
+    diagonal = np.maximum(curvature - side.column_squares, 1e-3 * curvature)
+    diagonal[diagonal <= 0] = np.inf  # columns without mass stay
+    residual = side.gradient.copy()
+    wanted = max(min(_FORCING, np.sqrt(relative)) * side.error * side.mass, _OVERSOLVED * tol)
+    x = np.zeros_like(residual)
+    direction = scaled = residual / diagonal
+    inner = float((residual * scaled).sum())
+    for _ in range(_MOST_PRODUCTS):
+        image = curvature * direction - side.product(direction)
+        bend = float((direction * image).sum())
+        if not bend > 0:  # rounding has eaten the rest
+            break
+        x += (inner / bend) * direction
+        residual -= (inner / bend) * image
+        if np.abs(residual).sum() <= wanted:
+            break
+        scaled = residual / diagonal
+        previous, inner = inner, float((residual * scaled).sum())
+        direction = scaled + (inner / previous) * direction
+    return x

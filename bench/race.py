@@ -125,9 +125,14 @@ def _duration(call: Callable[[], object]) -> float:
 
 
 def _timed(call: Callable[[], object], count: int) -> tuple[float, float]:
-    """Seconds per call, or per iteration of a difference: wall, CPU of all threads."""
+    """Seconds per call, or per iteration of a difference: wall, CPU of all threads.
+
+    Of a difference ``few`` runs once before. Else it alone would pay for memory that was given
+    back to the system (of a virtual machine: to its host) since the last turn.
+    """
     if not isinstance(call, Difference):
         return _seconds(call, count)
+    call.run(call.few)
     few, many = (_seconds(partial(call.run, number), count) for number in (call.few, call.many))
     between = call.many - call.few
     return (many[0] - few[0]) / between, (many[1] - few[1]) / between

@@ -19,11 +19,13 @@ __all__ = ["newton"]
 _FIRST_PART = 0.25  # the path starts below this part of the largest cost
 _STAGE_TOL = 3e-2  # how well a stage of the path is solved
 _STAGE_STEPS = 60
-_WARM = 0.1  # no path is needed from an error below this
+_WARM = 0.01  # no path is needed from an error below this
 _FAR = 2.0  # |log(b / c)| of some column beyond which a plain step is taken instead
-_LARGEST_STEP = 20.0  # in units of epsilon, for each column by itself
+_LARGEST_STEP = 10.0  # in units of epsilon, for each column by itself
 _LEVENBERG = 1e-4
+_NOISE = {np.float32: 1e-6, np.float64: 1e-15}  # of the eigenvalues of H in units of diag(c)
 _FORCING = 0.25  # conjugate gradients stop at this part of the error, or its square root
+_FINEST = 0.01
 _OVERSOLVED = 0.3  # or at this part of the tolerance
 _MOST_PRODUCTS = 500
 _ARMIJO = 1e-4
@@ -149,17 +151,20 @@ def _newton_step(side, epsilon, tol, precise):
 def _conjugate_gradients(side, tol):
     """Solve ``(epsilon H + damping) x = b - c`` roughly; O(m) beside the products."""
     relative = min(1.0, side.error)
-    damping = _LEVENBERG * relative * side.column_sums
+    damping = max(_LEVENBERG * relative, _NOISE[side.plan.dtype.type]) * side.column_sums
     curvature = side.column_sums + damping
-    diagonal = np.maximum(curvature - side.column_squares, 1e-3 * curvature)
+    diagonal = np.maximum(curvature - side.column_squares, damping)
     diagonal[diagonal <= 0] = np.inf  # columns without mass stay
     residual = side.gradient.copy()
-    wanted = max(min(_FORCING, np.sqrt(relative)) * side.error * side.mass, _OVERSOLVED * tol)
+    wanted = max(
+        min(_FORCING, max(_FINEST, np.sqrt(relative))) * side.error * side.mass, _OVERSOLVED * tol
+    )
     x = np.zeros_like(residual)
     direction = scaled = residual / diagonal
     inner = float((residual * scaled).sum())
     for _ in range(_MOST_PRODUCTS):
         image = curvature * direction - side.product(direction)
+        image -= curvature * (image.sum() / curvature.sum())  # what rounding puts on constants
         bend = float((direction * image).sum())
         if not bend > 0:  # rounding has eaten the rest
             break

@@ -51,8 +51,8 @@ class SinkhornResult:
         What was solved; the cost is kept, not copied.
     epsilon : float
         Entropic strength, in units of the cost.
-    potentials : tuple of ndarray
-        f and g without the offset of the cost.
+    potentials : tuple of ndarray of shapes (n,) and (m,)
+        f and g without the offset of the cost; of shapes (R, n) and (R, m) for several sides.
     dual : float or ndarray of shape (R,)
         Dual objective without the offset of the cost.
     marginal_error : float or ndarray of shape (R,)

@@ -30,6 +30,8 @@ _OVERSOLVED = 0.3  # or at this part of the tolerance
 _MOST_PRODUCTS = 500
 _ARMIJO = 1e-4
 _SHORTEST = 1e-4
+_STRAIGHT = 0.9  # part of the slope that a gain on a straight line has
+_STRETCH = 4.0
 _LIGHT = 1e-30  # rows of less than this part of the heaviest have no say in H
 
 
@@ -71,12 +73,8 @@ class _SemiDual:
     def __init__(self, sweeps, index, buffer):
         problem = sweeps.problem if index is ... else sweeps.problem.side(index)
         self.sweeps, self.plan = sweeps, buffer
-        self.cost, self.a, self.b, self.log_a = (
-            problem.cost.values,
-            problem.a,
-            problem.b,
-            problem.log_a,
-        )
+        self.cost, self.a, self.b = problem.cost.values, problem.a, problem.b
+        self.log_a, self.log_b = problem.log_a, problem.log_b
         self.f, self.g = sweeps.f[index], sweeps.g[index]
         self.present = self.b > 0
         self.mass = self.a.sum()
@@ -105,8 +103,9 @@ class _SemiDual:
     def log_ratios(self):
         """``log(b / c)``, bounded; 0 where nothing is wanted."""
         with np.errstate(divide="ignore"):
-            ratios = np.log(self.b) - np.log(self.column_sums)
-        return np.where(self.present, np.clip(ratios, -_LARGEST_STEP, _LARGEST_STEP), 0.0)
+            present = np.log(self.column_sums)
+        ratios = np.subtract(self.log_b, present, out=np.zeros_like(present), where=self.present)
+        return np.clip(ratios, -_LARGEST_STEP, _LARGEST_STEP)
 
     def product(self, vector):
         """``P' diag(1/a) P vector``."""
@@ -137,15 +136,38 @@ def _newton_step(side, epsilon, tol, precise):
     np.clip(step, -_LARGEST_STEP, _LARGEST_STEP, out=step)
     g, dual, error = side.g.copy(), side.dual, side.error
     slope = epsilon * float((side.gradient * step).sum())
+
+    def gain_at(length):
+        side.move(g + length * epsilon * step, epsilon, precise)
+        return side.dual - dual
+
     length = 1.0
     while length >= _SHORTEST:
-        side.move(g + length * epsilon * step, epsilon, precise)
-        gain = side.dual - dual
+        gain = gain_at(length)
         if gain >= _ARMIJO * length * slope or (gain >= -side.rounding and side.error < error):
-            return True
+            break
         length /= 2
-    side.move(g, epsilon, precise)
-    return False
+    else:
+        side.move(g, epsilon, precise)
+        return False
+    if length == 1.0 and gain > side.rounding:
+        _lengthen(gain_at, gain, slope)
+    return True
+
+
+def _lengthen(gain_at, gain, slope):
+    """Go on while the dual rises in a straight line: a group of columns is far from the others.
+
+    Such a group is tied to the rest by entries too small to be seen; the step of each of its
+    columns was cut at the largest one.
+    """
+    length = 1.0
+    while gain >= _STRAIGHT * length * slope:
+        further = gain_at(_STRETCH * length)
+        if further <= gain:
+            gain_at(length)
+            return
+        length, gain = _STRETCH * length, further
 
 
 def _conjugate_gradients(side, tol):

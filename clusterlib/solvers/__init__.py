@@ -12,6 +12,14 @@ from clusterlib.solvers.assignment import (
     weighted_total,
 )
 from clusterlib.solvers.cost_scale import cost_scale
+from clusterlib.solvers.domain_transport import (
+    labelled_cost,
+    moved_as_nearest,
+    moved_by_matrix,
+    moved_to_means,
+    weighted_cost_scale,
+    weights_of_relative_entropy,
+)
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
@@ -41,8 +49,12 @@ __all__ = [
     "cost_scale",
     "costs_of_assignment",
     "kmeans_plusplus",
+    "labelled_cost",
     "lloyd",
     "minibatch",
+    "moved_as_nearest",
+    "moved_by_matrix",
+    "moved_to_means",
     "partial_sinkhorn",
     "pull",
     "random_rows",
@@ -52,5 +64,7 @@ __all__ = [
     "sinkhorn_batch",
     "total_cost",
     "unit_rows",
+    "weighted_cost_scale",
     "weighted_total",
+    "weights_of_relative_entropy",
 ]

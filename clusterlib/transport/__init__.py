@@ -1,3 +1,5 @@
 """Estimators that move rows onto others by optimal transport."""
 
-__all__ = []
+from clusterlib.transport._sinkhorn_transport import SinkhornTransport
+
+__all__ = ["SinkhornTransport"]

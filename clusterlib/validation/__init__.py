@@ -29,13 +29,16 @@ from clusterlib.validation.starts import (
 )
 from clusterlib.validation.transport import (
     CostScale,
+    OutOfSample,
     checked_cost_scale,
     checked_labels_of_sides,
     checked_metric,
+    checked_row_flags,
 )
 
 __all__ = [
     "CostScale",
+    "OutOfSample",
     "Start",
     "check_is_fitted",
     "check_random_state",
@@ -49,6 +52,7 @@ __all__ = [
     "checked_n_init",
     "checked_n_samples",
     "checked_real",
+    "checked_row_flags",
     "checked_same_clusters",
     "checked_sample_weight",
     "checked_second_matrix",

@@ -8,7 +8,14 @@ import numpy as np
 from clusterlib.kernels import Metric
 from clusterlib.validation.parameters import checked_real
 
-__all__ = ["CostScale", "checked_cost_scale", "checked_labels_of_sides", "checked_metric"]
+__all__ = [
+    "CostScale",
+    "OutOfSample",
+    "checked_cost_scale",
+    "checked_labels_of_sides",
+    "checked_metric",
+    "checked_row_flags",
+]
 
 
 class CostScale(Enum):
@@ -17,6 +24,13 @@ class CostScale(Enum):
     MAX = "max"
     MEAN = "mean"
     MEDIAN = "median"
+
+
+class OutOfSample(Enum):
+    """How rows that a transport was not fitted with are moved."""
+
+    ENTROPIC = "entropic"
+    NEAREST = "nearest"
 
 
 def checked_cost_scale(cost_scale):
@@ -142,3 +156,41 @@ def _codes(name, labels, length, codes):
         [-1 if value in unknown else codes.setdefault(value, len(codes)) for value in values],
         dtype=np.int64,
     )
+
+
+def checked_row_flags(name, flags, n_rows):
+    """Check one truth for each row, or one for all.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument for messages.
+    flags : None, bool or array-like of bool of shape (n_rows,)
+        What the user gave.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    flags : None or ndarray of shape (n_rows,), bool
+        None for None and where none is true.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not boolean, or of another shape.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_row_flags
+    >>> checked_row_flags("in_target", True, 2)
+    array([ True,  True])
+    """
+    if flags is None:
+        return None
+    flags = np.asarray(flags)
+    if flags.dtype.kind != "b":
+        raise TypeError(f"{name} must be True, False or an array of them; got dtype {flags.dtype}")
+    if flags.ndim and flags.shape != (n_rows,):
+        raise ValueError(f"{name} must have shape ({n_rows},); got {flags.shape}")
+    return np.broadcast_to(flags, (n_rows,)) if flags.any() else None

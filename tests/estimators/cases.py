@@ -3,6 +3,7 @@
 import numpy as np
 
 from clusterlib.cluster import KMeans, MiniBatchKMeans, SphericalKMeans
+from clusterlib.transport import SinkhornTransport
 
 CLASSES = [KMeans, MiniBatchKMeans, SphericalKMeans]
 
@@ -16,6 +17,10 @@ ESTIMATORS = [
     MiniBatchKMeans(),
     MiniBatchKMeans(batch_size=7, init_size=10, max_no_improvement=None, max_iter=5),
     MiniBatchKMeans(init="random", batch_size=5, tol=1e-3),
+    # Weights are compared with repetitions to more digits than the usual tolerance gives.
+    SinkhornTransport(tol=1e-10),
+    SinkhornTransport(0.5, metric="euclidean", cost_scale="max", rho_b=1.0, tol=1e-10),
+    SinkhornTransport(0.5, metric="cosine", out_of_sample_map="nearest", tol=1e-10),
 ]
 
 

@@ -30,6 +30,7 @@ CHECKS = parametrize_with_checks(ESTIMATORS)
 # The checks fit unstructured data with too few iterations, on purpose.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore:.*was given no target:UserWarning")
 @pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), ids=CHECKS.kwargs["ids"])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -1,0 +1,253 @@
+"""Transport between two domains: costs between classes, and where new rows go."""
+
+import numpy as np
+
+from clusterlib.solvers.assignment import assign
+from clusterlib.solvers.cost_matrix import CostMatrix
+from clusterlib.solvers.cost_scale import cost_scale
+from clusterlib.solvers.transport_maps import dense_softmax_map, points_softmax_map
+from clusterlib.solvers.transport_objective import row_blocks
+from clusterlib.solvers.transport_problem import PointCost
+
+__all__ = [
+    "labelled_cost",
+    "moved_as_nearest",
+    "moved_by_matrix",
+    "moved_to_means",
+    "weighted_cost_scale",
+    "weights_of_relative_entropy",
+]
+
+# Costs below this part of the terms they are computed from are nothing but rounding.
+_ROUNDING = 1e-12
+
+
+def weighted_cost_scale(cost, kind, a=None, b=None):
+    """Measure the cost of weighted points, as if integer weights were repetitions.
+
+    Parameters
+    ----------
+    cost : PointCost
+        Of shape (n, m).
+    kind : {"max", "mean", "median"}
+        As in :func:`cost_scale`. The median counts every pair of points with weight once.
+    a, b : ndarray of shape (n,) and (m,), float64, default=None
+        Weights of the points; None stands for equal ones. Points of weight 0 are left out.
+
+    Returns
+    -------
+    scale : float
+        Positive and finite, in the units of the cost. 1.0 if all costs are 0 but for rounding.
+
+    Notes
+    -----
+    That of :func:`cost_scale`: O(n m d) time, no n x m matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import PointCost, weighted_cost_scale
+    >>> cost = PointCost(np.array([[0.0], [1.0]]), np.array([[0.0]]), metric="euclidean")
+    >>> weighted_cost_scale(cost, "mean", a=np.array([1.0, 3.0]))
+    0.75
+    """
+    if a is not None or b is not None:
+        a, b = (
+            np.ones(length) if weight is None else weight
+            for weight, length in zip((a, b), cost.shape, strict=True)
+        )
+        cost = PointCost(cost.X[a > 0], cost.Y[b > 0], metric=cost.metric)
+    if kind == "mean" and a is not None:
+        a, b = a[a > 0] / a.sum(), b[b > 0] / b.sum()
+        scale = sum(
+            float(a[rows] @ np.abs(cost.block(rows)) @ b) for rows in row_blocks(*cost.shape)
+        )
+    else:
+        scale = cost_scale(cost, kind)
+    return scale if scale > _ROUNDING * cost.magnitude else 1.0
+
+
+def weights_of_relative_entropy(a, b, epsilon, rho_a=np.inf, rho_b=np.inf):
+    """Weights with which :func:`sinkhorn` minimises the entropy relative to ``a b'``.
+
+    The solver's entropy is that of P alone. As soon as a marginal is relaxed, the mass of its plan
+    then depends on how many points the same weights are spread over. This does not happen to
+
+    ``<C, P> + epsilon KL(P | a b') + rho_a KL(P 1 | a) + rho_b KL(P' 1 | b)``,
+
+    which differs by a linear function of the marginals, ``-epsilon sum P_ij (log a_i + log b_j)``,
+    and a penalty takes such a function in if its weights become ``a^(1 + epsilon / rho_a)``.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (n,) and (m,), float64
+        Weights with a sum of 1 each.
+    epsilon : float
+        Entropic strength.
+    rho_a, rho_b : float, default=inf
+        Penalties, above 0; infinity for an exact marginal.
+
+    Returns
+    -------
+    a, b : ndarray of shape (n,) and (m,), float64
+        Weights to solve with. They are of the order of m and n, so that nothing underflows.
+    mass : float
+        The plan of these weights is ``mass`` times the one that is wanted: n m for positive
+        weights, 1 if both marginals are exact.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import weights_of_relative_entropy
+    >>> weights_of_relative_entropy(np.full(2, 1 / 2), np.full(4, 1 / 4), 0.1, rho_b=1.0)
+    (array([4., 4.]), array([2., 2., 2., 2.]), 8.0)
+    """
+    if np.isinf(rho_a) and np.isinf(rho_b):
+        return a, b, 1.0
+    n, m = float(np.count_nonzero(a)), float(np.count_nonzero(b))
+    return m * (n * a) ** (1 + epsilon / rho_a), n * (m * b) ** (1 + epsilon / rho_b), n * m
+
+
+def labelled_cost(cost, source_classes, target_classes, penalty):
+    """Store the cost of points and raise it between points of different classes.
+
+    Parameters
+    ----------
+    cost : PointCost
+        Of shape (n, m).
+    source_classes, target_classes : ndarray of shape (n,) and (m,), int64
+        Numbers of the classes, -1 where the class is not known.
+    penalty : float
+        The cost between two points whose classes are known and differ, unless theirs is larger.
+
+    Returns
+    -------
+    matrix : ndarray of shape (n, m), float32 or float64
+        In the dtype of the points.
+
+    Notes
+    -----
+    The penalty is finite on purpose: with an infinite one there is no plan at all as soon as a
+    class has more mass among the sources than the targets of the same or of an unknown class can
+    take. O(n m d) time, n x m numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import PointCost, labelled_cost
+    >>> cost = PointCost(np.array([[0.0], [1.0]]), np.array([[0.0], [2.0]]))
+    >>> labelled_cost(cost, np.array([0, 1]), np.array([1, -1]), 40.0)
+    array([[40.,  4.],
+           [ 1.,  1.]])
+    """
+    matrix = cost.block(slice(None), dtype=cost.dtype)
+    known = (source_classes >= 0)[:, None] & (target_classes >= 0)
+    differ = known & (source_classes[:, None] != target_classes)
+    return np.where(differ, np.maximum(matrix, matrix.dtype.type(penalty)), matrix)
+
+
+def moved_to_means(X, cost, epsilon, g):
+    """Move rows to means of targets, the entropic map.
+
+    ``T(x) = sum_j w_j y_j``, where w is the softmax of ``(g_j - c(x, y_j)) / epsilon``. A row of
+    the sources goes where the plan with these potentials sends it on average.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, d)
+        Rows, sources or others.
+    cost : PointCost
+        Whose targets and metric are meant.
+    epsilon : float
+        Entropic strength, in units of the cost.
+    g : ndarray of shape (m,), float64
+        Potentials of the targets.
+
+    Returns
+    -------
+    moved : ndarray of shape (n_rows, d), float64
+        Means of targets.
+
+    Notes
+    -----
+    O(n_rows m d) time, no n_rows x m matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import PointCost, moved_to_means
+    >>> targets = np.array([[0.0], [4.0]])
+    >>> moved_to_means(np.array([[2.0]]), PointCost(targets, targets), 1.0, np.zeros(2))
+    array([[2.]])
+    """
+    return points_softmax_map(cost, cost.as_sources(X), epsilon, g, None)
+
+
+def moved_by_matrix(matrix, targets, epsilon, g):
+    """Move the rows of a stored cost to means of targets.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_rows, m)
+        Costs between rows and targets, such as those of :func:`labelled_cost`.
+    targets : ndarray of shape (m, d)
+        Where mass may go.
+    epsilon : float
+        Entropic strength, in units of the cost.
+    g : ndarray of shape (m,), float64
+        Potentials of the targets.
+
+    Returns
+    -------
+    moved : ndarray of shape (n_rows, d), float64
+        Means of targets as in :func:`moved_to_means`.
+
+    Notes
+    -----
+    O(n_rows m d) time, the memory of a block of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import moved_by_matrix
+    >>> moved_by_matrix(np.array([[1.0, 1.0]]), np.array([[0.0], [4.0]]), 1.0, np.zeros(2))
+    array([[2.]])
+    """
+    return dense_softmax_map(CostMatrix.checked(matrix), epsilon, g, targets)
+
+
+def moved_as_nearest(X, sources, means):
+    """Move every row as its nearest source is moved, which keeps differences between neighbours.
+
+    ``T(x) = x + T(x_i) - x_i`` for the source x_i nearest to x in Euclidean distance, the lowest
+    index on ties (Ferradans, Papadakis, Peyre and Aujol, "Regularized discrete optimal
+    transport", 2014, section 4).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, d)
+        Rows, sources or others.
+    sources : ndarray of shape (n, d)
+        The sources of the transport.
+    means : callable
+        ``means(chosen)`` returns where the sources with these indices are moved.
+
+    Returns
+    -------
+    moved : ndarray of shape (n_rows, d), float64
+        Shifted rows.
+
+    Notes
+    -----
+    O(n_rows n d) time and what ``means`` takes for each source that is nearest to a row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import moved_as_nearest
+    >>> sources, moved = np.array([[0.0], [9.0]]), np.array([[1.0], [20.0]])
+    >>> moved_as_nearest(np.array([[0.5]]), sources, moved.__getitem__)
+    array([[1.5]])
+    """
+    nearest, place = np.unique(assign(X, sources), return_inverse=True)
+    return X + (means(nearest) - sources[nearest])[place]

@@ -53,7 +53,7 @@ def scaling_iterate(
     n_iters : int, default=1
         How many iterations at most.
     tol : float, default=0.0
-        Stop at an error of at most ``tol``; v is then not updated.
+        Stop at an error of at most ``tol``; v is then not updated. 0 runs all iterations.
     limit : float, default=1e6
         Stop after an iteration that leaves a u or v with weight outside ``[1 / limit, limit]``.
     n_threads, backend

@@ -247,7 +247,7 @@ def sinkhorn_iterate(
     n_iters : int, default=1
         How many iterations at most.
     tol : float, default=0.0
-        Stop as soon as no right-hand side has an error above it.
+        Stop as soon as no right-hand side has an error above it; 0 runs all iterations.
     precise, n_threads, backend
         As in :func:`sinkhorn_sweep`.
 

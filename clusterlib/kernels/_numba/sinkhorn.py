@@ -186,7 +186,7 @@ def _iterate(
             history[r, done] = loops.column_step(
                 epsilon, log_a[r], log_b[r], f[r], g[r], tau_a, tau_b, sums[r], logs, steps[r]
             )
-        if (history[:, done, 0] <= tol).all():
+        if tol > 0 and (history[:, done, 0] <= tol).all():
             return done + 1
         # Potentials are what the next sweep sees of them, so that its error belongs to them.
         g[:] = (g + relaxation * steps).astype(cost.dtype)
@@ -286,7 +286,7 @@ def scaling_iterate(K, a, b, u, v, relaxation, n_iters, tol, limit, history, n_t
     for done in range(n_iters):
         sums = _scaled_products(K, v, scale, n_threads)
         history[done] = np.abs(v * sums - b).sum()
-        if history[done] <= tol:
+        if tol > 0 and history[done] <= tol:
             return done + 1
         here = b > 0
         ratio = _divide(b[here], sums[here], limit * limit)

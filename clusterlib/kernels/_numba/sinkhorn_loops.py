@@ -205,14 +205,15 @@ def multiply_rows(k, vector, products):
 
 @compiled
 def log_sums(sums, log_b, least, logs):
-    """Logarithms of column sums; return whether all of them with weight can be trusted."""
+    """Logarithms of column sums, -inf where they cannot be trusted; return whether all can be."""
     trusted = True
     for j in range(sums.shape[0]):
         if log_b[j] == -np.inf:
             logs[j] = 0.0
             continue
         logs[j] = math.log(sums[j]) if sums[j] > least else -np.inf
-        trusted = trusted and abs(logs[j]) < _TRUSTED
+        if not abs(logs[j]) < _TRUSTED:
+            logs[j], trusted = -np.inf, False
     return trusted
 
 

@@ -134,7 +134,7 @@ def _iterate(cost, epsilon, log_a, log_b, f, g, tau_a, tau_b, relaxation, n_iter
                 epsilon, log_a[r], log_b[r], f[r], g[r], tau_a, tau_b, sums, logs
             )
             steps.append(target)
-        if (history[:, done, 0] <= tol).all():
+        if tol > 0 and (history[:, done, 0] <= tol).all():
             return done + 1
         for r, target in enumerate(steps):
             here = log_b[r] > -np.inf
@@ -186,12 +186,12 @@ def sinkhorn_plan(
 def sinkhorn_batch(
     C, epsilon, log_a, log_b, f, g, tau_a, tau_b, max_iter, tol, n_iter, error, n_threads
 ):
-    """Iterate every problem by itself; a tolerance of 0 never stops one."""
+    """Iterate every problem by itself."""
     history = np.empty((1, max_iter, 2))
     for b in range(len(C)):
         one = (a[b : b + 1] for a in (log_a, log_b, f, g))
         n_iter[b] = _iterate(
-            _stored(C[b]), epsilon[b], *one, tau_a, tau_b, 1.0, max_iter, tol or -1.0, history
+            _stored(C[b]), epsilon[b], *one, tau_a, tau_b, 1.0, max_iter, tol, history
         )
         error[b] = history[0, n_iter[b] - 1, 0]
 
@@ -216,7 +216,7 @@ def scaling_iterate(K, a, b, u, v, relaxation, n_iters, tol, limit, history, n_t
 
         sums = _tree_sum(leaves, terms)
         history[done] = np.abs(v * sums - b).sum()
-        if history[done] <= tol:
+        if tol > 0 and history[done] <= tol:
             return done + 1
         here = b > 0
         ratio = _divide(b[here], sums[here], limit * limit)

@@ -1,12 +1,12 @@
 // Fused products with a stored kernel: K is read once for u = h(K v) and s = K' u. Included inside
 // the target's namespace.
 //
-// A group of rows stays in the cache between its two uses. h is division (u = a / K v, a Sinkhorn
+// A group of rows stays in the cache between its two uses, and the next group is asked for during
+// the second one, when memory would stand still otherwise. h is division (u = a / K v, a Sinkhorn
 // scaling) or multiplication (u = weight * K v, a Hessian product).
 
 template <class T>
 struct KernelPass {
-  static constexpr int ROWS = 8;
   Matrix<T> K;
   const T* v;         // (ld), zero padding
   std::ptrdiff_t ld;
@@ -16,34 +16,41 @@ struct KernelPass {
   Scratch* scratch;
 };
 
-template <class T>
+// Rows whose groups of 4 fit the first-level cache beside v and the sums; longer ones go by 8
+// through the second level, where fewer passes over the sums matter more.
+inline constexpr std::ptrdiff_t kShortRow = 8192;  // bytes
+
+template <int ROWS, class T>
 CL_INLINE void dot_step(const T* const* rows, Vec<T> x, std::ptrdiff_t j, std::ptrdiff_t left, Vec<T>* sum) {
 #pragma GCC unroll 8
-  for (int r = 0; r < KernelPass<T>::ROWS; ++r) {
+  for (int r = 0; r < ROWS; ++r) {
     const Vec<T> k = left >= Simd<T>::lanes ? load(rows[r] + j) : load_some_as<T>(rows[r] + j, left);
     sum[r] = fma(k, x, sum[r]);
   }
 }
 
 // total[r] = K_r . v, by strips as in sinkhorn_rows.hpp.
-template <class T>
+template <int ROWS, class T>
 void dot_rows(const KernelPass<T>& c, const T* const* rows, double* total) {
-  constexpr int ROWS = KernelPass<T>::ROWS, l = Simd<T>::lanes;
+  constexpr int l = Simd<T>::lanes;
   const std::ptrdiff_t m = c.K.cols;
-  for (int r = 0; r < ROWS; ++r) total[r] = 0;
+  Vec<T> outer[ROWS] = {};
   for (std::ptrdiff_t begin = 0; begin < m; begin += kStrip) {
     const std::ptrdiff_t end = begin + kStrip < m ? begin + kStrip : m;
     Vec<T> sum[ROWS] = {};
     std::ptrdiff_t j = begin;
-    for (; j + l <= end; j += l) dot_step(rows, load(c.v + j), j, l, sum);
-    if (j < end) dot_step(rows, load(c.v + j), j, end - j, sum);
-    for (int r = 0; r < ROWS; ++r) total[r] += sum_lanes<T>(sum[r]);
+    for (; j + l <= end; j += l) dot_step<ROWS>(rows, load(c.v + j), j, l, sum);
+    if (j < end) dot_step<ROWS>(rows, load(c.v + j), j, end - j, sum);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r) outer[r] += sum[r];
   }
+  for (int r = 0; r < ROWS; ++r) total[r] = sum_lanes<T>(outer[r]);
 }
 
-template <class T>
-void add_kernel_rows(const KernelPass<T>& c, const T* const* rows, const T* u, T* sums) {
-  constexpr int ROWS = KernelPass<T>::ROWS, l = Simd<T>::lanes;
+// sums += u_r K_r; `next` is where the next group of rows begins.
+template <int ROWS, class T>
+void add_kernel_rows(const KernelPass<T>& c, const T* const* rows, const T* next, const T* u, T* sums) {
+  constexpr int l = Simd<T>::lanes, level = ROWS == 4 ? 3 : 2;
   const std::ptrdiff_t m = c.K.cols;
   Vec<T> factor[ROWS];
   for (int r = 0; r < ROWS; ++r) factor[r] = splat(u[r]);
@@ -53,20 +60,16 @@ void add_kernel_rows(const KernelPass<T>& c, const T* const* rows, const T* u, T
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r) s = fma(load(rows[r] + j), factor[r], s);
     store(sums + j, s);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r) __builtin_prefetch(next + j * ROWS + r * l, 0, level);
   }
   for (; j < m; ++j)
     for (int r = 0; r < ROWS; ++r) sums[j] += rows[r][j] * u[r];
 }
 
-template <class T>
-void kernel_leaf(void* context, std::ptrdiff_t leaf, double* out, int worker) {
-  constexpr int ROWS = KernelPass<T>::ROWS;
-  const auto& c = *static_cast<KernelPass<T>*>(context);
-  T* sums = reinterpret_cast<T*>(c.scratch->slice(worker));
+template <int ROWS, class T>
+void kernel_rows(const KernelPass<T>& c, std::ptrdiff_t begin, std::ptrdiff_t end, T* sums, double* out) {
   char* copies = reinterpret_cast<char*>(sums + c.ld);
-  for (std::ptrdiff_t j = 0; j < c.ld; ++j) sums[j] = 0;
-  const std::ptrdiff_t begin = leaf * kSweepRows;
-  const std::ptrdiff_t end = begin + kSweepRows < c.K.rows ? begin + kSweepRows : c.K.rows;
   for (std::ptrdiff_t i = begin; i < end; i += ROWS) {
     const T* rows[ROWS];
     double total[ROWS];
@@ -74,23 +77,36 @@ void kernel_leaf(void* context, std::ptrdiff_t leaf, double* out, int worker) {
     for (int r = 0; r < ROWS; ++r)
       rows[r] = contiguous_row(c.K, i + r < end ? i + r : end - 1,
                                copies + static_cast<std::size_t>(r * c.K.cols) * sizeof(T));
-    dot_rows(c, rows, total);
+    dot_rows<ROWS>(c, rows, total);
     for (int r = 0; r < ROWS; ++r) {
       const double row = i + r < end ? c.row[i + r] : 0.0;
       const double value = row == 0 ? 0.0 : c.divide ? row / total[r] : row * total[r];
       if (c.u != nullptr && i + r < end) c.u[i + r] = value;
       u[r] = static_cast<T>(value);
     }
-    add_kernel_rows(c, rows, u, sums);
+    add_kernel_rows<ROWS>(c, rows, c.K.row(i + ROWS < c.K.rows ? i + ROWS : i), u, sums);
     if ((i + ROWS - begin) % kFlushRows == 0 || i + ROWS >= end) flush(sums, c.K.cols, out);
   }
+}
+
+template <class T>
+void kernel_leaf(void* context, std::ptrdiff_t leaf, double* out, int worker) {
+  const auto& c = *static_cast<KernelPass<T>*>(context);
+  T* sums = reinterpret_cast<T*>(c.scratch->slice(worker));
+  for (std::ptrdiff_t j = 0; j < c.ld; ++j) sums[j] = 0;
+  const std::ptrdiff_t begin = leaf * kSweepRows;
+  const std::ptrdiff_t end = begin + kSweepRows < c.K.rows ? begin + kSweepRows : c.K.rows;
+  if (c.K.cols * static_cast<std::ptrdiff_t>(sizeof(T)) <= kShortRow)
+    kernel_rows<4>(c, begin, end, sums, out);
+  else
+    kernel_rows<8>(c, begin, end, sums, out);
 }
 
 template <class T>
 void kernel_pass(KernelPass<T>& pass, int threads, double* out) {
   const std::ptrdiff_t leaves = (pass.K.rows + kSweepRows - 1) / kSweepRows;
   threads = resolve_threads(threads, leaves);
-  const std::ptrdiff_t copies = pass.K.contiguous_rows() ? 0 : KernelPass<T>::ROWS * pass.K.cols;
+  const std::ptrdiff_t copies = pass.K.contiguous_rows() ? 0 : 8 * pass.K.cols;
   Scratch scratch(sizeof(T) * static_cast<std::size_t>(pass.ld + copies), threads);
   pass.scratch = &scratch;
   sum_over_leaves(leaves, pass.K.cols, threads, kernel_leaf<T>, &pass, out);
@@ -98,8 +114,8 @@ void kernel_pass(KernelPass<T>& pass, int threads, double* out) {
 
 // Whether the scaling of an atom with weight has grown or shrunk so far that the kernel should
 // take it in.
-inline bool beyond(double scaling, double weight, double limit) {
-  return weight > 0 && !(scaling <= limit && scaling * limit >= 1);
+inline int beyond(double scaling, double weight, double limit) {
+  return (weight > 0) & !((scaling <= limit) & (scaling * limit >= 1));
 }
 
 template <class T>
@@ -119,16 +135,16 @@ void scaling(const ScalingJob<T>& job) {
     for (std::ptrdiff_t j = 0; j < m; ++j) error += __builtin_fabs(static_cast<double>(v[j]) * s[j] - job.b[j]);
     job.history[(*job.n_done)++] = error;
     if (job.tol > 0 && error <= job.tol) return;
-    bool absorb = false;
-    for (std::ptrdiff_t i = 0; i < n; ++i) absorb = absorb || beyond(job.u[i], job.a[i], job.limit);
+    int absorb = 0;
+    for (std::ptrdiff_t i = 0; i < n; ++i) absorb |= beyond(job.u[i], job.a[i], job.limit);
     for (std::ptrdiff_t j = 0; j < m; ++j) {
-      if (job.b[j] == 0) continue;
-      const double target = job.b[j] / s[j];
-      job.v[j] = job.relaxation == 1 ? target
-                                     : job.v[j] * exp_of(job.relaxation * kLn2 * log2_of(target / job.v[j]));
-      absorb = absorb || beyond(job.v[j], job.b[j], job.limit);
+      const double target = job.b[j] == 0 ? 0 : job.b[j] / s[j];
+      job.v[j] = job.relaxation == 1 || job.b[j] == 0
+                     ? target
+                     : job.v[j] * exp_of(job.relaxation * kLn2 * log2_of(target / job.v[j]));
+      absorb |= beyond(job.v[j], job.b[j], job.limit);
     }
-    if (absorb) return;
+    if (absorb != 0) return;
   }
 }
 

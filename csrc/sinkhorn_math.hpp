@@ -68,11 +68,21 @@ CL_INLINE Vec<T> load_some_as(const S* p, std::ptrdiff_t count) {
   return v;
 }
 
+// Sum of the lanes in float64.
 template <class T>
 CL_INLINE double sum_lanes(Vec<T> v) {
-  double sum = 0;
-  for (int i = 0; i < Simd<T>::lanes; ++i) sum += static_cast<double>(v[i]);
-  return sum;
+  constexpr int l = Simd<T>::lanes;
+  T lanes[l];
+  store(lanes, v);
+  if constexpr (l < 8) {
+    double sum = 0;
+    for (int i = 0; i < l; ++i) sum += static_cast<double>(lanes[i]);
+    return sum;
+  } else {
+    Eight sum = load_eight(lanes);
+    for (int i = 8; i < l; i += 8) sum += load_eight(lanes + i);
+    return sum_eight(sum);
+  }
 }
 
 template <class T>

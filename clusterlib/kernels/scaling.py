@@ -56,6 +56,7 @@ def scaling_iterate(
         Stop at an error of at most ``tol``; v is then not updated. 0 runs all iterations.
     limit : float, default=1e6
         Stop after an iteration that leaves a u or v with weight outside ``[1 / limit, limit]``.
+        One whose sum is 0, because K has underflowed, becomes ``limit^2``.
     n_threads, backend
         As in :func:`sinkhorn_sweep`.
 

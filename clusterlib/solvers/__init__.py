@@ -28,6 +28,7 @@ from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus, random_rows
 from clusterlib.solvers.sinkhorn import sinkhorn
 from clusterlib.solvers.sinkhorn_batch import SinkhornBatchResult, sinkhorn_batch
+from clusterlib.solvers.sinkhorn_divergence import SinkhornDivergence, sinkhorn_divergence
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.transport_problem import PointCost
 from clusterlib.solvers.transport_result import Certificate, SinkhornResult
@@ -42,6 +43,7 @@ __all__ = [
     "RowDraws",
     "Seeds",
     "SinkhornBatchResult",
+    "SinkhornDivergence",
     "SinkhornResult",
     "assign",
     "assign_several",
@@ -62,6 +64,7 @@ __all__ = [
     "scatter",
     "sinkhorn",
     "sinkhorn_batch",
+    "sinkhorn_divergence",
     "total_cost",
     "unit_rows",
     "weighted_cost_scale",

@@ -93,13 +93,14 @@ class PointCost:
     @property
     def T(self):
         """The cost from Y to X."""
-        return self._with(self.Y, self.X)
+        return self.between(self.Y, self.X)
 
     def astype(self, dtype):
         """The same cost of points in another dtype."""
-        return self._with(self.X.astype(dtype, copy=False), self.Y.astype(dtype, copy=False))
+        return self.between(self.X.astype(dtype, copy=False), self.Y.astype(dtype, copy=False))
 
-    def _with(self, X, Y):
+    def between(self, X, Y):
+        """The same metric between other points that have the centre subtracted already."""
         other = object.__new__(PointCost)
         other.metric, other.center, other.X, other.Y = self.metric, self.center, X, Y
         return other

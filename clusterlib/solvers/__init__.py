@@ -28,6 +28,7 @@ from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus, random_rows
 from clusterlib.solvers.sinkhorn import sinkhorn
 from clusterlib.solvers.sinkhorn_batch import SinkhornBatchResult, sinkhorn_batch
+from clusterlib.solvers.sinkhorn_codes import sinkhorn_assign
 from clusterlib.solvers.sinkhorn_divergence import SinkhornDivergence, sinkhorn_divergence
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.transport_problem import PointCost
@@ -63,6 +64,7 @@ __all__ = [
     "row_norms",
     "scatter",
     "sinkhorn",
+    "sinkhorn_assign",
     "sinkhorn_batch",
     "sinkhorn_divergence",
     "total_cost",

@@ -131,6 +131,8 @@ def sinkhorn(
     method = _checked_method(method)
     max_iter = checked_integer("max_iter", max_iter, 1, _MOST_ITERATIONS)
     tol = checked_real("tol", tol, low=0.0)
+    if n_threads is not None:
+        n_threads = checked_integer("n_threads", n_threads, 1, _MOST_ITERATIONS)
     if mass is not None:
         if not (np.isinf(rho_a) and np.isinf(rho_b) and method is Method.AUTO and g is None):
             raise ValueError("mass cannot be given together with rho_a, rho_b, g or a method")

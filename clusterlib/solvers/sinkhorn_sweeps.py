@@ -20,6 +20,8 @@ _LOGGER = logging.getLogger("clusterlib")
 _UNIT_ROUNDOFF = 2.0**-24
 # A call of the kernel touches about this many entries, so that it comes back in good time.
 _ENTRIES_PER_CALL = 1 << 27
+# A smaller sweep is over before a second thread has woken up.
+_ENTRIES_FOR_THREADS = 1 << 17
 # Errors of float32 sweeps can be trusted down to this many times their floor.
 _ABOVE_FLOOR = 8.0
 
@@ -55,6 +57,8 @@ class Sweeps:
         verbose=0, callback=None,
     ):  # fmt: skip
         self.problem, self.epsilon, self.tol, self.max_iter = problem, epsilon, tol, max_iter
+        if problem.b.size * problem.shape[0] < _ENTRIES_FOR_THREADS:
+            n_threads = 1
         self.options = {"n_threads": n_threads, "backend": backend}
         self.verbose, self.callback = verbose, callback
         self.f = np.zeros(problem.a.shape)

@@ -191,8 +191,9 @@ def _sinkhorn(op: str, n: int, *, k: int = 0, d: int = 64, **options) -> Case:
     return Case(op, n, d, k or n, **{"data": "sphere", "epsilon": 0.05} | options)
 
 
-def _solve(epsilon: float, goal: str, dtype: str = "float64") -> Case:
-    return _sinkhorn("solve", 1000, dtype=dtype, epsilon=epsilon, goals=(goal,))
+def _solve(epsilon: float, data: str = "sphere", dtype: str = "float64") -> Case:
+    goal = "solve easy" if epsilon >= 0.01 else f"solve {epsilon}"
+    return _sinkhorn("solve", 1000, dtype=dtype, data=data, epsilon=epsilon, goals=(goal,))
 
 
 CASES = (
@@ -232,9 +233,12 @@ CASES = (
     _sinkhorn("lazy", 10_000, goals=("lazy",)),
     _sinkhorn("batch", 5, k=75, problems=2000, goals=("batch",)),
     _sinkhorn("codes", 4096, k=3000, d=128, goals=("codes",)),
-    *(_solve(epsilon, "solve easy") for epsilon in (0.05, 0.01)),
-    *(_solve(epsilon, f"solve {epsilon}") for epsilon in (0.003, 0.001)),
-    *(_solve(epsilon, f"solve {epsilon}", "float32") for epsilon in (0.003, 0.001)),
+    *(
+        _solve(epsilon, data)
+        for data in ("sphere", "clustered")
+        for epsilon in (0.05, 0.01, 0.003, 0.001)
+    ),
+    *(_solve(epsilon, dtype="float32") for epsilon in (0.003, 0.001)),
     _sinkhorn("episodes", 5, k=75, data="clustered", problems=2000, goals=("episodes",)),
 )
 
@@ -259,8 +263,8 @@ SHORT = (
     _sinkhorn("lazy", 2000),
     _sinkhorn("batch", 5, k=75, problems=200),
     _sinkhorn("codes", 1024, k=1000, d=128),
-    _solve(0.05, "solve easy"),
-    _solve(0.003, "solve 0.003"),
+    _solve(0.05),
+    _solve(0.003),
     _sinkhorn("episodes", 5, k=75, data="clustered", problems=100),
 )
 

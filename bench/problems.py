@@ -163,6 +163,9 @@ def _transport(rng, case):
     if case.op == "episodes":
         middles = rng.standard_normal(X.shape, dtype=case.dtype)
         return X + middles, Y + middles[..., np.arange(case.k) % case.n, :]
+    if case.data == "clustered":  # twenty blobs of different sizes on either side
+        middles = rng.standard_normal((20, case.d), dtype=case.dtype)
+        X, Y = (middles[rng.integers(20, size=len(A))] + A / 2 for A in (X, Y))
     X, Y = _unit(X), _unit(Y)
     if case.op == "codes":
         return X, Y

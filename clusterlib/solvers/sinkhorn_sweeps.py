@@ -64,7 +64,7 @@ class Sweeps:
         self.f = np.zeros(problem.a.shape)
         self.g = np.zeros(problem.b.shape) if g is None else g.copy()
         self.g[problem.b == 0] = -np.inf
-        self.mass = problem.mass
+        self.masses = np.minimum(problem.a.sum(axis=-1), problem.b.sum(axis=-1))
         self.n_iter = 0
         self.history = []
         self.errors = np.full(problem.b.shape[:-1], np.inf)
@@ -80,8 +80,16 @@ class Sweeps:
 
     @property
     def error(self):
-        """The largest relative error of the right-hand sides, as last seen."""
-        return float(np.max(self.errors))
+        """The largest error of the right-hand sides as last seen, relative to the least mass.
+
+        It is by this one, which a kernel knows, that all of them stop together.
+        """
+        return float(np.max(self.errors * self.masses)) / self.mass
+
+    @property
+    def mass(self):
+        """The least mass of the right-hand sides."""
+        return float(np.min(self.masses))
 
     def floor(self, epsilon=None):
         """What float32 arithmetic leaves of a marginal error: that of the exponents."""
@@ -149,12 +157,12 @@ class Sweeps:
 
     def _record(self, history):
         """Take over what the kernel saw: (n, 2) or (R, n, 2), errors not yet relative."""
-        history = history / np.array([self.mass, 1.0])
-        self.errors, self.duals = history[..., -1, 0], history[..., -1, 1]
+        self.errors, self.duals = history[..., -1, 0] / self.masses, history[..., -1, 1]
+        errors, duals = history[..., 0] / self.mass, history[..., 1]
         if history.ndim == 3:
-            history = np.stack([history[..., 0].max(axis=0), history[..., 1].sum(axis=0)], axis=1)
-        self.history.extend(map(tuple, history))
-        self.n_iter += len(history)
+            errors, duals = errors.max(axis=0), duals.sum(axis=0)
+        self.history.extend(zip(errors, duals, strict=True))
+        self.n_iter += len(errors)
 
     def spend(self, n_sweeps, error=None, dual=None):
         """Count sweeps that were made elsewhere, with the error that was seen."""
@@ -172,22 +180,24 @@ class Sweeps:
     def _finish(self):
         """Accept the error, unless the plan has less mass than the error was compared with."""
         if not self.problem.is_balanced:
-            mass = float(np.min(self.sweep().sum(axis=-1)))
-            self.n_iter += 1
-            if 0.0 < mass < self.mass:
-                self.errors = self.errors * (self.mass / mass)
-                self.mass = mass
+            self._evaluate()
         self.is_done = self.error <= self.tol
+
+    def _evaluate(self):
+        """Sweep in float64 without moving g: errors and duals of exactly the present potentials."""
+        sums = self.sweep()
+        self.n_iter += 1
+        plan_mass = sums.sum(axis=-1)
+        if not self.problem.is_balanced:
+            self.masses = np.where(plan_mass > 0, np.minimum(self.masses, plan_mass), self.masses)
+        self.errors = self._column_errors(sums)
+        self.duals = dual_value(self.problem, self.epsilon, self.f, self.g, plan_mass)
 
     def result(self, method):
         """The answer; where the tolerance was not met, after a last sweep that says by how much."""
-        errors, duals = self.errors, self.duals
         if not self.is_done:
-            sums = self.sweep()
-            self.n_iter += 1
-            errors = self._column_errors(sums)
-            potentials = self.f, self.g
-            duals = dual_value(self.problem, self.epsilon, *potentials, sums.sum(axis=-1))
+            self._evaluate()
+        errors, duals = self.errors, self.duals
         if np.ndim(errors) == 0:
             errors, duals = float(errors), float(duals)
         return SinkhornResult(
@@ -212,4 +222,4 @@ class Sweeps:
             gaps = np.where(self.problem.b > 0, sums * np.abs(np.expm1(step)), 0.0)
         # A column without mass lacks all that it should have.
         gaps = np.where(np.isfinite(gaps), gaps, self.problem.b)
-        return gaps.sum(axis=-1) / self.mass
+        return gaps.sum(axis=-1) / self.masses

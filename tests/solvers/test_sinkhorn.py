@@ -238,7 +238,7 @@ def test_several_right_hand_sides(as_points):
 
 @pytest.mark.parametrize("epsilon", [0.1, 1e-3])
 def test_several_right_hand_sides_with_masses_of_their_own(epsilon):
-    C, a, _ = problem()
+    C, _, _ = problem()
     b = np.random.default_rng(6).uniform(size=(4, 20)) * [[1], [10], [0.1], [3]]
     result = sinkhorn(C, epsilon, b=b)
     assert result.converged

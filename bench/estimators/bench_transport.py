@@ -1,21 +1,28 @@
-"""Ours: problems solved to a tolerance."""
+"""Ours: SwAV's codes, and problems solved to a tolerance."""
 
 import numpy as np
 
 from bench.problems import Potentials
-from clusterlib.solvers import sinkhorn
+from clusterlib.solvers import sinkhorn, sinkhorn_assign
 
 DISTRIBUTION = "clusterlib-native"
 SWEEPS = 100_000  # more than any method needs; the tolerance ends a solve
 
 
 def entries(problem):
+    if problem.case.op == "codes":
+        yield "clusterlib", lambda: _codes(problem)
     if problem.case.op == "solve":
         yield "clusterlib", lambda: _solve(problem)
 
 
 def _options(problem):
     return {"n_threads": problem.threads, "backend": problem.backend}
+
+
+def _codes(problem):
+    scores, case, options = problem.cost, problem.case, _options(problem)
+    return lambda: sinkhorn_assign(scores, case.epsilon, n_iters=case.iterations, **options)
 
 
 def _solve(problem):

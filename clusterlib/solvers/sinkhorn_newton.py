@@ -56,9 +56,11 @@ def newton(sweeps):
         warm = np.ravel(sweeps.errors)[index if several else 0] <= _WARM
         side = _SemiDual(sweeps, index, buffer)
         for epsilon in [sweeps.epsilon] if warm else _path(sweeps):
+            if not sweeps.is_active:
+                return
             last = epsilon == sweeps.epsilon
-            _stage(side, epsilon, sweeps.tol if last else _STAGE_TOL, last)
-            sweeps.report()
+            tol = sweeps.tol * sweeps.mass / side.mass if last else _STAGE_TOL
+            _stage(side, epsilon, tol, last)
 
 
 def _path(sweeps):
@@ -119,7 +121,7 @@ def _stage(side, epsilon, tol, last):
     precise = tol < 8 * sweeps.floor(epsilon)
     side.move(side.g, epsilon, precise)
     steps = 0
-    while side.error > tol and sweeps.n_iter < sweeps.max_iter and (last or steps < _STAGE_STEPS):
+    while side.error > tol and sweeps.is_active and (last or steps < _STAGE_STEPS):
         if last:
             sweeps.history.append((side.error, side.dual - epsilon * side.mass))
         ratios = side.log_ratios()
@@ -127,6 +129,7 @@ def _stage(side, epsilon, tol, last):
             side.move(side.g + epsilon * ratios, epsilon, precise)
         elif not _newton_step(side, epsilon, tol, precise):
             return
+        sweeps.report(side.error)
         steps += 1
 
 
@@ -142,15 +145,15 @@ def _newton_step(side, epsilon, tol, precise):
         return side.dual - dual
 
     length = 1.0
-    while length >= _SHORTEST:
+    while length >= _SHORTEST and side.sweeps.left > 0:
         gain = gain_at(length)
         if gain >= _ARMIJO * length * slope or (gain >= -side.rounding and side.error < error):
             break
         length /= 2
     else:
-        side.move(g, epsilon, precise)
+        side.g[:] = g
         return False
-    if length == 1.0 and gain > side.rounding:
+    if length == 1.0 and gain > side.rounding and side.sweeps.left > 0:
         _lengthen(gain_at, gain, slope)
     return True
 
@@ -162,7 +165,7 @@ def _lengthen(gain_at, gain, slope):
     columns was cut at the largest one.
     """
     length = 1.0
-    while gain >= _STRAIGHT * length * slope:
+    while gain >= _STRAIGHT * length * slope > 0:
         further = gain_at(_STRETCH * length)
         if further <= gain:
             gain_at(length)
@@ -184,7 +187,7 @@ def _conjugate_gradients(side, tol):
     x = np.zeros_like(residual)
     direction = scaled = residual / diagonal
     inner = float((residual * scaled).sum())
-    for _ in range(_MOST_PRODUCTS):
+    for _ in range(min(_MOST_PRODUCTS, side.sweeps.left)):
         image = curvature * direction - side.product(direction)
         image -= curvature * (image.sum() / curvature.sum())  # what rounding puts on constants
         bend = float((direction * image).sum())

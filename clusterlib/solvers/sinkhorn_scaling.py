@@ -51,7 +51,7 @@ def _iterate(sweeps, side, index, plan):
     u, v = np.ones(len(f)), np.ones(len(g))
     tol = max(sweeps.tol, _SINGLE_FLOOR) if plan.dtype == np.float32 else sweeps.tol
     mass = side.a.sum()
-    n_iters = min(sweeps.max_iter - sweeps.n_iter, max(1, _ENTRIES_PER_CALL // plan.size))
+    n_iters = min(sweeps.left, max(1, _ENTRIES_PER_CALL // plan.size))
     if n_iters == 0:
         return True
     errors = scaling_iterate(

@@ -74,9 +74,14 @@ class Sweeps:
         self._cost = problem.cost
 
     @property
+    def left(self):
+        """How many sweeps may still be made."""
+        return self.max_iter - self.n_iter
+
+    @property
     def is_active(self):
         """Whether there is work left, and leave to do it."""
-        return not (self.is_done or self.is_stopped) and self.n_iter < self.max_iter
+        return not (self.is_done or self.is_stopped) and self.left > 0
 
     @property
     def error(self):
@@ -105,7 +110,7 @@ class Sweeps:
 
     def iterate(self, n_sweeps):
         """Run plain sweeps at the wanted epsilon, fewer if they reach the tolerance first."""
-        left = min(n_sweeps, self.max_iter - self.n_iter)
+        left = min(n_sweeps, self.left)
         entries = self.g.size * self.problem.shape[0]
         while left > 0 and self.is_active:
             n_iters = min(left, max(1, _ENTRIES_PER_CALL // entries))
@@ -124,7 +129,7 @@ class Sweeps:
 
     def approach(self, epsilon, n_sweeps):
         """Run plain sweeps at a larger epsilon; their errors are no part of the history."""
-        n_sweeps = min(n_sweeps, self.max_iter - self.n_iter)
+        n_sweeps = min(n_sweeps, self.left)
         if n_sweeps > 0:
             self.n_iter += self._iterate(epsilon, n_sweeps, 0.0).shape[-2]
 
@@ -170,10 +175,11 @@ class Sweeps:
         if error is not None:
             self.history.append((error, dual))
 
-    def report(self):
-        """Log, and ask the callback whether to go on."""
+    def report(self, error=None):
+        """Log the error last seen, or one seen elsewhere; ask the callback whether to go on."""
         if self.verbose > 0:
-            _LOGGER.info("sinkhorn: sweep %d, marginal error %.3g", self.n_iter, self.error)
+            error = self.error if error is None else error
+            _LOGGER.info("sinkhorn: sweep %d, marginal error %.3g", self.n_iter, error)
         if self.callback is not None and self.callback(self.g, np.array(self.history)):
             self.is_stopped = True
 

@@ -45,21 +45,26 @@ double exact_column(const SinkhornJob<S>& job, const Source& source, const doubl
   return most + log2_of(sum);
 }
 
+// 2^z, and a large number where that is none.
+inline double mass_of(double z) { return exp_of((z < 1000 ? z : 1000) * kLn2); }
+
 template <class S, class Source>
 struct ColumnRepair {
   const SinkhornJob<S>* job;
   const Source* source;
-  const double *f, *g, *log_b, *sums;
-  double* logs;
-  double least;  // a sum below it has lost terms to underflow
+  const double *f, *g, *log_b;
+  double *sums, *logs;
+  double least, most;  // sums outside have lost terms to underflow, or overflowed
 };
 
 template <class S, class Source>
 void repair_columns(void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int) {
   const auto& c = *static_cast<ColumnRepair<S, Source>*>(context);
   for (std::ptrdiff_t j = begin; j < end; ++j)
-    if (!(c.sums[j] > c.least) && c.log_b[j] > -__builtin_inf())
+    if (!(c.sums[j] > c.least && c.sums[j] < c.most) && c.log_b[j] > -__builtin_inf()) {
       c.logs[j] = exact_column(*c.job, *c.source, c.f, c.g[j], j);
+      c.sums[j] = mass_of(c.logs[j]);
+    }
 }
 
 // Both marginals penalised: the translation of f against g that maximises the dual.
@@ -74,21 +79,19 @@ void translate(const SinkhornJob<S>& job, const double* log2_a, const double* lo
   for (std::ptrdiff_t j = 0; j < job.m; ++j) g[j] -= t;
 }
 
-// 2^z, and a large number where that is none.
-inline double mass_of(double z) { return exp_of((z < 1000 ? z : 1000) * kLn2); }
-
 // Columns of one side after a sweep: logs of the sums, targets of the step, error and dual.
 struct ColumnStep {
   double *log2_b, *b, *logs, *step;  // (m) and room for a vector
 };
 
 template <class S, class Source>
-double plan_step(const SinkhornJob<S>& job, const Source& source, const double* sums, const double* log_b,
+double plan_step(const SinkhornJob<S>& job, const Source& source, double* sums, const double* log_b,
                  double* f, double* g, const double* a, const double* log2_a, const ColumnStep& c,
                  double* dual) {
   typedef decltype(Source::slope) T;
   map_doubles(sums, job.m, c.logs, [](Vec<double> v) { return log2_any<double>(v); });
-  ColumnRepair<S, Source> repair{&job, &source, f, g, log_b, sums, c.logs, sizeof(T) == 4 ? 1e-30 : 1e-280};
+  ColumnRepair<S, Source> repair{&job, &source, f, g, log_b, sums, c.logs, sizeof(T) == 4 ? 1e-30 : 1e-280,
+                                 sizeof(T) == 4 ? 1e30 : 1e280};
   parallel_for(job.m, 16, resolve_threads(job.threads, job.m), repair_columns<S, Source>, &repair);
   double mass = 0, error = 0;
   for (std::ptrdiff_t j = 0; j < job.m; ++j) mass += sums[j];

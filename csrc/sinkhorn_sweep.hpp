@@ -51,6 +51,7 @@ struct GroupRows {
   alignas(64) double shift[kMostRows], total[kMostRows], factor[kMostRows];
   double part[kMostRows];   // row_part of the source
   bool absent[kMostRows];   // no weight, or past the end
+  bool overflow = false;    // some entries of the plan are beyond the type
 };
 
 // Whether a sum of exponentials with the shift of the last iteration can be trusted.
@@ -121,11 +122,12 @@ CL_INLINE void finish_rows(const SweepTask<T>& task, std::ptrdiff_t first, int c
   for (int r = count; r < padded; ++r) potential[r] = -__builtin_inf();
   for (int r = 0; r < padded; ++r) {
     const double gap = potential[r] - rows.shift[r];
+    rows.overflow = rows.overflow || gap > (sizeof(T) == 4 ? 120 : 1000);
     rows.factor[r] = gap > -1e300 ? gap : -1e300;
   }
   map_doubles(rows.factor, padded, rows.factor, [](Vec<double> v) { return exp2_any<double>(v); });
-  for (int r = 0; r < padded; ++r) {
-    if (rows.absent[r]) rows.factor[r] = 0;
+  for (int r = 0; r < kMostRows; ++r) {
+    if (rows.absent[r] || rows.overflow) rows.factor[r] = 0;
     else if (balanced && task.update_f) rows.factor[r] = a[first + r] / rows.total[r];
   }
   if (task.update_f)
@@ -179,9 +181,10 @@ void write_plan(const SweepTask<T>& task, std::ptrdiff_t first, int count, const
   }
 }
 
+// Column sums that a damped or a given potential sends out of range become infinite.
 template <class Source>
 void sweep_group(const SweepContext<Source>& c, std::ptrdiff_t first, int count,
-                 const SweepBuffers<Source>& buf) {
+                 const SweepBuffers<Source>& buf, double* out) {
   typedef typename Source::value T;
   const auto& task = c.task;
   const typename Source::Group group = c.source->open(first, count, buf.rows);
@@ -201,6 +204,7 @@ void sweep_group(const SweepContext<Source>& c, std::ptrdiff_t first, int count,
     if (!safe) shift_by_maximum(*c.source, group, task, G, buf.e, rows);
     finish_rows(task, first, count, f, log2_a, a, rows);
     add_columns<Source::ROWS>(buf.e, task.ld, task.m, rows.factor, buf.sums + q * task.ld);
+    for (std::ptrdiff_t j = 0; j < task.m && rows.overflow; ++j) out[q * task.m + j] = __builtin_inf();
     if (task.plan != nullptr) write_plan(task, first, count, buf.e, rows, buf.squares);
   }
 }
@@ -216,7 +220,7 @@ void sweep_leaf(void* context, std::ptrdiff_t leaf, double* sums, int worker) {
   std::ptrdiff_t pending = 0;
   for (std::ptrdiff_t i = begin; i < end; i += Source::ROWS) {
     const int count = static_cast<int>(end - i < Source::ROWS ? end - i : Source::ROWS);
-    sweep_group(c, i, count, buf);
+    sweep_group(c, i, count, buf, sums);
     pending += count;
     if (pending < kFlushRows && i + Source::ROWS < end) continue;
     for (std::ptrdiff_t q = 0; q < task.R; ++q) flush(buf.sums + q * task.ld, task.m, sums + q * task.m);

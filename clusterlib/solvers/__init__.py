@@ -11,6 +11,14 @@ from clusterlib.solvers.assignment import (
     total_cost,
     weighted_total,
 )
+from clusterlib.solvers.clustered_memory import (
+    PartitionSums,
+    balanced_labels,
+    moved_prototypes,
+    nearest_in_partition,
+    partition_sums,
+    replace_rows,
+)
 from clusterlib.solvers.cost_scale import cost_scale
 from clusterlib.solvers.domain_transport import (
     labelled_cost,
@@ -39,6 +47,7 @@ __all__ = [
     "LloydResult",
     "MiniBatchResult",
     "PartialSinkhornResult",
+    "PartitionSums",
     "PointCost",
     "Pull",
     "RowDraws",
@@ -48,6 +57,7 @@ __all__ = [
     "SinkhornResult",
     "assign",
     "assign_several",
+    "balanced_labels",
     "center_distances",
     "cost_scale",
     "costs_of_assignment",
@@ -57,10 +67,14 @@ __all__ = [
     "minibatch",
     "moved_as_nearest",
     "moved_by_matrix",
+    "moved_prototypes",
     "moved_to_means",
+    "nearest_in_partition",
     "partial_sinkhorn",
+    "partition_sums",
     "pull",
     "random_rows",
+    "replace_rows",
     "row_norms",
     "scatter",
     "sinkhorn",

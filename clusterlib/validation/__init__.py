@@ -29,6 +29,7 @@ from clusterlib.validation.starts import (
 )
 from clusterlib.validation.transport import (
     CostScale,
+    MemoryMetric,
     OutOfSample,
     checked_cost_scale,
     checked_labels_of_sides,
@@ -38,6 +39,7 @@ from clusterlib.validation.transport import (
 
 __all__ = [
     "CostScale",
+    "MemoryMetric",
     "OutOfSample",
     "Start",
     "check_is_fitted",

@@ -10,6 +10,7 @@ from clusterlib.validation.parameters import checked_real
 
 __all__ = [
     "CostScale",
+    "MemoryMetric",
     "OutOfSample",
     "checked_cost_scale",
     "checked_labels_of_sides",
@@ -24,6 +25,13 @@ class CostScale(Enum):
     MAX = "max"
     MEAN = "mean"
     MEDIAN = "median"
+
+
+class MemoryMetric(Enum):
+    """Distances between directions from which a memory makes balanced codes."""
+
+    EUCLIDEAN = "euclidean"
+    COSINE = "cosine"
 
 
 class OutOfSample(Enum):

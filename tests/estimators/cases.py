@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clusterlib.cluster import KMeans, MiniBatchKMeans, SphericalKMeans
+from clusterlib.cluster import ClusteredMemory, KMeans, MiniBatchKMeans, SphericalKMeans
 from clusterlib.transport import SinkhornTransport
 
 CLASSES = [KMeans, MiniBatchKMeans, SphericalKMeans]
@@ -17,6 +17,8 @@ ESTIMATORS = [
     MiniBatchKMeans(),
     MiniBatchKMeans(batch_size=7, init_size=10, max_no_improvement=None, max_iter=5),
     MiniBatchKMeans(init="random", batch_size=5, tol=1e-3),
+    ClusteredMemory(),
+    ClusteredMemory(momentum=0.5, metric="cosine", n_iters=None, n_init=2),
     # Weights are compared with repetitions to more digits than the usual tolerance gives.
     SinkhornTransport(tol=1e-10),
     SinkhornTransport(0.5, metric="euclidean", cost_scale="max", rho_b=1.0, tol=1e-10),

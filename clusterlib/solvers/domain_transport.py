@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from clusterlib.kernels import Metric
 from clusterlib.solvers.assignment import assign
 from clusterlib.solvers.cost_matrix import CostMatrix
 from clusterlib.solvers.cost_scale import cost_scale
+from clusterlib.solvers.geometry import unit_rows
 from clusterlib.solvers.transport_maps import dense_softmax_map, points_softmax_map
 from clusterlib.solvers.transport_objective import row_blocks
 from clusterlib.solvers.transport_problem import PointCost
@@ -41,7 +43,8 @@ def weighted_cost_scale(cost, kind, a=None, b=None):
 
     Notes
     -----
-    That of :func:`cost_scale`: O(n m d) time, no n x m matrix.
+    That of :func:`cost_scale`, O(n m d) time and no n x m matrix, but for the weighted mean of
+    "sqeuclidean" and "cosine" costs: O((n + m) d).
 
     Examples
     --------
@@ -57,14 +60,24 @@ def weighted_cost_scale(cost, kind, a=None, b=None):
             for weight, length in zip((a, b), cost.shape, strict=True)
         )
         cost = PointCost(cost.X[a > 0], cost.Y[b > 0], metric=cost.metric)
-    if kind == "mean" and a is not None:
         a, b = a[a > 0] / a.sum(), b[b > 0] / b.sum()
-        scale = sum(
-            float(a[rows] @ np.abs(cost.block(rows)) @ b) for rows in row_blocks(*cost.shape)
-        )
-    else:
-        scale = cost_scale(cost, kind)
+    scale = cost_scale(cost, kind) if kind != "mean" or a is None else _mean_cost(cost, a, b)
     return scale if scale > _ROUNDING * cost.magnitude else 1.0
+
+
+def _mean_cost(cost, a, b):
+    """Mean of the absolute costs of pairs that are drawn by the weights."""
+    if cost.metric is Metric.SQEUCLIDEAN:
+        squares = (
+            weight @ np.square(points, dtype=np.float64).sum(axis=1)
+            for weight, points in ((a, cost.X), (b, cost.Y))
+        )
+        return float(sum(squares) - 2.0 * (a @ cost.X) @ (b @ cost.Y))
+    if cost.metric is Metric.COSINE:
+        X, Y = (unit_rows(points.astype(np.float64)) for points in (cost.X, cost.Y))
+        return float(1.0 - (a @ X) @ (b @ Y))
+    blocks = row_blocks(*cost.shape)
+    return sum(float(a[rows] @ np.abs(cost.block(rows)) @ b) for rows in blocks)
 
 
 def weights_of_relative_entropy(a, b, epsilon, rho_a=np.inf, rho_b=np.inf):

@@ -61,11 +61,11 @@ def sinkhorn(
     mass : float, default=None
         Transport only so much, by :func:`partial_sinkhorn`, and return its result.
     method : {"auto", "log", "newton", "scaling"}, default="auto"
-        "log": sweeps, extrapolated. "newton": steps on the semi-dual, for exact marginals; one
-        additional matrix of the size of the cost. "scaling": iterations on a stored kernel, for
-        exact marginals and a stored cost; the additional matrix too. "auto" begins with sweeps
-        and takes Newton steps where many more would be needed, if marginals are exact and the
-        cost is stored or fits into one block of the library's settings.
+        "log": sweeps, extrapolated. "newton": steps on the semi-dual, with one additional matrix
+        of the size of the cost. "scaling": iterations on a stored kernel, for exact marginals and
+        a stored cost; the additional matrix too. "auto" begins with sweeps and takes Newton steps
+        where many more would be needed, if the cost is stored or would fit into one block of the
+        library's settings.
     max_iter : int, default=10000
         Most sweeps over the cost or over the additional matrix, but for one more to evaluate what
         has not converged.
@@ -162,7 +162,7 @@ def _checked_method(method):
 
 
 def _check_method_fits(method, problem):
-    if method in (Method.NEWTON, Method.SCALING) and not problem.is_balanced:
+    if method is Method.SCALING and not problem.is_balanced:
         raise ValueError(
             f"method {method.value!r} needs exact marginals, got rho_a={problem.rho_a} and "
             f"rho_b={problem.rho_b}"

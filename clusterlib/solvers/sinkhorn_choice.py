@@ -80,7 +80,9 @@ def _automatic(sweeps, is_cold):
         return "log: plain sweeps, which were enough"
     extrapolate(sweeps, _is_slow if possible else None)
     if not sweeps.is_active:
-        reason = "few sweeps to go" if possible else "no Newton steps: " + _obstacle(sweeps.problem)
+        reason = (
+            "few were needed" if possible else "a plan does not fit into one block (block_bytes)"
+        )
         return f"log: extrapolated sweeps; {reason}"
     remaining = _predicted(sweeps)
     text = f"newton: extrapolated sweeps would have taken {_rounded(remaining)} more"
@@ -123,20 +125,10 @@ def _newton_steps(sweeps):
 
 
 def _newton_is_possible(problem):
-    """Exact marginals, and room for a second matrix: one that the user has stored has room."""
-    return problem.is_balanced and _has_room(problem)
-
-
-def _has_room(problem):
+    """Whether there is room for a second matrix: beside one that the user has stored there is."""
     if not isinstance(problem.cost, PointCost):
         return True
     return 8 * problem.shape[0] * problem.shape[1] <= get_config()["block_bytes"]
-
-
-def _obstacle(problem):
-    if not problem.is_balanced:
-        return "a marginal is relaxed"
-    return "the matrix would not fit into one block (block_bytes)"
 
 
 def _approach(sweeps):

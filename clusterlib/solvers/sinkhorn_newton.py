@@ -1,18 +1,21 @@
-"""Truncated Newton steps on the semi-dual of balanced transport, along a path of epsilons.
+"""Truncated Newton steps on the semi-dual of transport, along a path of epsilons.
 
 With f eliminated exactly, the dual is a concave function of g alone. Its gradient is b - c, with c
 the column sums of the row-exact plan P, and its Hessian is minus
 
-    H = (diag(c) - P' diag(1/a) P) / epsilon,
+    H = (diag(c) - P' diag(1 / a) P) / epsilon,
 
-the Laplacian of a graph over the columns, whose null space is the constant vector. One product
-with H reads the stored plan once; conjugate gradients with the diagonal as preconditioner solve
-for the step. See ``docs/methods/sinkhorn.md``.
+the Laplacian of a graph over the columns, whose null space is the constant vector. A relaxed
+marginal of the rows replaces 1 / a by tau_a / r, r the row sums; one of the columns replaces b by
+b' = b exp(-g / rho_b) and adds diag(b' / rho_b). One product with H reads the stored plan once;
+conjugate gradients with the diagonal as preconditioner solve for the step. See
+``docs/methods/sinkhorn.md``.
 """
 
 import numpy as np
 
-from clusterlib.kernels import sinkhorn_plan, weighted_gram_product
+from clusterlib.kernels import sinkhorn_plan, sinkhorn_sweep, weighted_gram_product
+from clusterlib.solvers.transport_objective import column_errors, column_steps, dual_value
 
 __all__ = ["newton"]
 
@@ -32,6 +35,7 @@ _ARMIJO = 1e-4
 _SHORTEST = 1e-4
 _STRAIGHT = 0.9  # part of the slope that a gain on a straight line has
 _STRETCH = 4.0
+_LARGEST_EXPONENT = 300.0
 _LIGHT = 1e-30  # rows of less than this part of the heaviest have no say in H
 
 
@@ -73,46 +77,66 @@ class _SemiDual:
     """The semi-dual of one right-hand side at one g: plan, gradient and products with H."""
 
     def __init__(self, sweeps, index, buffer):
-        problem = sweeps.problem if index is ... else sweeps.problem.side(index)
+        self.problem = sweeps.problem if index is ... else sweeps.problem.side(index)
         self.sweeps, self.plan = sweeps, buffer
-        self.cost, self.a, self.b = problem.cost.values, problem.a, problem.b
-        self.log_a, self.log_b = problem.log_a, problem.log_b
         self.f, self.g = sweeps.f[index], sweeps.g[index]
-        self.present = self.b > 0
-        self.mass = self.a.sum()
-        heavy = self.a > _LIGHT * self.a.max()
-        self.inverse_a = np.divide(1.0, self.a, out=np.zeros_like(self.a), where=heavy)
+        self.present = self.problem.b > 0
+        self.mass = self.problem.mass
 
     def move(self, g, epsilon, precise):
-        """Evaluate the row-exact plan at g and keep it."""
+        """Evaluate the plan at g, with the best f for it, and keep it."""
         self.g[:] = g
+        problem, options = self.problem, self.sweeps.options
+        tau_a, _ = problem.damping(epsilon)
+        is_exact = np.isinf(problem.rho_a)
+        if not is_exact:
+            sinkhorn_sweep(
+                problem.cost.values, epsilon, problem.log_a, self.f, self.g, tau_a=tau_a,
+                precise=precise, **options,
+            )  # fmt: skip
+            self.sweeps.spend(1)
+        rows = problem.a if is_exact else _relaxed(problem.a, self.f, problem.rho_a)
+        heavy = rows > _LIGHT * rows.max()
+        self.row_weight = np.divide(tau_a, rows, out=np.zeros_like(rows), where=heavy)
         done = sinkhorn_plan(
-            self.cost, epsilon, self.f, self.g, log_a=self.log_a, row_weight=self.inverse_a,
-            precise=precise, out=self.plan, **self.sweeps.options,
+            problem.cost.values, epsilon, self.f, self.g, row_weight=self.row_weight,
+            log_a=problem.log_a if is_exact else None, precise=precise, out=self.plan, **options,
         )  # fmt: skip
-        self.column_sums, self.column_squares = done.column_sums, done.column_squares
-        self.gradient = self.b - self.column_sums
-        self.error = float(np.abs(self.gradient).sum() / self.mass)
-        weighted = (
-            self.a * np.where(self.a > 0, self.f, 0.0),
-            self.b * np.where(self.present, g, 0.0),
-        )
-        self.dual = float(weighted[0].sum() + weighted[1].sum())
-        self.rounding = 4 * (2.0**-52 if precise or self.plan.dtype == np.float64 else 2.0**-24)
-        self.rounding *= float(np.abs(weighted[0]).sum() + np.abs(weighted[1]).sum())
         self.sweeps.spend(1)
+        self._look_at(done.column_sums, epsilon, precise)
+        self.column_squares = done.column_squares
 
-    def log_ratios(self):
-        """``log(b / c)``, bounded; 0 where nothing is wanted."""
-        with np.errstate(divide="ignore"):
-            present = np.log(self.column_sums)
-        ratios = np.subtract(self.log_b, present, out=np.zeros_like(present), where=self.present)
-        return np.clip(ratios, -_LARGEST_STEP, _LARGEST_STEP)
+    def _look_at(self, column_sums, epsilon, precise):
+        """Gradient, error and dual objective, from the sums of the columns."""
+        problem, self.column_sums = self.problem, column_sums
+        wanted = _relaxed(problem.b, self.g, problem.rho_b)
+        self.gradient = wanted - column_sums
+        self.penalty = 0.0 if np.isinf(problem.rho_b) else epsilon / problem.rho_b * wanted
+        self.steps = column_steps(problem, epsilon, self.g, column_sums)
+        plan_mass = column_sums.sum()
+        if not problem.is_balanced and plan_mass > 0:
+            self.mass = min(problem.mass, plan_mass)
+        self.error = float(column_errors(problem, epsilon, self.g, column_sums)) / self.mass
+        self.dual = float(dual_value(problem, epsilon, self.f, self.g, plan_mass))
+        terms = [
+            np.abs(weight * np.where(weight > 0, potential, 0.0)).sum()
+            for weight, potential in ((problem.a, self.f), (problem.b, self.g))
+        ]
+        unit = 2.0**-52 if precise or self.plan.dtype == np.float64 else 2.0**-24
+        self.rounding = 4 * unit * float(sum(terms))
 
     def product(self, vector):
-        """``P' diag(1/a) P vector``."""
+        """``P' diag(tau_a / r) P vector``."""
         self.sweeps.spend(1)
-        return weighted_gram_product(self.plan, self.inverse_a, vector, **self.sweeps.options)
+        return weighted_gram_product(self.plan, self.row_weight, vector, **self.sweeps.options)
+
+
+def _relaxed(weight, potential, rho):
+    """The mass that a marginal has at the optimum given its potential."""
+    if np.isinf(rho) or rho == 0:
+        return weight
+    exponent = np.where(weight > 0, -potential / rho, 0.0)
+    return weight * np.exp(np.minimum(exponent, _LARGEST_EXPONENT))
 
 
 def _stage(side, epsilon, tol, last):
@@ -123,10 +147,10 @@ def _stage(side, epsilon, tol, last):
     steps = 0
     while side.error > tol and sweeps.is_active and (last or steps < _STAGE_STEPS):
         if last:
-            sweeps.history.append((side.error, side.dual - epsilon * side.mass))
-        ratios = side.log_ratios()
-        if np.abs(ratios).max() > _FAR:
-            side.move(side.g + epsilon * ratios, epsilon, precise)
+            sweeps.history.append((side.error, side.dual))
+        if np.abs(side.steps).max() > _FAR:
+            plain = np.clip(side.steps, -_LARGEST_STEP, _LARGEST_STEP)
+            side.move(side.g + epsilon * plain, epsilon, precise)
         elif not _newton_step(side, epsilon, tol, precise):
             return
         sweeps.report(side.error)
@@ -135,7 +159,7 @@ def _stage(side, epsilon, tol, last):
 
 def _newton_step(side, epsilon, tol, precise):
     """Step towards the solution of the Newton equation; whether the dual allowed any."""
-    step = _conjugate_gradients(side, tol * side.mass)
+    step = _conjugate_gradients(side, tol)
     np.clip(step, -_LARGEST_STEP, _LARGEST_STEP, out=step)
     g, dual, error = side.g.copy(), side.dual, side.error
     slope = epsilon * float((side.gradient * step).sum())
@@ -174,22 +198,24 @@ def _lengthen(gain_at, gain, slope):
 
 
 def _conjugate_gradients(side, tol):
-    """Solve ``(epsilon H + damping) x = b - c`` roughly; O(m) beside the products."""
-    relative = min(1.0, side.error)
-    damping = max(_LEVENBERG * relative, _NOISE[side.plan.dtype.type]) * side.column_sums
-    curvature = side.column_sums + damping
+    """Solve ``(epsilon H + damping) x = gradient`` roughly; O(m) beside the products."""
+    norm = np.abs(side.gradient).sum()
+    relative = min(1.0, norm / side.mass)
+    noise = _NOISE[side.plan.dtype.type]
+    damping = max(_LEVENBERG * relative, noise) * side.column_sums
+    curvature = side.column_sums + side.penalty + damping
     diagonal = np.maximum(curvature - side.column_squares, damping)
     diagonal[diagonal <= 0] = np.inf  # columns without mass stay
     residual = side.gradient.copy()
-    wanted = max(
-        min(_FORCING, max(_FINEST, np.sqrt(relative))) * side.error * side.mass, _OVERSOLVED * tol
-    )
+    forcing = min(_FORCING, max(_FINEST, np.sqrt(relative)))
+    wanted = max(forcing * norm, _OVERSOLVED * tol * side.mass)
     x = np.zeros_like(residual)
     direction = scaled = residual / diagonal
     inner = float((residual * scaled).sum())
     for _ in range(min(_MOST_PRODUCTS, side.sweeps.left)):
         image = curvature * direction - side.product(direction)
-        image -= curvature * (image.sum() / curvature.sum())  # what rounding puts on constants
+        if side.problem.is_balanced:  # what rounding puts on constants
+            image -= curvature * (image.sum() / curvature.sum())
         bend = float((direction * image).sum())
         if not bend > 0:  # rounding has eaten the rest
             break

@@ -10,7 +10,7 @@ from clusterlib.kernels import (
     sinkhorn_sweep,
     sinkhorn_sweep_points,
 )
-from clusterlib.solvers.transport_objective import dual_value
+from clusterlib.solvers.transport_objective import column_errors, dual_value
 from clusterlib.solvers.transport_problem import PointCost
 from clusterlib.solvers.transport_result import SinkhornResult
 
@@ -196,7 +196,7 @@ class Sweeps:
         plan_mass = sums.sum(axis=-1)
         if not self.problem.is_balanced:
             self.masses = np.where(plan_mass > 0, np.minimum(self.masses, plan_mass), self.masses)
-        self.errors = self._column_errors(sums)
+        self.errors = column_errors(self.problem, self.epsilon, self.g, sums) / self.masses
         self.duals = dual_value(self.problem, self.epsilon, self.f, self.g, plan_mass)
 
     def result(self, method):
@@ -217,15 +217,3 @@ class Sweeps:
             np.array(self.history).reshape(-1, 2),
             method,
         )
-
-    def _column_errors(self, sums):
-        """``sum_j |s_j - target_j|`` relative to the mass, as the kernel measures it."""
-        _, tau_b = self.problem.damping(self.epsilon)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            step = tau_b * (self.problem.log_b - np.log(sums)) + (tau_b - 1) * (
-                self.g / self.epsilon
-            )
-            gaps = np.where(self.problem.b > 0, sums * np.abs(np.expm1(step)), 0.0)
-        # A column without mass lacks all that it should have.
-        gaps = np.where(np.isfinite(gaps), gaps, self.problem.b)
-        return gaps.sum(axis=-1) / self.masses

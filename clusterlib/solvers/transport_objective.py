@@ -4,7 +4,7 @@ import numpy as np
 
 from clusterlib.config import get_config
 
-__all__ = ["dual_value", "kl_divergence", "plan_blocks", "row_blocks", "sum_p_log_p"]
+__all__ = ["column_errors", "column_steps", "dual_value", "kl_divergence", "plan_blocks", "row_blocks", "sum_p_log_p"]
 
 
 def dual_value(problem, epsilon, f, g, plan_mass):
@@ -29,6 +29,23 @@ def _linear_term(weight, potential, rho):
         with np.errstate(over="ignore"):
             values = -rho * np.expm1(-np.where(present, potential, 0.0) / rho)
     return (weight * values).sum(axis=-1)
+
+
+def column_steps(problem, epsilon, g, column_sums):
+    """What a plain Sinkhorn update would add to ``g / epsilon``; -inf or inf where sums fail."""
+    _, tau_b = problem.damping(epsilon)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = tau_b * (problem.log_b - np.log(column_sums)) + (tau_b - 1) * (g / epsilon)
+    return np.where(problem.b > 0, steps, 0.0)
+
+
+def column_errors(problem, epsilon, g, column_sums):
+    """``sum_j |s_j - target_j|``, the target being the mass after a plain update of g."""
+    steps = column_steps(problem, epsilon, g, column_sums)
+    with np.errstate(invalid="ignore", over="ignore"):
+        gaps = column_sums * np.abs(np.expm1(steps))
+    # A column without mass lacks all that it should have.
+    return np.where(np.isfinite(gaps), gaps, problem.b).sum(axis=-1)
 
 
 def kl_divergence(x, y):

@@ -70,13 +70,13 @@ def test_rounding_of_a_plan_that_misses_columns():
     np.testing.assert_allclose(rounded.sum(axis=1), [0.5, 0.5], atol=1e-12)
 
 
-@pytest.mark.parametrize("rho", [BALANCED, (1.0, np.inf), (np.inf, 0.5), (0.7, 2.0), (0.0, np.inf)])
+@pytest.mark.parametrize("rho", [BALANCED, (1.0, np.inf), (np.inf, 0.5), (0.7, 2.0)])
 @pytest.mark.parametrize("lazy", [False, True])
 def test_certificate_encloses_the_optimum(rho, lazy):
     exact = solved(rho=rho, tol=1e-12, lazy=lazy)
     best = objective(exact, exact.plan())
     gaps = []
-    for max_iter in (1, 4, 10, 10_000):
+    for max_iter in (1, 3, 10_000):
         result = solved(rho=rho, max_iter=max_iter, tol=1e-9, lazy=lazy)
         primal, dual, gap = result.certificate()
         assert dual <= best + 1e-10 * abs(best)
@@ -84,8 +84,22 @@ def test_certificate_encloses_the_optimum(rho, lazy):
         assert gap == pytest.approx(primal - dual, abs=1e-12)
         assert dual == result.value
         gaps.append(gap)
-    assert gaps[0] > gaps[2] > 1e-4
+    assert max(gaps[:2]) > 1e-4
     assert gaps[-1] < 1e-6
+
+
+@pytest.mark.parametrize("rho", [(0.0, np.inf), (np.inf, 0.0), (0.0, 0.0)])
+def test_a_marginal_without_any_penalty_is_free(rho):
+    result = solved(rho=rho)
+    plan, C = result.plan(), result.problem.cost.block(slice(None))
+    kernel = np.exp(-C / 0.2) * np.outer(result.a > 0, result.b > 0)
+    if np.isinf(rho[0]):
+        kernel *= (result.a / np.maximum(kernel.sum(axis=1), 1e-300))[:, None]
+    if np.isinf(rho[1]):
+        kernel *= result.b / np.maximum(kernel.sum(axis=0), 1e-300)
+    np.testing.assert_allclose(plan, kernel, rtol=1e-9, atol=1e-15)
+    assert result.n_iter <= 5
+    assert abs(result.certificate().gap) < 1e-10
 
 
 @pytest.mark.parametrize("rho", [BALANCED, (1.0, np.inf), (np.inf, 0.5)])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from clusterlib.plotting import SinkhornConvergenceDisplay
+from clusterlib.solvers import sinkhorn
+from clusterlib.transport import SinkhornTransport
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -42,6 +44,19 @@ def test_error_and_dual_are_drawn(pyplot, result):
     entries = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert entries == ["marginal error", "tol", "dual objective below its best"]
     display.figure_.canvas.draw()
+
+
+def test_results_of_the_solver_and_of_an_estimator_of_it(pyplot):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(9, 2)), rng.normal(size=(7, 2))
+    result = sinkhorn(rng.random((9, 7)), 0.05)
+    display = SinkhornConvergenceDisplay.from_result(result)
+    np.testing.assert_array_equal(display.ax_.lines[0].get_ydata(), result.history[:, 0])
+    assert display.ax_.get_title().startswith(result.method[:20])
+    transport = SinkhornTransport(tol=1e-4).fit(X, target=Y)
+    error, tol = SinkhornConvergenceDisplay.from_result(transport).ax_.lines
+    np.testing.assert_array_equal(error.get_ydata(), transport.history_[:, 0])
+    assert set(tol.get_ydata()) == {1e-4}
 
 
 def test_history_of_an_estimator(pyplot):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from clusterlib.plotting import TransportPlanDisplay
+from clusterlib.solvers import PointCost, sinkhorn
+from clusterlib.transport import SinkhornTransport
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -42,6 +44,18 @@ def test_plan_and_marginals_are_drawn(pyplot, plan):
     np.testing.assert_allclose(above, plan.sum(axis=0))
     assert display.figure_ is display.ax_.figure
     display.figure_.canvas.draw()
+
+
+def test_plans_of_the_solver_and_of_an_estimator_of_it(pyplot):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(9, 2)), rng.normal(size=(7, 2))
+    result = sinkhorn(PointCost(X, Y), 1.0)
+    transport = SinkhornTransport(1.0, cost_scale=None).fit(X, target=Y)
+    for answer in (result, transport):
+        display = TransportPlanDisplay.from_result(answer)
+        np.testing.assert_array_equal(drawn(display), answer.plan())
+        with pytest.raises(ValueError, match="9 x 7 entries, more than max_entries=62"):
+            TransportPlanDisplay.from_result(answer, max_entries=62)
 
 
 def test_plan_of_an_estimator(pyplot, plan):

@@ -175,16 +175,21 @@ def _iterate(
 ):
     narrow = cost.dtype.itemsize == 4
     sweep = _Sweep(cost, epsilon, log_a, f, g, tau_a)
+    a, b = np.exp(log_a), np.exp(log_b)
     logs, steps = np.empty(g.shape[1]), np.empty(g.shape)
     for done in range(n_iters):
         sums = sweep.run(n_threads)
         for r in range(len(f)):
             # What lies below 2^-100 of the mass may have lost terms that left float32.
-            least = max(sums[r].sum(), len(f[r])) * 2.0**-100 if narrow else 0.0
+            least = max(loops.sum_of(sums[r]), len(f[r])) * 2.0**-100 if narrow else 0.0
             if not loops.log_sums(sums[r], log_b[r], least, logs):
                 _repair(cost, epsilon, f[r], g[r], sums[r], logs, log_b[r])
-            history[r, done] = loops.column_step(
-                epsilon, log_a[r], log_b[r], f[r], g[r], tau_a, tau_b, sums[r], logs, steps[r]
+            history[r, done, 0] = loops.column_step(
+                epsilon, log_a[r], log_b[r], b[r], f[r], g[r], tau_a, tau_b, sums[r], logs, steps[r]
+            )
+            mass = loops.sum_of(sums[r])
+            history[r, done, 1] = loops.dual_value(
+                epsilon, a[r], b[r], f[r], g[r], tau_a, tau_b, mass
             )
         if tol > 0 and (history[:, done, 0] <= tol).all():
             return done + 1

@@ -17,11 +17,13 @@ __all__ = [
     "add_columns",
     "add_exact_columns",
     "column_step",
+    "dual_value",
     "exponentials",
     "iterate_problems",
     "log_sums",
     "multiply_rows",
     "row_factors",
+    "sum_of",
 ]
 
 # Partial sums of a row, one for each column modulo _LANES: they let loops vectorise although the
@@ -232,20 +234,35 @@ def _log_mass(log_weight, potential, rho):
 
 
 @compiled
-def _dual_term(epsilon, log_weight, potential, tau):
+def sum_of(values):
+    """Their sum, which may be infinite without a warning."""
+    total = 0.0
+    for j in range(values.shape[0]):
+        total += values[j]
+    return total
+
+
+@compiled
+def _dual_term(epsilon, weight, potential, tau):
     """<w, potential>, or what the penalty makes of it."""
     value = 0.0
     if tau == 0.0:
         return value
-    for i in range(log_weight.shape[0]):
-        if log_weight[i] > -np.inf:
-            weight = math.exp(log_weight[i])
+    for i in range(weight.shape[0]):
+        if weight[i] > 0.0:
             if tau == 1.0:
-                value += weight * potential[i]
+                value += weight[i] * potential[i]
             else:
                 rho = epsilon * tau / (1.0 - tau)
-                value -= weight * rho * math.expm1(-potential[i] / rho)
+                value -= weight[i] * rho * math.expm1(-potential[i] / rho)
     return value
+
+
+@compiled
+def dual_value(epsilon, a, b, f, g, tau_a, tau_b, mass):
+    """Dual value of (f, g), whose plan has this mass."""
+    rows, columns = _dual_term(epsilon, a, f, tau_a), _dual_term(epsilon, b, g, tau_b)
+    return rows + columns - epsilon * mass
 
 
 @compiled
@@ -261,26 +278,24 @@ def _translate(epsilon, log_a, log_b, f, g, tau_a, tau_b):
 
 
 @compiled
-def column_step(epsilon, log_a, log_b, f, g, tau_a, tau_b, sums, logs, step):
-    """Write the step of g; return the error and the dual value of (f, g)."""
+def column_step(epsilon, log_a, log_b, b, f, g, tau_a, tau_b, sums, logs, step):
+    """Write the step of g, and translate f and g if both are penalised; return the error."""
     if 0.0 < tau_a < 1.0 and 0.0 < tau_b < 1.0:
         _translate(epsilon, log_a, log_b, f, g, tau_a, tau_b)
-    error, mass = 0.0, 0.0
+    error = 0.0
     for j in range(g.shape[0]):
         step[j] = 0.0
         if log_b[j] == -np.inf:
             continue
-        mass += sums[j]
         step[j] = tau_b * (g[j] + epsilon * (log_b[j] - logs[j])) - g[j]
         change = step[j] / epsilon
         if tau_b == 1.0:
-            error += abs(sums[j] - math.exp(log_b[j]))
+            error += abs(sums[j] - b[j])
         elif abs(change) < _TRUSTED:
             error += sums[j] * abs(math.expm1(change))
         else:
             error += abs(math.exp(min(logs[j] + change, 709.0)) - sums[j])
-    dual = _dual_term(epsilon, log_a, f, tau_a) + _dual_term(epsilon, log_b, g, tau_b)
-    return error, dual - epsilon * mass
+    return error
 
 
 @compiled
@@ -300,7 +315,9 @@ def _sweep_problem(cost, epsilon, log_a, f, g, tau_a, e, row_numbers, part, sums
 @compiled
 def _iterate_problem(cost, epsilon, log_a, log_b, f, g, tau_a, tau_b, max_iter, tol, e, columns):
     row_numbers = np.empty((3, _BLOCK_ROWS))
-    part, sums, logs, step, highest, total = columns
+    part, sums, logs, step, highest, total, b = columns
+    for j in range(g.shape[0]):
+        b[j] = math.exp(log_b[j])
     error = np.inf
     for done in range(max_iter):
         _sweep_problem(cost, epsilon, log_a, f, g, tau_a, e, row_numbers, part, sums)
@@ -311,7 +328,7 @@ def _iterate_problem(cost, epsilon, log_a, log_b, f, g, tau_a, tau_b, max_iter, 
                 if log_b[j] > -np.inf:
                     logs[j] = highest[j] + math.log(total[j])
                     sums[j] = math.exp(min(logs[j], 709.0))
-        error, _ = column_step(epsilon, log_a, log_b, f, g, tau_a, tau_b, sums, logs, step)
+        error = column_step(epsilon, log_a, log_b, b, f, g, tau_a, tau_b, sums, logs, step)
         if tol > 0.0 and error <= tol:
             return done + 1, error
         for j in range(g.shape[0]):
@@ -324,7 +341,7 @@ def iterate_problems(C, epsilon, log_a, log_b, f, g, tau_a, tau_b, max_iter, tol
     """Iterate each of a few small problems by itself, all in float64."""
     cost = np.empty(C.shape[1:])
     e = np.empty((min(_BLOCK_ROWS, C.shape[1]), C.shape[2]))
-    columns = np.empty((6, C.shape[2]))
+    columns = np.empty((7, C.shape[2]))
     for b in range(C.shape[0]):
         for i in range(C.shape[1]):
             for j in range(C.shape[2]):

@@ -66,7 +66,7 @@ def solve_transport(problem, epsilon, *, method=Method.AUTO, g=None, **options):
         Method.SCALING: _scaling,
         Method.NEWTON: _newton,
     }[method]
-    return sweeps.result(run(sweeps, is_cold=g is None))
+    return sweeps.result(run(sweeps, is_cold=g is None) + _ending(sweeps))
 
 
 def _automatic(sweeps, is_cold):
@@ -77,13 +77,12 @@ def _automatic(sweeps, is_cold):
     entries = sweeps.problem.shape[0] * sweeps.g.size
     sweeps.iterate(int(np.clip(_FIRST_ENTRIES // entries, _FIRST_SWEEPS, _MOST_FIRST_SWEEPS)))
     if not sweeps.is_active:
-        return "log: plain sweeps, which were enough"
+        return "log: plain sweeps"
     extrapolate(sweeps, _is_slow if possible else None)
     if not sweeps.is_active:
-        reason = (
-            "few were needed" if possible else "a plan does not fit into one block (block_bytes)"
+        return "log: extrapolated sweeps" + (
+            "" if possible else "; a plan would not fit into one block (block_bytes)"
         )
-        return f"log: extrapolated sweeps; {reason}"
     remaining = _predicted(sweeps)
     text = f"newton: extrapolated sweeps would have taken {_rounded(remaining)} more"
     return text + _newton_steps(sweeps)
@@ -139,6 +138,12 @@ def _approach(sweeps):
     halvings = int(np.log2(problem.cost.magnitude / sweeps.epsilon)) - 3
     for k in range(halvings, 0, -1):
         sweeps.approach(sweeps.epsilon * 2.0**k, _SWEEPS_PER_STAGE)
+
+
+def _ending(sweeps):
+    if sweeps.is_done:
+        return ""
+    return "; stopped by the callback" if sweeps.is_stopped else "; max_iter came first"
 
 
 def _predicted(sweeps):

@@ -186,11 +186,18 @@ class Sweeps:
     def _finish(self):
         """Accept the error, unless the plan has less mass than the error was compared with."""
         if not self.problem.is_balanced:
-            self._evaluate()
+            seen = self.errors * self.masses
+            sums = self._evaluate()
+            # Relaxed columns may hold less than the smallest number; the kernel knows their logs.
+            if np.any((sums == 0) & (self.problem.b > 0)):
+                self.errors = seen / self.masses
         self.is_done = self.error <= self.tol
 
     def _evaluate(self):
-        """Sweep in float64 without moving g: errors and duals of exactly the present potentials."""
+        """Sweep in float64 without moving g: errors and duals of exactly the present potentials.
+
+        Returns the sums of the columns.
+        """
         sums = self.sweep()
         self.n_iter += 1
         plan_mass = sums.sum(axis=-1)
@@ -198,6 +205,7 @@ class Sweeps:
             self.masses = np.where(plan_mass > 0, np.minimum(self.masses, plan_mass), self.masses)
         self.errors = column_errors(self.problem, self.epsilon, self.g, sums) / self.masses
         self.duals = dual_value(self.problem, self.epsilon, self.f, self.g, plan_mass)
+        return sums
 
     def result(self, method):
         """The answer; where the tolerance was not met, after a last sweep that says by how much."""

@@ -129,6 +129,15 @@ def test_newton_steps_for_relaxed_marginals(rho, dtype):
     assert abs(newton.certificate().gap) < 1e-8
 
 
+def test_mass_below_the_smallest_number():
+    # Every entry of the optimal plan is below exp(-1000): nothing is moved, both penalties paid.
+    C = 1e4 + sphere(20, np.float64)
+    result = sinkhorn(C, 0.4, rho_a=6.0, rho_b=0.6)
+    assert result.converged
+    assert result.plan().sum() == 0
+    assert result.value == pytest.approx(6.6)
+
+
 def test_points_take_newton_steps_only_if_their_costs_fit_into_a_block():
     rng = np.random.default_rng(3)
     cost = PointCost(unit_rows(200, 64, rng), unit_rows(200, 64, rng))

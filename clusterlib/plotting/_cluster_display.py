@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from clusterlib.plotting._projection import principal_plane
+
 __all__ = ["ClusterDisplay"]
 
 
@@ -107,7 +109,7 @@ class ClusterDisplay:
             raise AttributeError(f"this {type(estimator).__name__} is not fitted; call fit first")
         centers = np.asarray(estimator.cluster_centers_, dtype=np.float64)
         sizes = _sizes(estimator, len(centers))
-        axes, origin, explained = _plane(centers, sizes)
+        axes, origin, explained = principal_plane(centers, sizes)
         rows = labels = None
         if X is not None:
             rows, labels = _some_rows(estimator, X, centers, max_rows)
@@ -192,22 +194,6 @@ def _sizes(estimator, n_clusters):
     if hasattr(estimator, "labels_"):
         return np.bincount(estimator.labels_, minlength=n_clusters).astype(np.float64)
     return np.asarray(estimator.counts_, dtype=np.float64)
-
-
-def _plane(centers, sizes):
-    """Principal axes of the weighted centres, their mean, and the share of variance shown.
-
-    With weights it is the plane in which the clusters differ most from each other. Missing axes,
-    of one feature or of one or two clusters, are zero.
-    """
-    weights = sizes / sizes.sum() if sizes.any() else np.full(len(sizes), 1 / len(sizes))
-    origin = weights @ centers
-    spread = np.sqrt(weights)[:, None] * (centers - origin)
-    _, singular, components = np.linalg.svd(spread, full_matrices=False)
-    axes = np.zeros((centers.shape[1], 2))
-    axes[:, : len(components)] = components[:2].T
-    total = np.sum(singular**2)
-    return axes, origin, float(np.sum(singular[:2] ** 2) / total) if total > 0 else 1.0
 
 
 def _some_rows(estimator, X, centers, max_rows):

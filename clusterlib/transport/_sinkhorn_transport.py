@@ -270,8 +270,6 @@ class SinkhornTransport(TransportEstimator):
             self.penalty_ = limit * weighted_cost_scale(cost, "max", a, b)
         epsilon, rho_a, rho_b = epsilon * scale, rho_a * scale, rho_b * scale
         solved_a, solved_b, mass = weights_of_relative_entropy(a, b, epsilon, rho_a, rho_b)
-        with np.errstate(divide="ignore"):
-            start = epsilon * np.log(b * mass)  # weights then act as repetitions in every sweep
         with progress_log(verbose):
             result = sinkhorn(
                 self._cost(),
@@ -280,7 +278,6 @@ class SinkhornTransport(TransportEstimator):
                 b=solved_b,
                 rho_a=rho_a,
                 rho_b=rho_b,
-                g=start,
                 max_iter=max_iter,
                 tol=tol,
                 verbose=verbose,

@@ -28,11 +28,13 @@ class Momentum:
     ----------
     noise : float
         Part of the dual value that rounding may take away from one step to the next.
+    scale : float, default=0.0
+        Size of the terms of the dual value: the noise is a part of this where they cancel.
     """
 
-    def __init__(self, noise):
-        self._noise = noise
-        self._best = -math.inf
+    def __init__(self, noise, scale=0.0):
+        self._noise, self._scale = noise, scale
+        self._last = -math.inf
         self._restart()
 
     def _restart(self):
@@ -45,9 +47,9 @@ class Momentum:
         ``error`` is how far the plan is from optimal, ``dual`` the value that has to rise, both
         before the step.
         """
-        if dual < self._best - self._noise * abs(self._best):
+        if dual < self._last - self._noise * max(abs(dual), self._scale):
             self._restart()
-        self._best = dual
+        self._last = dual
         self._errors.append(error)
         if len(self._errors) >= _PLAIN_STEPS and len(self._errors) % _PERIOD == 0:
             self._adapt()

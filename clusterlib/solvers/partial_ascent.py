@@ -79,7 +79,7 @@ class PartialAscent:
     def _ascend(self, cost, epsilon, tol, budget):
         """Sweep until the error is at most ``tol``; (f, g) are always those of the last error."""
         scale = self._mass * (self._problem.cost.magnitude + epsilon)
-        momentum = Momentum(_NOISE[cost.dtype] * scale)
+        momentum = Momentum(_NOISE[cost.dtype], scale)
         g, level = self.g[self._columns], self.level
         previous_g, previous_level = g, level
         for left in reversed(range(budget)):

@@ -6,8 +6,13 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from clusterlib.base import logger, progress_log
-from clusterlib.solvers import sinkhorn, weighted_cost_scale, weights_of_relative_entropy
-from clusterlib.transport._transport_estimator import TransportEstimator
+from clusterlib.solvers import (
+    PointCost,
+    sinkhorn,
+    weighted_cost_scale,
+    weights_of_relative_entropy,
+)
+from clusterlib.transport._transport_estimator import TransportEstimator, domain_cost
 from clusterlib.validation import (
     CostScale,
     OutOfSample,
@@ -138,7 +143,8 @@ class SinkhornTransport(TransportEstimator):
     many rows the same weight is spread over.
 
     *Costs.* Each sweep takes O(n m d) time and the memory is O((n + m) d): no n x m matrix is
-    stored, unless ``target_labels`` change single costs. Weights are divided by their sums.
+    stored but one that fits into a block (setting ``block_bytes``), or that ``target_labels``
+    need, which change single costs. Weights are divided by their sums.
 
     *Differences from ot.da.SinkhornTransport of POT.* The same plan and maps for
     ``cost_scale=None`` or "max" and equal epsilon. Here ``limit`` is finite by default, because
@@ -260,19 +266,16 @@ class SinkhornTransport(TransportEstimator):
         if target_labels is not None:
             classes = checked_labels_of_sides(y, target_labels, len(X), len(target))
 
-        self.source_, self.target_ = X, target
-        self.source_classes_, self.target_classes_ = classes
-        self.metric_, self.penalty_ = metric, None
-        cost = self._point_cost()
         if isinstance(scale, CostScale):
-            scale = weighted_cost_scale(cost, scale.value, a, b)
-        if target_labels is not None and (self.target_classes_ >= 0).any():
-            self.penalty_ = limit * weighted_cost_scale(cost, "max", a, b)
+            scale = weighted_cost_scale(PointCost(X, target, metric=metric), scale.value, a, b)
+        penalty = None
+        if target_labels is not None and (classes[1] >= 0).any():
+            penalty = limit * weighted_cost_scale(PointCost(X, target, metric=metric), "max", a, b)
         epsilon, rho_a, rho_b = epsilon * scale, rho_a * scale, rho_b * scale
         solved_a, solved_b, mass = weights_of_relative_entropy(a, b, epsilon, rho_a, rho_b)
         with progress_log(verbose):
             result = sinkhorn(
-                self._cost(),
+                domain_cost(X, target, metric, classes, penalty),
                 epsilon,
                 a=solved_a,
                 b=solved_b,
@@ -284,6 +287,9 @@ class SinkhornTransport(TransportEstimator):
             )
             if verbose:
                 logger.info("%s: %s", type(self).__name__, result)
+        self.source_, self.target_ = X, target
+        self.source_classes_, self.target_classes_ = classes
+        self.metric_, self.penalty_ = metric, penalty
         self._store(result, mass)
         return self
 

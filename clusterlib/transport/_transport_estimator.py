@@ -18,7 +18,13 @@ from clusterlib.validation import (
     checked_row_flags,
 )
 
-__all__ = ["TransportEstimator"]
+__all__ = ["TransportEstimator", "domain_cost"]
+
+
+def domain_cost(source, target, metric, classes, penalty):
+    """The cost of points, or the matrix that tells their classes apart if there is a penalty."""
+    cost = PointCost(source, target, metric=metric)
+    return cost if penalty is None else labelled_cost(cost, *classes, penalty)
 
 
 class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -123,22 +129,13 @@ class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             finite.
         """
         check_is_fitted(self)
-        cost = self._cost()
+        classes = self.source_classes_, self.target_classes_
+        cost = domain_cost(self.source_, self.target_, self.metric_, classes, self.penalty_)
         costs = cost.block(slice(None)) if self.penalty_ is None else cost
         exponent = np.subtract(self.g_, costs, dtype=np.float64)
         exponent += self.f_[:, None]
         exponent /= self.epsilon_effective_
         return np.exp(exponent, out=exponent)
-
-    def _point_cost(self):
-        return PointCost(self.source_, self.target_, metric=self.metric_)
-
-    def _cost(self):
-        """The cost of points, or the matrix that tells their classes apart."""
-        cost = self._point_cost()
-        if self.penalty_ is None:
-            return cost
-        return labelled_cost(cost, self.source_classes_, self.target_classes_, self.penalty_)
 
     def _sides(self, forwards):
         """Points, classes and potentials, where rows come from and where they go."""
@@ -165,11 +162,13 @@ class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _moved_training(self, rows, forwards=True):
         """Where the plan sends rows of ``fit`` on average, their classes included."""
         (here, classes, _), (there, other_classes, potential) = self._sides(forwards)
-        cost = PointCost(here[rows], there, metric=self.metric_)
+        epsilon = self.epsilon_effective_
         if self.penalty_ is None:
-            return moved_to_means(here[rows], cost, self.epsilon_effective_, potential)
-        matrix = labelled_cost(cost, classes[rows], other_classes, self.penalty_)
-        return moved_by_matrix(matrix, there, self.epsilon_effective_, potential)
+            cost = PointCost(here[rows], there, metric=self.metric_)
+            return moved_to_means(here[rows], cost, epsilon, potential)
+        classes = classes[rows], other_classes
+        matrix = domain_cost(here[rows], there, self.metric_, classes, self.penalty_)
+        return moved_by_matrix(matrix, there, epsilon, potential)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

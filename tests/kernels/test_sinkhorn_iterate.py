@@ -254,6 +254,25 @@ def test_weights_of_zero_take_rows_and_columns_out(backend):
     assert np.array_equal(iterate(other, 0.1, n_iters=6, backend=backend)[1], g)
 
 
+@pytest.mark.parametrize("taus", [(1.0, 1.0), (1e-3, 1.0), (1.0, 1e-3), (1e-3, 1e-3)])
+def test_weights_below_the_range_of_numbers_are_no_zeros(fast_backend, taus):
+    p = problem(65, 33)
+    p = p._replace(
+        log_a=np.where(np.arange(65) % 2, -4600.0, p.log_a),
+        log_b=np.where(np.arange(33) % 3 == 1, -4600.0, p.log_b),
+        g=np.zeros(33),
+    )
+    options = {"tau_a": taus[0], "tau_b": taus[1], "n_iters": 3}
+    expected = iterate(p, 0.1, backend="reference", **options)
+    result = iterate(p, 0.1, backend=fast_backend, **options)
+    for got, wanted in zip(result[:2], expected[:2], strict=True):
+        here = wanted > -np.inf
+        assert np.array_equal(got > -np.inf, here) and np.isfinite(wanted[1::6]).all()
+        # Potentials reach -460, and take up roundings of this size.
+        assert np.all(np.abs(got[here] - wanted[here]) <= 1e-11)
+    assert np.allclose(result[2], expected[2], rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("taus", [(1.0, 1.0), (0.5, 0.5)])
 def test_several_right_hand_sides(backend, taus, dtype):

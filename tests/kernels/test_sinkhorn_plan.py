@@ -226,6 +226,22 @@ def test_batches_of_any_epsilon_without_nan(fast_backend, epsilon, dtype):
     assert np.all(np.abs(g_end[here] - expected[1][here]) <= 6 * 4 * 4 * bound)
 
 
+@pytest.mark.parametrize("taus", [(1.0, 1.0), (1e-3, 1.0), (1.0, 1e-3), (1e-3, 1e-3)])
+def test_batches_with_weights_below_the_range_of_numbers(fast_backend, taus):
+    C, _, log_a, log_b, _ = problems(9, 6, 20)
+    log_a[::2, 3], log_b[::3, 5] = -4600.0, -4600.0  # whose exponentials are 0, but not -inf
+    g = np.where(log_b > -np.inf, 0.0, -np.inf)
+    options = {"tau_a": taus[0], "tau_b": taus[1], "max_iter": 3}
+    expected = batch(C, 0.1, log_a, log_b, g, backend="reference", **options)
+    result = batch(C, 0.1, log_a, log_b, g, backend=fast_backend, **options)
+    for got, wanted in zip(result[:2], expected[:2], strict=True):
+        here = wanted > -np.inf
+        assert np.array_equal(got > -np.inf, here)
+        # Potentials reach -460, and take up roundings of this size.
+        assert np.all(np.abs(got[here] - wanted[here]) <= 1e-11)
+    assert np.allclose(result[3], expected[3], rtol=1e-9, atol=1e-11)
+
+
 def test_an_empty_batch(backend):
     *_, n_iter, error = batch(
         np.zeros((0, 3, 4)), 0.1, np.zeros((0, 3)), np.zeros((0, 4)), np.zeros((0, 4)),

@@ -74,6 +74,25 @@ def test_damped_and_capped_rows(fast_backend, tau, f_max, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_below_the_range_of_numbers_are_no_zeros(fast_backend, dtype):
+    # exp(-4600) is 0 in float64, but a damped potential of 1e-3 times its logarithm is not.
+    p = problem(65, 33, dtype)
+    p = p._replace(log_a=np.where(np.arange(65) % 2, -4600.0, p.log_a))
+    for tau in (1e-3, 1.0):
+        expected = sweep(p, 0.1, tau_a=tau, backend="reference")
+        assert np.isfinite(expected[0][1::2]).all()
+        result = sweep(p, 0.1, tau_a=tau, backend=fast_backend)
+        here = expected[0] > -np.inf
+        assert np.array_equal(result[0] > -np.inf, here)
+        # f is a multiple of the logarithm, and rounded like it.
+        allowed = Bound(p.C, p.g, 0.1).potential + 2.0**-50 * 460
+        assert np.all(np.abs(result[0][here] - expected[0][here]) <= allowed)
+        Bound(p.C, p.g, 0.1, cost_error=2.0**-50 * 460).assert_sums(
+            result[1], expected[1], expected[1].sum()
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_potentials_that_are_given(fast_backend, dtype):
     p = problem(257, 65, dtype)
     f = np.where(p.log_a > -np.inf, np.random.default_rng(1).normal(size=257), -np.inf)

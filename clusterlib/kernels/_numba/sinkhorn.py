@@ -175,7 +175,7 @@ def _iterate(
 ):
     narrow = cost.dtype.itemsize == 4
     sweep = _Sweep(cost, epsilon, log_a, f, g, tau_a)
-    a, b = np.exp(log_a), np.exp(log_b)
+    b = np.exp(log_b)
     logs, steps = np.empty(g.shape[1]), np.empty(g.shape)
     for done in range(n_iters):
         sums = sweep.run(n_threads)
@@ -189,7 +189,7 @@ def _iterate(
             )
             mass = loops.sum_of(sums[r])
             history[r, done, 1] = loops.dual_value(
-                epsilon, a[r], b[r], f[r], g[r], tau_a, tau_b, mass
+                epsilon, log_a[r], log_b[r], f[r], g[r], tau_a, tau_b, mass
             )
         if tol > 0 and (history[:, done, 0] <= tol).all():
             return done + 1

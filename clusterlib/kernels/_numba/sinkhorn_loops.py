@@ -243,25 +243,28 @@ def sum_of(values):
 
 
 @compiled
-def _dual_term(epsilon, weight, potential, tau):
+def _dual_term(epsilon, log_weight, potential, tau):
     """<w, potential>, or what the penalty makes of it."""
     value = 0.0
     if tau == 0.0:
         return value
-    for i in range(weight.shape[0]):
-        if weight[i] > 0.0:
+    rho = epsilon * tau / (1.0 - tau)
+    for i in range(log_weight.shape[0]):
+        if log_weight[i] > -np.inf:
+            weight, exponent = math.exp(log_weight[i]), -potential[i] / rho
             if tau == 1.0:
-                value += weight[i] * potential[i]
-            else:
-                rho = epsilon * tau / (1.0 - tau)
-                value -= weight[i] * rho * math.expm1(-potential[i] / rho)
+                value += weight * potential[i]
+            elif abs(exponent) < _TRUSTED:
+                value -= rho * (weight * math.expm1(exponent))
+            else:  # either factor may leave the range and their product stay
+                value -= rho * (math.exp(log_weight[i] + exponent) - weight)
     return value
 
 
 @compiled
-def dual_value(epsilon, a, b, f, g, tau_a, tau_b, mass):
+def dual_value(epsilon, log_a, log_b, f, g, tau_a, tau_b, mass):
     """Dual value of (f, g), whose plan has this mass."""
-    rows, columns = _dual_term(epsilon, a, f, tau_a), _dual_term(epsilon, b, g, tau_b)
+    rows, columns = _dual_term(epsilon, log_a, f, tau_a), _dual_term(epsilon, log_b, g, tau_b)
     return rows + columns - epsilon * mass
 
 

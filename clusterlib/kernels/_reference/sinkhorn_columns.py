@@ -34,7 +34,14 @@ def _dual_term(epsilon, log_weight, potential, tau):
     if tau == 0.0:
         return 0.0
     rho = _rho(epsilon, tau)
-    return -rho * (weight * np.expm1(-potential / rho)).sum()
+    exponent = -potential / rho
+    # w (exp(x) - 1), where either factor may leave the range and their product stay.
+    change = np.where(
+        np.abs(exponent) < _TRUSTED,
+        weight * np.expm1(np.clip(exponent, -_TRUSTED, _TRUSTED)),
+        np.exp(log_weight[here] + exponent) - weight,
+    )
+    return -rho * change.sum()
 
 
 def column_step(epsilon, log_a, log_b, f, g, tau_a, tau_b, sums, logs):

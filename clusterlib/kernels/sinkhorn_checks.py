@@ -34,6 +34,7 @@ __all__ = [
     "checked_tau",
     "checked_tolerance",
     "sides",
+    "without_tiny",
 ]
 
 MOST_ITERATIONS = 2**31 - 1
@@ -122,6 +123,11 @@ def _not_below_infinity(array):
 def as_log_weight(name, value, shape):
     """Return logarithms of weights; -inf is a weight of 0. One side is repeated for several."""
     return _as_vectors(name, value, shape, _not_below_infinity, "finite or -inf (a weight of 0)")
+
+
+def without_tiny(log_weight, dtype):
+    """Count weights below the normal range of ``dtype`` as 0."""
+    return np.where(log_weight < np.log(np.finfo(dtype).tiny), -np.inf, log_weight)
 
 
 def as_potential(name, value, shape):

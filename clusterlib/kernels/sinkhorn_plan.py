@@ -153,9 +153,10 @@ def sinkhorn_batch(
     epsilon : float or array-like of shape (B,)
         Positive and finite.
     log_a : array-like of shape (B, p) or (p,)
-        Logarithms of the row weights, of each problem or of all.
+        Logarithms of the row weights, of each problem or of all. A weight below the normal range
+        of the dtype of C counts as 0.
     log_b : array-like of shape (B, q) or (q,)
-        Logarithms of the column weights.
+        Logarithms of the column weights, likewise.
     f : ndarray of shape (B, p), float64
         In and out, C-ordered; what it holds is a hint.
     g : ndarray of shape (B, q), float64
@@ -202,8 +203,8 @@ def sinkhorn_batch(
     tau_a, tau_b = door.checked_tau("tau_a", tau_a), door.checked_tau("tau_b", tau_b)
     max_iter = checked_integer("max_iter", max_iter, 1, door.MOST_ITERATIONS)
     tol = door.checked_tolerance(tol)
-    log_a = door.as_log_weight("log_a", log_a, (n_problems, p))
-    log_b = door.as_log_weight("log_b", log_b, (n_problems, q))
+    log_a = door.without_tiny(door.as_log_weight("log_a", log_a, (n_problems, p)), C.dtype)
+    log_b = door.without_tiny(door.as_log_weight("log_b", log_b, (n_problems, q)), C.dtype)
     door.check_some_weight("log_a", log_a)
     door.check_some_weight("log_b", log_b)
     door.checked_potential("f", f, (n_problems, p))

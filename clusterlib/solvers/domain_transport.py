@@ -68,11 +68,12 @@ def weighted_cost_scale(cost, kind, a=None, b=None):
 def _mean_cost(cost, a, b):
     """Mean of the absolute costs of pairs that are drawn by the weights."""
     if cost.metric is Metric.SQEUCLIDEAN:
-        squares = (
-            weight @ np.square(points, dtype=np.float64).sum(axis=1)
-            for weight, points in ((a, cost.X), (b, cost.Y))
+        means = a @ cost.X, b @ cost.Y
+        spreads = (
+            weight @ np.square(points - mean).sum(axis=1)
+            for weight, points, mean in zip((a, b), (cost.X, cost.Y), means, strict=True)
         )
-        return float(sum(squares) - 2.0 * (a @ cost.X) @ (b @ cost.Y))
+        return float(sum(spreads) + np.square(means[0] - means[1]).sum())
     if cost.metric is Metric.COSINE:
         X, Y = (unit_rows(points.astype(np.float64)) for points in (cost.X, cost.Y))
         return float(1.0 - (a @ X) @ (b @ Y))

@@ -266,11 +266,13 @@ class SinkhornTransport(TransportEstimator):
         if target_labels is not None:
             classes = checked_labels_of_sides(y, target_labels, len(X), len(target))
 
+        _check_range(X, target)
+        cost = PointCost(X, target, metric=metric)
         if isinstance(scale, CostScale):
-            scale = weighted_cost_scale(PointCost(X, target, metric=metric), scale.value, a, b)
+            scale = weighted_cost_scale(cost, scale.value, a, b)
         penalty = None
         if target_labels is not None and (classes[1] >= 0).any():
-            penalty = limit * weighted_cost_scale(PointCost(X, target, metric=metric), "max", a, b)
+            penalty = limit * weighted_cost_scale(cost, "max", a, b)
         epsilon, rho_a, rho_b = epsilon * scale, rho_a * scale, rho_b * scale
         solved_a, solved_b, mass = weights_of_relative_entropy(a, b, epsilon, rho_a, rho_b)
         with progress_log(verbose):
@@ -317,6 +319,15 @@ def _distribution(name, weight, n_rows):
     """Weights that add up to 1."""
     weight = checked_sample_weight(weight, n_rows, name=name)
     return np.full(n_rows, 1 / n_rows) if weight is None else weight / weight.sum()
+
+
+def _check_range(*points):
+    """Refuse points whose squared distances may leave float64."""
+    largest = max(max(abs(float(X.min())), abs(float(X.max()))) for X in points)
+    if largest > np.sqrt(np.finfo(np.float64).max / (4 * points[0].shape[1])):
+        raise ValueError(
+            f"X and target must be small enough for squared distances in float64; got {largest:g}"
+        )
 
 
 def _warn_of_no_target(estimator):

@@ -360,6 +360,12 @@ BAD = [
     ({"verbose": -1}, {}, ValueError, r"verbose .* got -1"),
     ({}, {"target": np.ones((4, 2))}, ValueError, r"target: X has 2 features"),
     ({}, {"target": np.full((4, 3), np.nan)}, ValueError, r"target: Input X contains NaN"),
+    (
+        {},
+        {"target": np.full((4, 3), 1e160)},
+        ValueError,
+        r"small enough for squared .* got 1e\+160",
+    ),
     ({}, {"target": np.ones((0, 3))}, ValueError, r"target: Found array with 0 sample"),
     ({}, {"sample_weight": -np.ones(90)}, ValueError, r"sample_weight .* got -1.0 in row 0"),
     ({}, {"target_weight": np.zeros(110)}, ValueError, r"target_weight must have a finite sum"),

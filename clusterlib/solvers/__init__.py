@@ -1,6 +1,7 @@
 """Algorithms as pure functions: arrays or blocks of rows in, a named tuple out.
 
-They check nothing, know no estimator and print nothing; whoever calls them has checked the input.
+They know no estimator and print nothing. They check nothing either, as whoever calls them has
+checked the input; the transport solvers, which users call themselves, are the exception.
 """
 
 from clusterlib.solvers.assignment import (
@@ -38,7 +39,9 @@ from clusterlib.solvers.sinkhorn import sinkhorn
 from clusterlib.solvers.sinkhorn_batch import SinkhornBatchResult, sinkhorn_batch
 from clusterlib.solvers.sinkhorn_codes import sinkhorn_assign
 from clusterlib.solvers.sinkhorn_divergence import SinkhornDivergence, sinkhorn_divergence
+from clusterlib.solvers.sinkhorn_means import SinkhornMeansResult, sinkhorn_means
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
+from clusterlib.solvers.sinkhorn_stream import PrototypePull, pull_prototypes
 from clusterlib.solvers.transport_problem import PointCost
 from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 
@@ -49,11 +52,13 @@ __all__ = [
     "PartialSinkhornResult",
     "PartitionSums",
     "PointCost",
+    "PrototypePull",
     "Pull",
     "RowDraws",
     "Seeds",
     "SinkhornBatchResult",
     "SinkhornDivergence",
+    "SinkhornMeansResult",
     "SinkhornResult",
     "assign",
     "assign_several",
@@ -73,6 +78,7 @@ __all__ = [
     "partial_sinkhorn",
     "partition_sums",
     "pull",
+    "pull_prototypes",
     "random_rows",
     "replace_rows",
     "row_norms",
@@ -81,6 +87,7 @@ __all__ = [
     "sinkhorn_assign",
     "sinkhorn_batch",
     "sinkhorn_divergence",
+    "sinkhorn_means",
     "total_cost",
     "unit_rows",
     "weighted_cost_scale",

@@ -5,6 +5,7 @@ kind is a TypeError, one out of range a ValueError. Strings become members of an
 and are never compared again.
 """
 
+from clusterlib.validation.codes import Prior, checked_code_epsilon, checked_lengths, checked_prior
 from clusterlib.validation.data import (
     check_is_fitted,
     checked_matrix,
@@ -41,18 +42,22 @@ __all__ = [
     "CostScale",
     "MemoryMetric",
     "OutOfSample",
+    "Prior",
     "Start",
     "check_is_fitted",
     "check_random_state",
     "checked_choice",
+    "checked_code_epsilon",
     "checked_cost_scale",
     "checked_flag",
     "checked_integer",
     "checked_labels_of_sides",
+    "checked_lengths",
     "checked_matrix",
     "checked_metric",
     "checked_n_init",
     "checked_n_samples",
+    "checked_prior",
     "checked_real",
     "checked_row_flags",
     "checked_same_clusters",

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from clusterlib.cluster import ClusteredMemory, KMeans, MiniBatchKMeans, SphericalKMeans
+from clusterlib.cluster import (
+    ClusteredMemory,
+    KMeans,
+    MiniBatchKMeans,
+    SinkhornClustering,
+    SphericalKMeans,
+)
 from clusterlib.transport import SinkhornTransport
 
 CLASSES = [KMeans, MiniBatchKMeans, SphericalKMeans]
@@ -23,6 +29,9 @@ ESTIMATORS = [
     SinkhornTransport(tol=1e-10),
     SinkhornTransport(0.5, metric="euclidean", cost_scale="max", rho_b=1.0, tol=1e-10),
     SinkhornTransport(0.5, metric="cosine", out_of_sample_map="nearest", tol=1e-10),
+    SinkhornClustering(),
+    SinkhornClustering(prior="estimate", init="random", n_init=2),
+    SinkhornClustering(n_iters=3, normalize=False, epsilon=1.0, queue_size=20),
 ]
 
 

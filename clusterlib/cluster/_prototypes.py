@@ -1,0 +1,212 @@
+"""The fit and the batches of SinkhornClustering."""
+
+import numpy as np
+
+from clusterlib.base import FitReport, progress_log
+from clusterlib.blocks import as_blocks
+from clusterlib.cluster._starts import MAX_SEED, Starts
+from clusterlib.solvers import RowDraws, pull_prototypes, row_norms, sinkhorn_means
+from clusterlib.validation import (
+    Prior,
+    check_random_state,
+    checked_code_epsilon,
+    checked_flag,
+    checked_integer,
+    checked_lengths,
+    checked_matrix,
+    checked_n_samples,
+    checked_prior,
+    checked_real,
+    checked_same_clusters,
+    checked_sample_weight,
+    checked_verbose,
+)
+
+__all__ = ["fit_prototypes", "follow_prototypes"]
+
+
+class _Options:
+    """Checked parameters of an estimator."""
+
+    def __init__(self, estimator):
+        self.starts = Starts.of(estimator, default_n_init=10)
+        self.kind, self.log_prior = checked_prior(estimator.prior, self.starts.n_clusters)
+        n_iters = estimator.n_iters
+        if n_iters is not None:
+            n_iters = checked_integer("n_iters", n_iters, 1)
+        self.codes = {
+            "epsilon": checked_code_epsilon(estimator.epsilon),
+            "n_iters": n_iters,
+            "normalize": checked_flag("normalize", estimator.normalize),
+            "estimate": self.kind is Prior.ESTIMATE,
+        }
+        self.max_iter = checked_integer("max_iter", estimator.max_iter, 1)
+        self.tol = checked_real("tol", estimator.tol, 0)
+        self.queue_size = checked_integer("queue_size", estimator.queue_size, 0)
+        self.decay = checked_real("decay", estimator.decay, 0, 1)
+        self.verbose = checked_verbose(estimator.verbose)
+        checked_real("temperature", estimator.temperature, 0, low_open=True)
+
+    def weight_of_directions(self, blocks, weight):
+        """Weights without rows of zeros, which are no directions to draw."""
+        norms = row_norms(blocks)
+        if not self.codes["normalize"]:
+            checked_lengths(norms, self.codes["epsilon"])
+        has_direction = norms > 0
+        directed = has_direction.astype(np.float64) if weight is None else weight * has_direction
+        if not directed.any():
+            raise ValueError(
+                "X has no row with a direction: every row (with a weight above zero) is zero, and "
+                "prototypes are directions"
+            )
+        return directed
+
+
+def fit_prototypes(estimator, X, sample_weight):
+    """Fit SinkhornClustering: check, seed, alternate codes and prototypes, keep the best.
+
+    Parameters
+    ----------
+    estimator : SinkhornClustering
+        Gets the fitted attributes.
+    X : array-like or data frame of shape (n_samples, n_features)
+        As the user gave it.
+    sample_weight : None, float or array-like of shape (n_samples,)
+        As the user gave it.
+    """
+    options = _Options(estimator)
+    starts = options.starts
+    random_state = check_random_state(estimator.random_state)
+    X = checked_matrix(estimator, X, reset=True)
+    weight = checked_sample_weight(sample_weight, len(X))
+    checked_n_samples(starts.n_clusters, len(X), weight)
+    blocks = as_blocks(X)
+    directed = options.weight_of_directions(blocks, weight)
+    seeds = random_state.randint(MAX_SEED, size=starts.n_init)
+    draws = RowDraws(blocks, directed) if starts.draws_rows else None
+
+    # The likelihood of estimated shares has better and worse maxima: it is climbed from two sides.
+    approaches = (True, False) if options.kind is Prior.ESTIMATE else (True,)
+    best = None
+    with progress_log(options.verbose):
+        report = FitReport(estimator, X, weight, starts.n_init * len(approaches))
+        stopped = False
+        for seed in seeds:
+            source = X if draws is None else blocks
+            centers = starts.centers(source, draws, seed, spherical=True)
+            for balance_first in approaches:
+                report.begin_start(options.max_iter)
+                result = sinkhorn_means(
+                    blocks,
+                    centers,
+                    log_prior=options.log_prior,
+                    balance_first=balance_first,
+                    sample_weight=weight,
+                    max_iter=options.max_iter,
+                    tol=options.tol,
+                    callback=_reporting(report),
+                    **options.codes,
+                )
+                if best is None or result.objective > best.objective:
+                    best = result
+                stopped = report.end_start(lambda best=best: {"cluster_centers_": best.centers})
+                if stopped:
+                    break
+            if stopped:
+                break
+        _store(estimator, best, weight)
+        _forget_queue(estimator, blocks)
+        report.end(lambda: {"cluster_centers_": best.centers})
+
+
+def _reporting(report):
+    def callback(centers, history):
+        message = f"objective {history[-1]:.9g}"
+        return report.end_iteration(message, lambda: {"cluster_centers_": centers})
+
+    return callback
+
+
+def _store(estimator, result, weight):
+    estimator.cluster_centers_ = result.centers
+    estimator.labels_ = result.labels
+    estimator.prior_ = result.prior
+    estimator.marginal_error_ = float(np.abs(result.sums - result.prior).sum())
+    estimator.code_entropy_ = result.entropy
+    estimator.objective_ = result.objective
+    estimator.history_ = result.history
+    estimator.angle_ = result.angle
+    estimator.n_iter_ = result.n_iter
+    estimator.n_sweeps_ = result.n_sweeps
+    estimator.converged_ = result.converged
+    estimator.cluster_sizes_ = np.bincount(
+        result.labels, weights=weight, minlength=len(result.centers)
+    ).astype(np.float64)
+    total = len(result.labels) if weight is None else float(weight.sum())
+    estimator.counts_ = total * result.sums
+    estimator.vectors_ = result.vectors
+    estimator.n_steps_ = 0
+
+
+def _forget_queue(estimator, blocks):
+    estimator.queue_ = np.empty((0, blocks.n_features), dtype=blocks.dtype)
+
+
+def follow_prototypes(estimator, X):
+    """Take one batch into SinkhornClustering.
+
+    Parameters
+    ----------
+    estimator : SinkhornClustering
+        Gets, or changes, the fitted attributes.
+    X : array-like or data frame of shape (n_samples, n_features)
+        The batch, as the user gave it.
+    """
+    options = _Options(estimator)
+    is_first = not hasattr(estimator, "cluster_centers_")
+    X = checked_matrix(estimator, X, reset=is_first)
+    blocks = as_blocks(X)
+    if is_first:
+        _begin(estimator, options, X, blocks)
+    else:
+        checked_same_clusters(options.starts.n_clusters, estimator.cluster_centers_)
+        if not options.codes["normalize"]:
+            checked_lengths(row_norms(blocks), options.codes["epsilon"])
+    log_prior = options.log_prior
+    if options.kind is Prior.ESTIMATE:
+        log_prior = np.log(estimator.prior_)
+    rows = X.astype(estimator.cluster_centers_.dtype, copy=False)
+    queue = estimator.queue_
+    pulled = pull_prototypes(
+        rows,
+        estimator.cluster_centers_,
+        estimator.vectors_,
+        estimator.counts_,
+        queue=queue if 0 < len(queue) == options.queue_size else None,
+        log_prior=log_prior,
+        decay=options.decay,
+        **options.codes,
+    )
+    # Only now, so that a batch never meets itself; the oldest rows fall out at the end.
+    estimator.queue_ = np.concatenate([rows, queue])[: options.queue_size]
+    estimator.cluster_centers_, estimator.vectors_ = pulled.centers, pulled.vectors
+    estimator.counts_, estimator.labels_ = pulled.counts, pulled.labels
+    estimator.prior_ = pulled.prior
+    estimator.marginal_error_ = pulled.error
+    estimator.n_steps_ += 1
+
+
+def _begin(estimator, options, X, blocks):
+    """First prototypes on the rows of the first batch."""
+    starts = options.starts
+    checked_n_samples(starts.n_clusters, len(X), None)
+    directed = options.weight_of_directions(blocks, None)
+    seed = int(check_random_state(estimator.random_state).randint(MAX_SEED))
+    draws = RowDraws(blocks, directed) if starts.draws_rows else None
+    source = X if draws is None else blocks
+    estimator.cluster_centers_ = starts.centers(source, draws, seed, spherical=True)
+    estimator.vectors_ = np.zeros(estimator.cluster_centers_.shape)
+    estimator.counts_ = np.zeros(starts.n_clusters)
+    estimator.prior_ = np.exp(options.log_prior)
+    estimator.n_steps_ = 0
+    _forget_queue(estimator, blocks)

@@ -21,6 +21,8 @@ __all__ = [
 ]
 
 _MASSES_AGREE = 1e-6
+# A mean beyond this part of the longest row is worth a copy of the points without it.
+_FAR_FROM_ORIGIN = 0.5
 # Below this part of the largest cost, float64 cannot tell exp((f + g - C) / epsilon) any more.
 _SMALLEST_EPSILON = 1e-12
 _SMALLEST_NUMBER = 1e-290  # whose reciprocal is well inside the range of float64
@@ -48,9 +50,9 @@ class PointCost:
 
     Notes
     -----
-    O((n + m) d) memory: for the first two metrics the points are copied with their common mean
-    subtracted, which changes no distance and saves the digits that float32 would lose to a large
-    mean.
+    Float32 and float64 points are used as they are, unless they lie far from the origin and the
+    metric is one of the first two: then they are copied with their common mean subtracted, which
+    changes no distance and saves the digits that float32 would lose to the mean.
 
     Examples
     --------
@@ -72,13 +74,17 @@ class PointCost:
             if len(points) == 0:
                 raise ValueError(f"{name} must have at least 1 row, got shape {points.shape}")
             check_finite(name, points)
-        if self.metric in (Metric.SQEUCLIDEAN, Metric.EUCLIDEAN):
-            mean = (X.mean(axis=0, dtype=np.float64) + Y.mean(axis=0, dtype=np.float64)) / 2
-            self.center = mean.astype(X.dtype)
-            X, Y = X - self.center, Y - self.center
-        else:
-            self.center = np.zeros(X.shape[1], dtype=X.dtype)
         self.X, self.Y = X, Y
+        self.center = np.zeros(X.shape[1], dtype=X.dtype)
+        if self.metric in (Metric.SQEUCLIDEAN, Metric.EUCLIDEAN):
+            self._subtract_mean()
+
+    def _subtract_mean(self):
+        """Move both clouds to the origin if they are far from it, measured by their extent."""
+        mean = sum(Z.mean(axis=0, dtype=np.float64) for Z in (self.X, self.Y)) / 2
+        if np.sqrt(mean @ mean) > _FAR_FROM_ORIGIN * max(map(_largest_norm, (self.X, self.Y))):
+            self.center = mean.astype(self.X.dtype)
+            self.X, self.Y = self.X - self.center, self.Y - self.center
 
     @property
     def shape(self):
@@ -119,7 +125,7 @@ class PointCost:
     @cached_property
     def magnitude(self):
         """No cost, and no term of its computation, is larger."""
-        longest = [np.sqrt(np.square(Z, dtype=np.float64).sum(axis=1).max()) for Z in self._points]
+        longest = [_largest_norm(Z) for Z in (self.X, self.Y)]
         return {
             Metric.SQEUCLIDEAN: (longest[0] + longest[1]) ** 2,
             Metric.EUCLIDEAN: longest[0] + longest[1],
@@ -127,9 +133,10 @@ class PointCost:
             Metric.INNER_PRODUCT: longest[0] * longest[1],
         }[self.metric]
 
-    @property
-    def _points(self):
-        return self.X, self.Y
+
+def _largest_norm(points):
+    """Norm of the longest row, in float64, without a second array of the size of the first."""
+    return float(np.sqrt(np.einsum("ij,ij->i", points, points, dtype=np.float64).max()))
 
 
 @dataclass(frozen=True)

@@ -75,8 +75,8 @@ class SinkhornResult:
         right-hand sides there is one row for each.
     g : ndarray of shape (m,) or (R, m), float64
         Potentials of the columns. In the balanced case only ``f_i + g_j`` is determined.
-    a, b : ndarray, float64
-        Weights as they were used, of the shapes of f and g.
+    a, b : ndarray of shape (n,) and (m,), or (R, n) and (R, m), float64
+        Weights as they were used.
     value : float or ndarray of shape (R,), float64
         Dual objective: the optimum up to the error, and never above it.
     transport_cost : float

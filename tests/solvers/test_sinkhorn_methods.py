@@ -1,6 +1,7 @@
 """The ways to an answer: they agree, they are chosen by need, they keep within their limits."""
 
 import logging
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ def test_extrapolation_needs_far_fewer_sweeps_than_plain_iterations():
     assert 3 * result.n_iter < sweeps.n_iter
 
 
-def test_float32_arithmetic_gives_way_to_float64():
+def test_narrow_arithmetic_gives_way_to_wide():
     problem = transport_problem(sphere(100))
     sweeps = Sweeps(problem, 0.02, max_iter=10_000, tol=1e-9)
     sweeps.iterate(3)
@@ -224,3 +225,17 @@ def test_giving_up_is_said_and_nothing_more():
     assert result.marginal_error > 1e-6
     assert np.isfinite(result.plan()).all()
     assert "converged=False" in repr(result)
+
+
+def test_costs_of_points_are_never_stored():
+    rng = np.random.default_rng(6)
+    X, Y = (rng.normal(size=(3000, 4)).astype(np.float32) for _ in range(2))
+    tracemalloc.start()
+    with config_context(block_bytes=1 << 20):
+        result = sinkhorn(PointCost(X, Y), 2.0)
+        result.certificate()
+        result.barycentric_map()
+        _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result.converged
+    assert peak < 3000 * 3000 * 4 / 4

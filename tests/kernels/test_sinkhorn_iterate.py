@@ -274,6 +274,21 @@ def test_weights_below_the_range_of_numbers_are_no_zeros(fast_backend, taus):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("mass", [1e-35, 1e-10, 1e6, 1e36])
+def test_weights_of_any_mass(fast_backend, mass, dtype):
+    p = problem(300, 33, dtype)
+    for epsilon in (0.1, 1e-3):
+        plain = iterate(p, epsilon, n_iters=3, backend="reference")
+        scaled = p._replace(log_a=p.log_a + np.log(mass), log_b=p.log_b + np.log(mass))
+        f, g, history = iterate(scaled, epsilon, n_iters=3, backend=fast_backend)
+        # f takes up the mass, whose logarithm is below 83.
+        f -= epsilon * np.log(mass)
+        dual = history[:, 1] / mass - epsilon * np.log(mass)
+        result = f, g, np.stack([history[:, 0] / mass, dual], axis=1)
+        assert_close(p, epsilon, result, plain)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("taus", [(1.0, 1.0), (0.5, 0.5)])
 def test_several_right_hand_sides(backend, taus, dtype):
     p = problem(300, 40, dtype)

@@ -242,6 +242,22 @@ def test_points(fast_backend, metric, dtype):
         bound.assert_sums(result[1], expected[1], expected[1].sum())
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean"])
+def test_far_from_the_origin_digits_are_kept(fast_backend, metric, dtype):
+    # Multiples of 1/64 up to 1000 + 4 are exact in float32; so are their differences.
+    X, Y = (np.round(64 * A) / 64 + 1000 for A in clouds(65, 33, 3, dtype))
+    p = problem(65, 33)
+    expected = sweep_points(X, Y, p, metric, backend="reference")
+    near = sweep_points(X - 1000, Y - 1000, p, metric, backend="reference")
+    assert np.allclose(expected[1], near[1], rtol=1e-12, atol=0)
+    C = pairwise_distances(X, Y, metric=metric, backend="reference")
+    bound = Bound(C, p.g, 0.5, cost_error=distance_error(X, Y, metric))
+    result = sweep_points(X, Y, p, metric, backend=fast_backend)
+    bound.assert_potentials(result[0], expected[0])
+    bound.assert_sums(result[1], expected[1], 1.0)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_options_of_points(fast_backend, metric):
     X, Y = clouds(65, 33, 5, np.float64)

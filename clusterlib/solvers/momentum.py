@@ -6,7 +6,7 @@ __all__ = ["Momentum"]
 
 _PLAIN_STEPS = 15
 _PERIOD = 5
-_LARGEST = 1.98
+_LARGEST = 1.995
 _SLACK = 0.1
 _SHRINK = 0.97
 

@@ -54,7 +54,7 @@ class PrototypeCodes:
         present = norms >= np.finfo(np.float64).tiny
         weight = present * (np.ones(blocks.n_samples) if sample_weight is None else sample_weight)
         self.total = float(weight.sum())
-        self.a = weight / self.total
+        self.a = weight / (self.total or 1.0)
         with np.errstate(divide="ignore"):
             self.log_a = np.log(self.a)
             # Directions are summed by giving a row the weight 1 / norm.

@@ -225,11 +225,12 @@ class _Run:
         """Codes of the last prototypes, and everything that belongs to them."""
         turn = self.angle
         self.angle = 0.0 if self.converged else turn  # then codes are as exact as they get
+        log_prior = self.log_prior  # estimated() finds another one
+        prior = np.exp(log_prior)
         sums, value = find_codes()
-        prior = np.exp(self.log_prior)
         vectors = self.codes.vectors(self.centers, self.g)
         similarity = float((vectors * self.centers).sum()) / self.codes.total
-        entropy = (value - similarity) / self.codes.epsilon - float(sums @ self.log_prior)
+        entropy = (value - similarity) / self.codes.epsilon - float(sums @ log_prior)
         # What n_iters normalisations leave of the error is what was asked for.
         error = 0.0 if self.n_iters is not None else float(np.abs(sums - prior).sum())
         return SinkhornMeansResult(

@@ -64,8 +64,8 @@ def sinkhorn(
         "log": sweeps, extrapolated. "newton": steps on the semi-dual, with one additional matrix
         of the size of the cost. "scaling": iterations on a stored kernel, for exact marginals and
         a stored cost; the additional matrix too. "auto" begins with sweeps and takes Newton steps
-        where many more would be needed, if the cost is stored or would fit into one block of the
-        library's settings.
+        where many more would be needed, if the cost is stored or if costs and plan of points would
+        fit into one block of the library's settings.
     max_iter : int, default=10000
         Most sweeps over the cost or over the additional matrix, but for one more to evaluate what
         has not converged.
@@ -82,8 +82,8 @@ def sinkhorn(
     verbose : int, default=0
         Above 0, the logger "clusterlib" gets the progress at level INFO.
     callback : callable, default=None
-        ``callback(g, history)`` every tenth of a second or so, with the present potentials and
-        the (error, dual) pairs up to now; True stops.
+        ``callback(g, history)`` after each step, of one or of many sweeps, with the present
+        potentials and the (error, dual) pairs up to now; True stops.
 
     Returns
     -------

@@ -18,7 +18,7 @@ __all__ = ["Method", "solve_transport"]
 # Plain sweeps to begin with: at least so many, more where they take microseconds.
 _FIRST_SWEEPS = 6
 _FIRST_ENTRIES = 1 << 20
-_MOST_FIRST_SWEEPS = 100
+_MOST_FIRST_SWEEPS = 250
 # Newton takes over where extrapolated sweeps would need more than this many yet.
 _WINDOW = 8
 _MANY_SWEEPS = 30
@@ -81,7 +81,7 @@ def _automatic(sweeps, is_cold):
     extrapolate(sweeps, _is_slow if possible else None)
     if not sweeps.is_active:
         return "log: extrapolated sweeps" + (
-            "" if possible else "; a plan would not fit into one block (block_bytes)"
+            "" if possible else "; costs and a plan would not fit into one block (block_bytes)"
         )
     remaining = _predicted(sweeps)
     text = f"newton: extrapolated sweeps would have taken {_rounded(remaining)} more"
@@ -124,10 +124,13 @@ def _newton_steps(sweeps):
 
 
 def _newton_is_possible(problem):
-    """Whether there is room for a second matrix: beside one that the user has stored there is."""
+    """Whether there is room for a plan: beside a matrix that the user has stored there is.
+
+    Points need their costs as well, both in float64.
+    """
     if not isinstance(problem.cost, PointCost):
         return True
-    return 8 * problem.shape[0] * problem.shape[1] <= get_config()["block_bytes"]
+    return 16 * problem.shape[0] * problem.shape[1] <= get_config()["block_bytes"]
 
 
 def _approach(sweeps):

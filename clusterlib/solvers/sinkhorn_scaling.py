@@ -57,8 +57,9 @@ def _iterate(sweeps, side, index, plan):
     errors = scaling_iterate(
         plan, side.a, side.b, u, v, n_iters=n_iters, tol=tol * mass, limit=_LIMIT, **sweeps.options
     )
+    # The dual value rises; that of the last sweep in the log domain is a bound from below.
     for error in errors / mass:
-        sweeps.spend(1, error, np.nan)
+        sweeps.spend(1, error, sweeps.history[-1][1])
     with np.errstate(divide="ignore"):
         log_u, log_v = np.log(u), np.log(v)
     if not (np.isfinite(log_u[side.a > 0]).all() and np.isfinite(log_v[side.b > 0]).all()):

@@ -65,6 +65,7 @@ class SinkhornResult:
     history : ndarray of shape (n_recorded, 2)
         Marginal error, relative as above, and dual objective without the offset, as they were met
         at the wanted epsilon; the largest error and the sum of duals of several right-hand sides.
+        Iterations of the scaling form do not know their dual value and repeat the one before.
     method : str
         What was done and why.
 

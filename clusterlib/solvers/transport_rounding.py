@@ -50,13 +50,16 @@ def rounded_blocks(problem, epsilon, f, g):
     if exact_rows:
         factor = np.minimum(factor, 1.0)
     missing = np.maximum(problem.b - factor * column_sums, 0.0)
-    total = missing.sum()
+    total, shares = missing.sum(), problem.a / problem.a.sum()
     for rows, costs, plan in plan_blocks(problem, epsilon, f, g):
         plan = _scaled_rows(plan, problem.a[rows], exact_rows)
         plan *= factor
-        if exact_rows and total > 0:
-            lacking = np.maximum(problem.a[rows] - plan.sum(axis=1), 0.0)
-            plan += np.outer(lacking, missing / total)
+        if total > 0:
+            # Relaxed rows take what a column that has underflowed lacks by their weights.
+            taken = (
+                np.maximum(problem.a[rows] - plan.sum(axis=1), 0.0) if exact_rows else shares[rows]
+            )
+            plan += np.outer(taken, missing / total if exact_rows else missing)
         yield rows, costs, plan
 
 
@@ -67,5 +70,7 @@ def _scaled_rows(plan, a, exact_rows):
 
 
 def _ratio(wanted, present):
-    """wanted / present, 1 where there is nothing to scale."""
-    return np.divide(wanted, present, out=np.ones(len(wanted)), where=present > 0)
+    """wanted / present, finite; 1 where there is nothing to scale."""
+    with np.errstate(over="ignore"):
+        ratio = np.divide(wanted, present, out=np.ones(len(wanted)), where=present > 0)
+    return np.minimum(ratio, np.finfo(np.float64).max)

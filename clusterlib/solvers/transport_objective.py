@@ -4,7 +4,15 @@ import numpy as np
 
 from clusterlib.config import get_config
 
-__all__ = ["column_errors", "column_steps", "dual_value", "kl_divergence", "plan_blocks", "row_blocks", "sum_p_log_p"]
+__all__ = [
+    "column_errors",
+    "column_steps",
+    "dual_value",
+    "kl_divergence",
+    "plan_blocks",
+    "row_blocks",
+    "sum_p_log_p",
+]
 
 
 def dual_value(problem, epsilon, f, g, plan_mass):

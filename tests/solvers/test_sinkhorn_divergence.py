@@ -220,7 +220,7 @@ def test_threads_change_no_bit():
     np.testing.assert_array_equal(one.self_g, two.self_g)
 
 
-def test_float32_points_have_values_of_float64():
+def test_narrow_points_have_values_of_double_precision():
     X, Y, a, b = clouds(dtype=np.float32)
     narrow = sinkhorn_divergence(X, Y, 0.2, a=a, b=b)
     wide = sinkhorn_divergence(X.astype(float), Y.astype(float), 0.2, a=a, b=b)

@@ -63,6 +63,8 @@ def check_finite(result):
         assert (potential[weights == 0] == -np.inf).all()
     for value in (result.value, result.marginal_error, result.transport_cost):
         assert np.isfinite(value)
+    assert np.isfinite(result.history[:, 1]).all()
+    assert not np.isnan(result.history).any()
 
 
 def check_honest(result, tol):
@@ -73,6 +75,22 @@ def check_honest(result, tol):
     np.testing.assert_allclose(result.marginal_error, columns, rtol=1e-6, atol=rounding)
     assert np.abs(plan.sum(axis=1) - a).sum() / mass <= rounding
     assert result.converged == (result.marginal_error <= tol)
+
+
+def check_honest_columns(result):
+    """A relaxed marginal is compared with what the potentials ask for."""
+    plan, here = result.plan(), result.b > 0
+    sums, step = plan.sum(axis=0)[here], result.potentials[1][here] / result.epsilon
+    rho = result.problem.rho_b
+    tau = 1.0 if np.isinf(rho) else rho / (rho + result.epsilon)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.exp(tau * (step + np.log(result.b[here])) + (1 - tau) * np.log(sums) - step)
+    known = sums > 1e-290
+    error = np.abs(sums - wanted)[known].sum()
+    mass = min(result.a.sum(), result.b.sum(), plan.sum())
+    rounding = 1e-12 + 64 * np.finfo(float).eps * largest_exponent(result)
+    if result.converged and known.all():
+        assert error <= (1e-6 + rounding) * (1 + 1e-6) * mass
 
 
 def check_feasible(result):
@@ -105,6 +123,7 @@ def test_balanced(n, m, seed, log_epsilon, log_scale, cost, a, b, dtype, method)
     a, b = make_weights(a, n, rng), make_weights(b, m, rng)
     epsilon = 10**log_epsilon * float(cost.max() or 1.0)
     result = sinkhorn(cost, epsilon, a=a, b=b, method=method, max_iter=150, n_threads=1)
+    assert result.n_iter <= 151
     check_finite(result)
     check_honest(result, 1e-6)
     check_feasible(result)
@@ -134,6 +153,7 @@ def test_relaxed(n, m, seed, log_epsilon, log_rho, relaxed, cost, a, b, dtype):
     rho_a, rho_b = {"both": (rho, rho), "a": (rho, np.inf), "b": (np.inf, rho)}[relaxed]
     result = sinkhorn(cost, epsilon, a=a, b=b, rho_a=rho_a, rho_b=rho_b, max_iter=100, n_threads=1)
     check_finite(result)
+    check_honest_columns(result)
     plan = result.rounded_plan()
     assert np.isfinite(plan).all()
     if np.isinf(rho_a):

@@ -24,7 +24,7 @@ class SelfTransport:
     mass : float
         That of the plan of the two.
     error : float
-        How far the marginals of a plan are from what its potential asks for, relative.
+        How far the marginals of a plan are from what its penalty asks for, relative.
     n_iter : int
         Sweeps over the cost.
     """
@@ -97,8 +97,9 @@ def _limit(cost):
 
 
 def _error(epsilon, log_a, tau, f, update):
-    """Distance of the row sums of (f, f) from those of (update, f), which are what f asks for."""
-    wanted = log_a + (1.0 - 1.0 / tau) * update / epsilon  # by the definition of T
+    """Distance of the row sums of (f, f) from ``a exp(-f / rho)``, which its penalty asks for."""
+    sums = log_a + ((1.0 - 1.0 / tau) * update - (update - f)) / epsilon  # by definition of T
     with np.errstate(over="ignore", invalid="ignore"):
-        error = np.abs(np.exp(wanted - (update - f) / epsilon) - np.exp(wanted)).sum()
+        wanted = np.exp(sums + (update - f) / (tau * epsilon))
+        error = np.abs(np.exp(sums) - wanted).sum()
     return float(np.nan_to_num(error, nan=np.inf))

@@ -115,8 +115,8 @@ def sinkhorn_divergence(
     max_iter : int, default=10000
         Most sweeps over each of the three costs, at least 2.
     tol : float, default=1e-6
-        Wanted marginal error of the three problems, relative to the mass. The error of the value
-        is of second order in it.
+        Wanted error of the marginals of the three problems, relative to the mass; relaxed ones
+        are compared with ``a exp(-f / rho)``. The error of the value is of second order in it.
     n_threads : int, default=None
         At least 1; None takes the setting of the library, else all cores. No result depends on
         it.
@@ -210,6 +210,9 @@ def sinkhorn_divergence(
 def _between(problem, of_X, of_Y, start, limits):
     """Potentials of the transport from X to Y for the damped weights, and the sweeps it took."""
     epsilon, rho = of_X.epsilon, problem.rho_a
+    # Solvers compare sums with those of the next potentials, which the damping brings closer by
+    # tau. The tolerance is met with a little to spare, because the error is evaluated once more.
+    tol = 0.9 * of_X.tau * limits["tol"]
     if rho < epsilon:
         # Damped weights may leave float64, but their logarithms do not, and every plain sweep
         # shrinks the errors by (rho / (rho + epsilon))^2 < 1/4.
@@ -217,14 +220,12 @@ def _between(problem, of_X, of_Y, start, limits):
         history = sinkhorn_iterate_points(
             cost.X, cost.Y, epsilon, of_X.log_damped, of_Y.log_damped, f, g, metric=cost.metric,
             tau_a=of_X.tau, tau_b=of_Y.tau, n_iters=limits["max_iter"],
-            tol=limits["tol"] * problem.mass, n_threads=limits["n_threads"],
+            tol=tol * problem.mass, n_threads=limits["n_threads"],
             backend=limits["backend"],
         )  # fmt: skip
         return f, g, len(history)
-    # Of this solver the error is relative to the damped weights. It is met with a little to
-    # spare, because it is evaluated once more.
-    damped = min(of_X.damped.sum(), of_Y.damped.sum())
-    tol = 0.99 * limits["tol"] * problem.mass / damped
+    # Of this solver the error is relative to the damped weights.
+    tol *= problem.mass / min(of_X.damped.sum(), of_Y.damped.sum())
     result = sinkhorn(
         problem.cost, epsilon, a=of_X.damped, b=of_Y.damped, rho_a=rho, rho_b=rho,
         g=np.where(problem.b > 0, start, 0.0), **(limits | {"tol": float(tol)}),
@@ -259,12 +260,9 @@ class _Side:
         )  # fmt: skip
 
     def error(self, sums, g):
-        """Distance of sums of this side from those that its potential g asks for."""
-        with np.errstate(divide="ignore"):
-            present = (sums > 0) & (self.weights > 0)
-            log_sums = np.log(sums[present])
-        target = self.tau * (g[present] / self.epsilon + self.log_damped[present] - log_sums)
-        log_wanted = log_sums + target - g[present] / self.epsilon
+        """Distance of sums of this side from ``b exp(-g / rho)``, which its penalty asks for."""
+        present = self.weights > 0
+        log_wanted = self.log_damped[present] + (1.0 - 1.0 / self.tau) * g[present] / self.epsilon
         return float(np.abs(sums[present] - np.exp(log_wanted)).sum())
 
     def relative(self, f):

@@ -13,12 +13,20 @@ struct KernelPass {
   const double* row;  // a or weight
   double* u;          // (n) or null
   bool divide;
+  double lost;        // scaling of a row whose sum has vanished
   Scratch* scratch;
 };
 
 // Rows whose groups of 4 fit the first-level cache beside v and the sums; longer ones go by 8
 // through the second level, where fewer passes over the sums matter more.
 inline constexpr std::ptrdiff_t kShortRow = 8192;  // bytes
+
+// a / b; `otherwise`, a scaling beyond the limit, where that is no positive finite number because
+// all entries have vanished.
+inline double quotient(double a, double b, double otherwise) {
+  const double ratio = a / b;
+  return ratio > 0 && ratio - ratio == 0 ? ratio : otherwise;
+}
 
 template <int ROWS, class T>
 CL_INLINE void dot_step(const T* const* rows, Vec<T> x, std::ptrdiff_t j, std::ptrdiff_t left, Vec<T>* sum) {
@@ -80,7 +88,7 @@ void kernel_rows(const KernelPass<T>& c, std::ptrdiff_t begin, std::ptrdiff_t en
     dot_rows<ROWS>(c, rows, total);
     for (int r = 0; r < ROWS; ++r) {
       const double row = i + r < end ? c.row[i + r] : 0.0;
-      const double value = row == 0 ? 0.0 : c.divide ? row / total[r] : row * total[r];
+      const double value = row == 0 ? 0.0 : c.divide ? quotient(row, total[r], c.lost) : row * total[r];
       if (c.u != nullptr && i + r < end) c.u[i + r] = value;
       u[r] = static_cast<T>(value);
     }
@@ -124,7 +132,7 @@ void scaling(const ScalingJob<T>& job) {
   const Scratch memory((sizeof(T) + sizeof(double)) * static_cast<std::size_t>(ld), 1);
   double* s = reinterpret_cast<double*>(memory.slice(0));
   T* v = reinterpret_cast<T*>(s + ld);
-  KernelPass<T> pass{job.K, v, ld, job.a, job.u, true, nullptr};
+  KernelPass<T> pass{job.K, v, ld, job.a, job.u, true, job.limit * job.limit, nullptr};
   for (*job.n_done = 0; *job.n_done < job.n_iters;) {
     for (std::ptrdiff_t j = 0; j < ld; ++j) {
       if (j < m && job.b[j] == 0) job.v[j] = 0;
@@ -138,7 +146,7 @@ void scaling(const ScalingJob<T>& job) {
     int absorb = 0;
     for (std::ptrdiff_t i = 0; i < n; ++i) absorb |= beyond(job.u[i], job.a[i], job.limit);
     for (std::ptrdiff_t j = 0; j < m; ++j) {
-      const double target = job.b[j] == 0 ? 0 : job.b[j] / s[j];
+      const double target = job.b[j] == 0 ? 0 : quotient(job.b[j], s[j], job.limit * job.limit);
       job.v[j] = job.relaxation == 1 || job.b[j] == 0
                      ? target
                      : job.v[j] * exp_of(job.relaxation * kLn2 * log2_of(target / job.v[j]));
@@ -154,6 +162,6 @@ void gram(const GramJob<T>& job) {
   const Scratch memory(sizeof(T) * static_cast<std::size_t>(ld), 1);
   T* v = reinterpret_cast<T*>(memory.slice(0));
   for (std::ptrdiff_t j = 0; j < ld; ++j) v[j] = j < m ? static_cast<T>(job.vector[j]) : T(0);
-  KernelPass<T> pass{job.K, v, ld, job.weight, nullptr, false, nullptr};
+  KernelPass<T> pass{job.K, v, ld, job.weight, nullptr, false, 0, nullptr};
   kernel_pass(pass, job.threads, job.product);
 }

@@ -14,14 +14,16 @@ inline double penalised_mass(const double* log2_w, const double* x, double k, st
   return most + log2_of(sum);
 }
 
-// <w, x>, or what the penalty makes of it; tau = rho / (rho + epsilon).
-inline double dual_term(const double* w, const double* x, double tau, double epsilon, std::ptrdiff_t n) {
+// <w, x>, or what the penalty makes of it; tau = rho / (rho + epsilon). A weight may be too small
+// for a number while its product with the penalty's exponential is not.
+inline double dual_term(const double* w, const double* log2_w, const double* x, double tau, double epsilon,
+                        std::ptrdiff_t n) {
   double sum = 0;
   if (tau == 0) return sum;
   const double rho = epsilon * tau / (1 - tau);
   for (std::ptrdiff_t i = 0; i < n; ++i) {
-    if (w[i] == 0) continue;
-    sum += tau == 1 ? w[i] * x[i] : w[i] * rho * (1 - exp_of(-x[i] / rho));
+    if (log2_w[i] == -__builtin_inf()) continue;
+    sum += tau == 1 ? w[i] * x[i] : rho * (w[i] - exp_of(log2_w[i] * kLn2 - x[i] / rho));
   }
   return sum;
 }
@@ -97,17 +99,19 @@ double plan_step(const SinkhornJob<S>& job, const Source& source, double* sums, 
   for (std::ptrdiff_t j = 0; j < job.m; ++j) mass += sums[j];
   if (job.tau_a > 0 && job.tau_a < 1 && job.tau_b > 0 && job.tau_b < 1)
     translate(job, log2_a, c.log2_b, f, g);
-  *dual = dual_term(a, f, job.tau_a, job.epsilon, job.n) + dual_term(c.b, g, job.tau_b, job.epsilon, job.m) -
-          job.epsilon * mass;
+  *dual = dual_term(a, log2_a, f, job.tau_a, job.epsilon, job.n) +
+          dual_term(c.b, c.log2_b, g, job.tau_b, job.epsilon, job.m) - job.epsilon * mass;
   for (std::ptrdiff_t j = 0; j < job.m; ++j) {
     const double target = job.tau_b * (g[j] + job.epsilon * kLn2 * (c.log2_b[j] - c.logs[j]));
-    c.step[j] = c.b[j] == 0 ? 0.0 : target - g[j];
+    c.step[j] = c.log2_b[j] == -__builtin_inf() ? 0.0 : target - g[j];
   }
   if (job.tau_b == 1) {
     for (std::ptrdiff_t j = 0; j < job.m; ++j) error += __builtin_fabs(sums[j] - c.b[j]);
   } else {
     for (std::ptrdiff_t j = 0; j < job.m; ++j)
-      error += c.b[j] == 0 ? 0 : __builtin_fabs(mass_of(c.logs[j] + c.step[j] * kLog2E / job.epsilon) - mass_of(c.logs[j]));
+      error += c.log2_b[j] == -__builtin_inf()
+                   ? 0
+                   : __builtin_fabs(mass_of(c.logs[j] + c.step[j] * kLog2E / job.epsilon) - mass_of(c.logs[j]));
   }
   return error;
 }
@@ -128,7 +132,7 @@ void iterate(const SinkhornJob<S>& job, const Source& source, SweepState<T>& sta
       c.log2_b[j] = j < m ? job.log_b[q * m + j] * kLog2E : -__builtin_inf();
     map_doubles(c.log2_b, m, c.b, [](Vec<double> v) { return exp2_any<double>(v); });
     for (std::ptrdiff_t j = 0; j < m; ++j)
-      if (c.b[j] == 0) job.g[q * m + j] = -__builtin_inf();
+      if (c.log2_b[j] == -__builtin_inf()) job.g[q * m + j] = -__builtin_inf();
   }
   state.set_columns(job.g);
   const double k = state.task.k;
@@ -148,7 +152,7 @@ void iterate(const SinkhornJob<S>& job, const Source& source, SweepState<T>& sta
       double* g = job.g + q * m;
       // The potential is what the next sweep sees of it, so that its error belongs to it.
       for (std::ptrdiff_t j = 0; j < m; ++j)
-        if (c.b[j] != 0) g[j] = static_cast<double>(static_cast<T>((g[j] + job.relaxation * c.step[j]) * k)) / k;
+        if (c.log2_b[j] > -__builtin_inf()) g[j] = static_cast<double>(static_cast<T>((g[j] + job.relaxation * c.step[j]) * k)) / k;
     }
     state.set_columns(job.g);
   }

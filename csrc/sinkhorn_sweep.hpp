@@ -114,7 +114,7 @@ CL_INLINE void finish_rows(const SweepTask<T>& task, std::ptrdiff_t first, int c
       const double step = task.tau_a * (log2_a[first + r] - logs[r] + rows.shift[r]);
       const double most = task.f_max * task.k;
       potential[r] = step < most ? step : most;
-      if (a[first + r] == 0) potential[r] = -__builtin_inf();
+      if (rows.absent[r]) potential[r] = -__builtin_inf();
     }
   } else {
     for (int r = 0; r < count; ++r) potential[r] = f[first + r] * task.k;
@@ -200,7 +200,7 @@ void sweep_group(const SweepContext<Source>& c, std::ptrdiff_t first, int count,
     c.source->template fill<false>(group, G, F, buf.e, task.ld, rows.total);
     bool safe = true;
     for (int r = 0; r < count; ++r)
-      safe = safe && (!task.update_f || a[first + r] == 0 || is_safe<T>(rows.total[r]));
+      safe = safe && (!task.update_f || rows.absent[r] || is_safe<T>(rows.total[r]));
     if (!safe) shift_by_maximum(*c.source, group, task, G, buf.e, rows);
     finish_rows(task, first, count, f, log2_a, a, rows);
     add_columns<Source::ROWS>(buf.e, task.ld, task.m, rows.factor, buf.sums + q * task.ld);

@@ -60,7 +60,7 @@ def definition(X, Y, epsilon, a, b, rho, metric="sqeuclidean"):
 
 @pytest.mark.parametrize("backend", available_backends())
 @pytest.mark.parametrize("epsilon", [1.0, 3.0, 20.0])
-@pytest.mark.parametrize("rho", [np.inf, 0.5, 5.0])
+@pytest.mark.parametrize("rho", [np.inf, 1e-2, 0.5, 5.0])
 def test_definition(rho, epsilon, backend):
     X, Y, a, b = clouds(12, 15)
     b = b if np.isinf(rho) else 1.7 * b
@@ -246,8 +246,6 @@ def test_hostile_numbers(rho, epsilon, scale, dtype):
     X, Y = (scale * X).astype(dtype), (scale * Y).astype(dtype)
     largest = PointCost(X, Y).magnitude
     epsilon, rho = epsilon * largest, rho * largest
-    if rho < epsilon / 100:
-        return
     a[:3], b[0] = 1e-12, 0.0
     b *= a.sum() / b.sum()
     result = sinkhorn_divergence(X, Y, epsilon, a=a, b=b, rho=rho, max_iter=100)

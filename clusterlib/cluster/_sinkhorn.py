@@ -47,7 +47,7 @@ default="k-means++"
         random rows and callables, else 1; given prototypes are one start in any case.
     max_iter : int, default=300
         Most moves of the prototypes in a start.
-    tol : float, default=1e-4
+    tol : float, default=3e-4
         A start ends when no prototype turns by more than this angle, in radians (and estimated
         shares change by no more in sum).
     queue_size : int, default=0
@@ -151,7 +151,7 @@ default="k-means++"
         init="k-means++",
         n_init="auto",
         max_iter=300,
-        tol=1e-4,
+        tol=3e-4,
         queue_size=0,
         decay=0.9,
         temperature=0.1,

@@ -81,7 +81,7 @@ def sinkhorn_means(
     sample_weight=None,
     normalize=True,
     max_iter=300,
-    tol=1e-4,
+    tol=3e-4,
     callback=None,
 ):
     """Alternate codes and prototypes until the prototypes stand still.
@@ -118,7 +118,7 @@ def sinkhorn_means(
         Whether rows count by their directions.
     max_iter : int, default=300
         Most moves of the prototypes.
-    tol : float, default=1e-4
+    tol : float, default=3e-4
         Stop when no prototype turns by more than this angle, in radians, and with ``estimate``
         the shares change by no more in sum.
     callback : callable, default=None

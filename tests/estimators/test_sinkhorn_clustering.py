@@ -1,6 +1,7 @@
 """SinkhornClustering: what it must reach, partial_fit and its queue, codes."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -336,3 +337,22 @@ def test_partial_fit_goes_on_from_fit_and_fit_starts_afresh():
     assert (estimator.cluster_centers_ != before).any()
     assert_same_fit(estimator.fit(X), expected)
     assert estimator.n_steps_ == len(estimator.queue_) == 0
+
+
+# Memory.
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+@pytest.mark.parametrize("layout", ["memory_mapped", "fortran", "strided"])
+@pytest.mark.parametrize("options", [{}, {"prior": "estimate"}, {"n_iters": 3}])
+def test_no_array_of_rows_times_prototypes(options, layout, tmp_path):
+    X = np.random.default_rng(0).normal(size=(30_000, 16)).astype(np.float32)
+    X = LAYOUTS[layout](X, tmp_path)
+    n_clusters = 200
+    estimator = sinkhorn(n_clusters=n_clusters, init=X[:n_clusters], max_iter=2, **options)
+    tracemalloc.start()
+    estimator.fit(X).predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Eleven float64 numbers for each row, and labels from chunks of 2 MB.
+    assert peak < 0.35 * 4 * len(X) * n_clusters

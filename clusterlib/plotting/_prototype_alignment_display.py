@@ -66,6 +66,50 @@ class PrototypeAlignmentDisplay:
         self.explained_variance_ratio = explained_variance_ratio
 
     @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, ax=None):
+        """Draw what a fitted classifier does with a batch of queries.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            Has ``classes_`` and moves its prototypes by ``align(X)``, as
+            :class:`clusterlib.transport.OTPrototypeClassifier` does.
+        X : array-like of shape (n_queries, n_features)
+            The batch.
+        y : array-like of shape (n_queries,), default=None
+            Classes of the queries where they are known, to colour them.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : PrototypeAlignmentDisplay
+            With ``ax_`` and ``figure_``. Queries are shown as the estimator normalised them.
+
+        Raises
+        ------
+        AttributeError
+            If the estimator is not fitted.
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If ``ax`` is no axes.
+        ValueError
+            If X is refused by the estimator, or y has another length or another class.
+        """
+        if not hasattr(estimator, "classes_"):
+            raise AttributeError(f"this {type(estimator).__name__} is not fitted; call fit first")
+        alignment = estimator.align(X)
+        return cls.from_alignment(
+            alignment.queries,
+            alignment.prototypes_before,
+            alignment.prototypes_after,
+            classes=estimator.classes_,
+            query_labels=y,
+            ax=ax,
+        )
+
+    @classmethod
     def from_alignment(cls, queries, before, after, *, classes=None, query_labels=None, ax=None):
         """Draw queries and prototypes in the plane in which queries differ most.
 

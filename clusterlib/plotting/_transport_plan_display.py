@@ -64,7 +64,7 @@ class TransportPlanDisplay:
         Parameters
         ----------
         result : result of a solver or fitted estimator
-            Has the plan as ``plan_`` or gives it by a method ``plan()``.
+            Has the plan as ``plan_`` or ``plan``, or gives it by a method ``plan()``.
         row_labels : array-like of shape (n,), default=None
             Classes of the rows, by which they are put in order.
         column_labels : array-like of shape (m,), default=None
@@ -169,11 +169,10 @@ def _potential(result, name):
 def _plan_of(result):
     if hasattr(result, "plan_"):
         return np.asarray(result.plan_)
-    if callable(getattr(result, "plan", None)):
-        return np.asarray(result.plan())
-    raise AttributeError(
-        f"this {type(result).__name__} has no plan: neither an attribute plan_ nor a method plan()"
-    )
+    plan = getattr(result, "plan", None)
+    if plan is None:
+        raise AttributeError(f"this {type(result).__name__} has no plan: neither plan_ nor plan")
+    return np.asarray(plan() if callable(plan) else plan)
 
 
 def _check_size(shape, max_entries):

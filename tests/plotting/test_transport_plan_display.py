@@ -59,8 +59,9 @@ def test_plans_of_the_solver_and_of_an_estimator_of_it(pyplot):
 
 
 def test_plan_of_an_estimator(pyplot, plan):
-    display = TransportPlanDisplay.from_result(SimpleNamespace(plan_=plan))
-    np.testing.assert_array_equal(drawn(display), plan)
+    for answer in (SimpleNamespace(plan_=plan), SimpleNamespace(plan=plan)):
+        display = TransportPlanDisplay.from_result(answer)
+        np.testing.assert_array_equal(drawn(display), plan)
 
 
 def test_classes_are_put_side_by_side(pyplot, plan):

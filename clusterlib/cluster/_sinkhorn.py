@@ -114,8 +114,9 @@ default="k-means++"
     -----
     O(n_samples n_clusters n_features) time for a sweep; a fit takes some sweeps for each
     iteration, more for small epsilon. No array of n_samples x n_clusters is made; memory besides X
-    is that of :class:`KMeans`. A memory-mapped float32 or float64 X is read block by block. A row
-    of zeros has no direction and no part in the fit. The same seed gives the same answer for any
+    is about 160 bytes for each row and, during k-means++, what it takes in :class:`KMeans`. A
+    memory-mapped float32 or float64 X is read block by block. A row of zeros has no direction and
+    no part in the fit. The same seed gives the same answer for any
     number of threads, any block size and any layout of X. Fitting warns (ConvergenceWarning) when
     ``max_iter`` came before ``tol``, and when fewer different clusters were found than asked for.
 

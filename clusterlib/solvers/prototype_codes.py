@@ -92,7 +92,7 @@ class PrototypeCodes:
         The error is ``sum |sums - prior|``; f and the sums belong to the returned g.
         """
         here, prior = log_prior > -np.inf, np.exp(log_prior)
-        momentum = Momentum(_DUAL_NOISE[self.blocks.dtype])
+        momentum = Momentum(_DUAL_NOISE[self.blocks.dtype], scale=1.0)
         g, previous = np.where(here, g, -np.inf), g
         for _ in range(max_sweeps):
             logs = self.sweep(centers, g)

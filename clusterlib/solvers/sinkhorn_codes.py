@@ -237,7 +237,7 @@ def _balance(batch, wanted, n_iters, tol, max_iter, across):
             loads = target(loads)
         return loads
     sums = np.exp(wanted)
-    momentum, previous = Momentum(_DUAL_NOISE), loads
+    momentum, previous = Momentum(_DUAL_NOISE, scale=sums.sum()), loads
     for _ in range(max_iter):
         step = target(loads)[here] - loads[here]
         error = float(sums[here] @ np.abs(np.expm1(-step))) / sums.sum()

@@ -17,6 +17,7 @@ from clusterlib.config import config_context
 from clusterlib.metrics import clustering_accuracy
 from clusterlib.solvers import pull_prototypes, unit_rows
 from tests.estimators.cases import blobs
+from tests.estimators.test_progress import Recorder, needs_callbacks
 from tests.helpers import COPIED_LAYOUTS, LAYOUTS
 
 RESULTS = ["cluster_centers_", "labels_", "history_", "prior_", "vectors_", "objective_"]
@@ -172,6 +173,26 @@ def test_more_starts_are_better(digits):
     estimator = SinkhornClustering(30, init="random", random_state=0, tol=1e-3)
     values = [estimator.set_params(n_init=n).fit(X[:600]).objective_ for n in (1, 3, 6)]
     assert values == sorted(values)
+
+
+def test_verbose_reports_every_move_of_every_start(caplog):
+    X, _ = blobs()
+    estimator = sinkhorn(verbose=1).fit(X)
+    assert len(caplog.records) == estimator.n_iter_
+    assert "SinkhornClustering: start 1/1, iteration 1: objective" in caplog.records[0].message
+    caplog.clear()
+    sinkhorn(verbose=1, prior="estimate", init="random", n_init=2).fit(X)
+    starts = [record.message.split(",")[0] for record in caplog.records]
+    assert list(dict.fromkeys(starts)) == [f"SinkhornClustering: start {i}/4" for i in range(1, 5)]
+
+
+@needs_callbacks
+def test_a_callback_may_stop_the_fit():
+    callback = Recorder(stop_after=2)
+    X = np.random.default_rng(0).normal(size=(150, 3))
+    estimator = sinkhorn(n_clusters=9, tol=0.0).set_callbacks(callback).fit(X)
+    assert estimator.n_iter_ == 2
+    assert not estimator.converged_
 
 
 # Invariances.
@@ -354,5 +375,5 @@ def test_no_array_of_rows_times_prototypes(options, layout, tmp_path):
     estimator.fit(X).predict(X)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # Eleven float64 numbers for each row, and labels from chunks of 2 MB.
+    # About twenty float64 numbers for each row, five of which live through the fit.
     assert peak < 0.35 * 4 * len(X) * n_clusters

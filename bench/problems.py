@@ -162,7 +162,7 @@ def _transport(rng, case):
     lead = (case.problems,) * (case.problems > 1)
     X, Y = (rng.standard_normal((*lead, m, case.d), dtype=case.dtype) for m in (case.n, case.k))
     if case.op == "episodes":
-        middles = rng.standard_normal(X.shape, dtype=case.dtype)
+        middles = rng.standard_normal(X.shape, dtype=case.dtype) / 2  # errors are made
         return X + middles, Y + middles[..., np.arange(case.k) % case.n, :]
     if case.data == "clustered":  # twenty blobs of different sizes on either side
         middles = rng.standard_normal((20, case.d), dtype=case.dtype)

@@ -152,6 +152,16 @@ def test_answers_of_all_contestants(op, dtype):
     assert "clusterlib" in errors and max(errors.values()) < PRECISION[dtype], errors
 
 
+def test_published_steps_find_the_same_classes():
+    problem = make_problem(case_of("episodes", d=16, problems=40, epsilon=0.05), 1)
+    lines = list(run.measure(problem, adapters.load(["ours", "numpy", "pot"]), 2, 0.01))
+    assert [line["why"] for line in lines if line["kind"] == "failed"] == []
+    accuracy = {line["contestant"]: line["accuracy"] for line in lines}
+    assert accuracy.keys() >= {"clusterlib", "plain OpTA", "numpy batch"}
+    peers = [value for name, value in accuracy.items() if name != "clusterlib"]
+    assert max(peers) - min(peers) <= 0.01 and min(peers) > 0.4
+
+
 def test_geomloss_stands_for_a_cost():
     pytest.importorskip("geomloss")
     field = adapters.load(["geomloss"])

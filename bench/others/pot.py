@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 
+from bench.others.alignment import align
 from bench.problems import Potentials
 from bench.race import fastest
 
@@ -21,6 +22,7 @@ BATCHES = (50, 100, 200, 1000)
 TUNING_ROWS = 2048
 # Iterations after which a solve ends (1000 is its default); the error is checked every tenth.
 LIMITS = {"sinkhorn": 1000, "sinkhorn_log": 101}
+EPISODE_LIMIT = 50  # of a batch, which goes on until its slowest problem is done
 
 
 def entries(problem):
@@ -38,6 +40,8 @@ def entries(problem):
             yield f"pot solve_batch {method}", lambda method=method: _batch(problem, method)
         for method in ("sinkhorn", "sinkhorn_log"):
             yield f"pot loop {method}", lambda method=method: _loop(problem, method)
+    if case.op == "episodes":
+        yield f"pot solve_batch, at most {EPISODE_LIMIT}", lambda: _episodes(problem)
     if case.op == "solve":
         for method, limit in LIMITS.items():
             name = f"pot {method}, at most {limit}"
@@ -80,6 +84,13 @@ def _batch(problem, method):
         return ot.batch.solve_batch(cost, case.epsilon, a, b, **options).plan
 
     return call
+
+
+def _episodes(problem):
+    """In the log domain, as ``solve_batch`` does it by itself, but with less than 1000 iterations."""
+    a, b = problem.weights()
+    options = {"reg": problem.case.epsilon, "a": a, "b": b, "max_iter": EPISODE_LIMIT}
+    return align(problem, lambda costs: ot.batch.solve_batch(costs, **options).plan)
 
 
 def _loop(problem, method):

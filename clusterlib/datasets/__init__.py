@@ -2,6 +2,7 @@
 
 from clusterlib.datasets._adversarial import ADVERSARIAL_CASES, make_adversarial
 from clusterlib.datasets._embeddings import load_embeddings
+from clusterlib.datasets._episodes import Episodes, make_episodes
 from clusterlib.datasets._gaussian import MixtureParameters, make_gaussian_mixture
 from clusterlib.datasets._label_shift import make_label_shift_domains
 from clusterlib.datasets._long_tail import make_long_tail
@@ -10,9 +11,11 @@ from clusterlib.datasets._von_mises_fisher import make_von_mises_fisher
 
 __all__ = [
     "ADVERSARIAL_CASES",
+    "Episodes",
     "MixtureParameters",
     "load_embeddings",
     "make_adversarial",
+    "make_episodes",
     "make_gaussian_mixture",
     "make_label_shift_domains",
     "make_long_tail",

@@ -42,6 +42,11 @@ from clusterlib.solvers.sinkhorn_divergence import SinkhornDivergence, sinkhorn_
 from clusterlib.solvers.sinkhorn_means import SinkhornMeansResult, sinkhorn_means
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.sinkhorn_stream import PrototypePull, pull_prototypes
+from clusterlib.solvers.transport import (
+    PrototypeAlignment,
+    align_prototypes,
+    align_prototypes_adaptively,
+)
 from clusterlib.solvers.transport_problem import PointCost
 from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 
@@ -52,6 +57,7 @@ __all__ = [
     "PartialSinkhornResult",
     "PartitionSums",
     "PointCost",
+    "PrototypeAlignment",
     "PrototypePull",
     "Pull",
     "RowDraws",
@@ -60,6 +66,8 @@ __all__ = [
     "SinkhornDivergence",
     "SinkhornMeansResult",
     "SinkhornResult",
+    "align_prototypes",
+    "align_prototypes_adaptively",
     "assign",
     "assign_several",
     "balanced_labels",

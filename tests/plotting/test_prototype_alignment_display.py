@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clusterlib.plotting import PrototypeAlignmentDisplay
+from clusterlib.transport import OTPrototypeClassifier
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -47,6 +48,23 @@ def test_points_and_ways_are_drawn(pyplot):
     colours = display.ax_.collections[0].get_facecolor()
     assert len(np.unique(colours, axis=0)) == 3
     display.figure_.canvas.draw()
+
+
+def test_a_classifier_is_drawn_as_it_classifies(pyplot):
+    support = np.repeat(BEFORE, 2, axis=0)
+    classifier = OTPrototypeClassifier(normalize="l2").fit(support, np.repeat(CLASSES, 2))
+    alignment = classifier.align(QUERIES)
+    display = PrototypeAlignmentDisplay.from_estimator(classifier, QUERIES, LABELS)
+    expected = PrototypeAlignmentDisplay.from_alignment(
+        alignment.queries, alignment.prototypes_before, alignment.prototypes_after
+    )
+    np.testing.assert_array_equal(display.projected_queries, expected.projected_queries)
+    np.testing.assert_array_equal(display.projected_before, expected.projected_before)
+    np.testing.assert_array_equal(display.projected_after, expected.projected_after)
+    np.testing.assert_array_equal(display.classes, classifier.classes_)
+    np.testing.assert_array_equal(CLASSES[display.query_labels], LABELS)
+    with pytest.raises(AttributeError, match="OTPrototypeClassifier is not fitted"):
+        PrototypeAlignmentDisplay.from_estimator(OTPrototypeClassifier(), QUERIES)
 
 
 def test_plane_is_the_one_in_which_queries_differ_most(pyplot):

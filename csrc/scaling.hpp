@@ -113,7 +113,7 @@ void kernel_leaf(void* context, std::ptrdiff_t leaf, double* out, int worker) {
 template <class T>
 void kernel_pass(KernelPass<T>& pass, int threads, double* out) {
   const std::ptrdiff_t leaves = (pass.K.rows + kSweepRows - 1) / kSweepRows;
-  threads = resolve_threads(threads, leaves);
+  threads = sweep_threads(threads, leaves, pass.K.rows * pass.K.cols);
   const std::ptrdiff_t copies = pass.K.contiguous_rows() ? 0 : 8 * pass.K.cols;
   Scratch scratch(sizeof(T) * static_cast<std::size_t>(pass.ld + copies), threads);
   pass.scratch = &scratch;

@@ -60,10 +60,15 @@ struct ColumnRepair {
 };
 
 template <class S, class Source>
+bool is_lost(const ColumnRepair<S, Source>& c, std::ptrdiff_t j) {
+  return !(c.sums[j] > c.least && c.sums[j] < c.most) && c.log_b[j] > -__builtin_inf();
+}
+
+template <class S, class Source>
 void repair_columns(void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int) {
   const auto& c = *static_cast<ColumnRepair<S, Source>*>(context);
   for (std::ptrdiff_t j = begin; j < end; ++j)
-    if (!(c.sums[j] > c.least && c.sums[j] < c.most) && c.log_b[j] > -__builtin_inf()) {
+    if (is_lost(c, j)) {
       c.logs[j] = exact_column(*c.job, *c.source, c.f, c.g[j], j);
       c.sums[j] = mass_of(c.logs[j]);
     }
@@ -94,7 +99,10 @@ double plan_step(const SinkhornJob<S>& job, const Source& source, double* sums, 
   map_doubles(sums, job.m, c.logs, [](Vec<double> v) { return log2_any<double>(v); });
   ColumnRepair<S, Source> repair{&job, &source, f, g, log_b, sums, c.logs, sizeof(T) == 4 ? 1e-30 : 1e-280,
                                  sizeof(T) == 4 ? 1e30 : 1e280};
-  parallel_for(job.m, 16, resolve_threads(job.threads, job.m), repair_columns<S, Source>, &repair);
+  std::ptrdiff_t lost = 0;
+  for (std::ptrdiff_t j = 0; j < job.m; ++j) lost += is_lost(repair, j) ? 1 : 0;
+  if (lost > 0)
+    parallel_for(job.m, 16, lost < 16 ? 1 : resolve_threads(job.threads, job.m), repair_columns<S, Source>, &repair);
   double mass = 0, error = 0;
   for (std::ptrdiff_t j = 0; j < job.m; ++j) mass += sums[j];
   if (job.tau_a > 0 && job.tau_a < 1 && job.tau_b > 0 && job.tau_b < 1)

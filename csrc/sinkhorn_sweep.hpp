@@ -229,12 +229,17 @@ void sweep_leaf(void* context, std::ptrdiff_t leaf, double* sums, int worker) {
   }
 }
 
+// Threads for a pass over `entries`: waking a team takes longer than a short pass.
+inline int sweep_threads(int threads, std::ptrdiff_t leaves, std::ptrdiff_t entries) {
+  return entries < (1 << 17) ? 1 : resolve_threads(threads, leaves);
+}
+
 // out: R times m column sums, and m weighted sums of squares when row weights are given.
 template <class Source>
 void sweep(const Source& source, const SweepTask<typename Source::value>& task, int threads,
            double* out) {
   const std::ptrdiff_t leaves = (task.n + kSweepRows - 1) / kSweepRows;
-  threads = resolve_threads(threads, leaves);
+  threads = sweep_threads(threads, leaves, task.n * task.m);
   Scratch scratch(SweepBuffers<Source>(nullptr, source, task.ld, task.R).size, threads);
   SweepContext<Source> c{&source, task, &scratch};
   const std::ptrdiff_t size = (task.R + (task.row_weight != nullptr ? 1 : 0)) * task.m;

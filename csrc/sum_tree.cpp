@@ -81,7 +81,9 @@ struct LeafTree {
 void sum_over_leaves(std::ptrdiff_t leaves, std::ptrdiff_t size, int threads, LeafTerms add,
                      void* context, double* out) {
   LeafTree tree{add, context, static_cast<std::size_t>(size), 1, {}};
-  while (tree.run * 4 * threads < leaves) tree.run *= 2;
+  // Short tasks share the work evenly; long sums keep fewer, for each task holds its sums.
+  const std::ptrdiff_t tasks_of_thread = size < (1 << 16) ? 16 : 4;
+  while (tree.run * tasks_of_thread * threads < leaves) tree.run *= 2;
   const std::ptrdiff_t tasks = (leaves + tree.run - 1) / tree.run;
   tree.nodes.resize(static_cast<std::size_t>(tasks));
   parallel_for(leaves, tree.run, threads,

@@ -161,7 +161,7 @@ def make_episodes(
     if counts.min() < n_shot + (n_query if sizes is QuerySizes.BALANCED else 0):
         smallest = int(np.argmin(counts))
         raise ValueError(
-            f"class {classes[smallest]!r} has {counts[smallest]} rows, too few for "
+            f"class {str(classes[smallest])!r} has {counts[smallest]} rows, too few for "
             f"n_shot={n_shot} and n_query={n_query}"
         )
     rng = random_generator(random_state)

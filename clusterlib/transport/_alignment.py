@@ -81,7 +81,7 @@ class Settings(NamedTuple):
     power: float | None
     cost_scale: str | float
     rule: PrototypeRule
-    max_iter: int
+    max_sweeps: int
     tol: float
 
 
@@ -106,7 +106,7 @@ def prototype_settings(estimator, n_classes, n_features):
         power=None if power is None else checked_real("power", power, 0, low_open=True),
         cost_scale=scale.value if isinstance(scale, CostScale) else scale,
         rule=checked_choice("classifier", estimator.classifier, PrototypeRule),
-        max_iter=checked_integer("max_iter", estimator.max_iter, 1),
+        max_sweeps=checked_integer("max_sweeps", estimator.max_sweeps, 1),
         tol=checked_real("tol", estimator.tol, 0),
     )
 
@@ -129,7 +129,7 @@ def aligned(prototypes, counts, queries, settings):
         "mix": _mix(settings, counts, is_adaptive),
         "n_passes": settings.n_passes or _auto_passes(counts, is_adaptive),
         "cost_scale": settings.cost_scale,
-        "max_iter": settings.max_iter,
+        "max_iter": settings.max_sweeps,
         "tol": settings.tol,
     }
     mass = settings.support_weight * counts

@@ -73,7 +73,7 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
     classifier : {"nearest", "logistic"}, default="nearest"
         What classifies queries by the moved prototypes: the nearest one, or a logistic regression
         fitted on them, one row for each class, which is what the paper's authors released.
-    max_iter : int, default=1000
+    max_sweeps : int, default=1000
         Most sweeps of the solver in a pass.
     tol : float, default=1e-3
         A pass ends when the L1 error of the marginals of the plan is at most this.
@@ -142,7 +142,7 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         power=None,
         cost_scale="max",
         classifier="nearest",
-        max_iter=1000,
+        max_sweeps=1000,
         tol=1e-3,
     ):
         self.epsilon = epsilon
@@ -155,7 +155,7 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         self.power = power
         self.cost_scale = cost_scale
         self.classifier = classifier
-        self.max_iter = max_iter
+        self.max_sweeps = max_sweeps
         self.tol = tol
 
     def __sklearn_tags__(self):
@@ -345,9 +345,9 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         if len(failed):
             warnings.warn(
                 f"{type(self).__name__}: the transport of {len(failed)} of "
-                f"{len(result.converged)} batches did not converge in max_iter={self.max_iter} "
+                f"{len(result.converged)} batches did not converge in max_sweeps={self.max_sweeps} "
                 "sweeps; the largest error of its marginals is "
-                f"{result.marginal_error[failed].max():.3g}. Raise max_iter, tol or epsilon.",
+                f"{result.marginal_error[failed].max():.3g}. Raise max_sweeps, tol or epsilon.",
                 ConvergenceWarning,
                 stacklevel=4,
             )

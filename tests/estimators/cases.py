@@ -9,7 +9,7 @@ from clusterlib.cluster import (
     SinkhornClustering,
     SphericalKMeans,
 )
-from clusterlib.transport import SinkhornTransport
+from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
 
 CLASSES = [KMeans, MiniBatchKMeans, SphericalKMeans]
 
@@ -32,7 +32,18 @@ ESTIMATORS = [
     SinkhornClustering(),
     SinkhornClustering(prior="estimate", init="random", n_init=2),
     SinkhornClustering(n_iters=3, normalize=False, epsilon=1.0, queue_size=20),
+    OTPrototypeClassifier(),
+    OTPrototypeClassifier(normalize=None),
+    OTPrototypeClassifier(0.05, marginals="uniform", normalize=None, classifier="logistic"),
 ]
+
+
+def expected_failures(estimator):
+    """Checks of scikit-learn that an estimator fails by design, with the reason."""
+    if isinstance(estimator, OTPrototypeClassifier):
+        reason = "predictions are transductive: they depend on the whole batch"
+        return {"check_methods_subset_invariance": reason}
+    return {}
 
 
 def blobs(n=150, d=3, k=3, dtype=np.float64, seed=0):

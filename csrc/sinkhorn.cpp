@@ -71,7 +71,7 @@ void run(Status (*kernel)(const SinkhornJob<T>&), const SinkhornJob<T>& job) {
 
 struct SweepOptions {
   double epsilon, tau_a, f_max;
-  bool update_f, precise;
+  bool update_f, precise, scores;
   int n_threads;
 };
 
@@ -84,6 +84,7 @@ void sweep_job(SinkhornJob<T>& job, const py::array& log_a, py::array& f, const 
   job.f_max = o.f_max;
   job.update_f = o.update_f;
   job.precise = o.precise;
+  job.scores = o.scores;
   job.threads = o.n_threads;
   job.column_sums = output<double>(column_sums, job.sides * job.m, "column_sums");
   run(active_target().kernels<T>().sinkhorn_sweep, job);
@@ -118,10 +119,10 @@ std::ptrdiff_t iterate_job(SinkhornJob<T>& job, const py::array& log_a, const py
 }
 
 void sinkhorn_sweep(const py::array& C, double epsilon, const py::array& log_a, py::array f, const py::array& g,
-                    double tau_a, double f_max, bool update_f, bool precise, py::array column_sums,
-                    int n_threads) {
+                    double tau_a, double f_max, bool update_f, bool precise, bool scores,
+                    py::array column_sums, int n_threads) {
   with_cost(C, [&](auto job) {
-    sweep_job(job, log_a, f, g, column_sums, {epsilon, tau_a, f_max, update_f, precise, n_threads});
+    sweep_job(job, log_a, f, g, column_sums, {epsilon, tau_a, f_max, update_f, precise, scores, n_threads});
   });
 }
 
@@ -129,7 +130,7 @@ void sinkhorn_sweep_points(const py::array& X, const py::array& Y, int metric, d
                            const py::array& log_a, py::array f, const py::array& g, double tau_a, double f_max,
                            bool update_f, py::array column_sums, int n_threads) {
   with_points(X, Y, metric, [&](auto job) {
-    sweep_job(job, log_a, f, g, column_sums, {epsilon, tau_a, f_max, update_f, false, n_threads});
+    sweep_job(job, log_a, f, g, column_sums, {epsilon, tau_a, f_max, update_f, false, false, n_threads});
   });
 }
 
@@ -159,7 +160,7 @@ std::ptrdiff_t sinkhorn_iterate_points(const py::array& X, const py::array& Y, i
 
 template <class T>
 void plan_job(SinkhornJob<T>& job, double epsilon, const py::object& log_a, py::array& f, const py::array& g,
-              const py::object& row_weight, bool precise, py::array& out, py::array& row_sums,
+              const py::object& row_weight, bool precise, bool scores, py::array& out, py::array& row_sums,
               py::array& column_sums, py::object& column_squares, int n_threads) {
   job.epsilon = epsilon;
   job.f_max = std::numeric_limits<double>::infinity();
@@ -168,6 +169,7 @@ void plan_job(SinkhornJob<T>& job, double epsilon, const py::object& log_a, py::
   job.f = output<double>(f, job.n, "f");
   job.g = const_cast<double*>(input<double>(g, job.m, "g"));  // the plan only reads it
   job.precise = precise;
+  job.scores = scores;
   job.threads = n_threads;
   job.plan = output<T>(out, job.n * job.m, "out");
   job.row_sums = output<double>(row_sums, job.n, "row_sums");
@@ -178,10 +180,10 @@ void plan_job(SinkhornJob<T>& job, double epsilon, const py::object& log_a, py::
 }
 
 void sinkhorn_plan(const py::array& C, double epsilon, const py::object& log_a, py::array f, const py::array& g,
-                   const py::object& row_weight, bool precise, py::array out, py::array row_sums,
+                   const py::object& row_weight, bool precise, bool scores, py::array out, py::array row_sums,
                    py::array column_sums, py::object column_squares, int n_threads) {
   with_cost(C, [&](auto job) {
-    plan_job(job, epsilon, log_a, f, g, row_weight, precise, out, row_sums, column_sums, column_squares,
+    plan_job(job, epsilon, log_a, f, g, row_weight, precise, scores, out, row_sums, column_sums, column_squares,
              n_threads);
   });
 }
@@ -248,7 +250,7 @@ void weighted_gram_product(const py::array& K, const py::array& weight, const py
 
 void register_sinkhorn(py::module_& m) {
   m.def("sinkhorn_sweep", &sinkhorn_sweep, py::arg("C"), py::arg("epsilon"), py::arg("log_a"), py::arg("f"),
-        py::arg("g"), py::arg("tau_a"), py::arg("f_max"), py::arg("update_f"), py::arg("precise"),
+        py::arg("g"), py::arg("tau_a"), py::arg("f_max"), py::arg("update_f"), py::arg("precise"), py::arg("scores"),
         py::arg("column_sums"), py::arg("n_threads"));
   m.def("sinkhorn_sweep_points", &sinkhorn_sweep_points, py::arg("X"), py::arg("Y"), py::arg("metric"),
         py::arg("epsilon"), py::arg("log_a"), py::arg("f"), py::arg("g"), py::arg("tau_a"), py::arg("f_max"),
@@ -261,7 +263,7 @@ void register_sinkhorn(py::module_& m) {
         py::arg("tau_b"), py::arg("relaxation"), py::arg("n_iters"), py::arg("tol"), py::arg("history"),
         py::arg("n_threads"));
   m.def("sinkhorn_plan", &sinkhorn_plan, py::arg("C"), py::arg("epsilon"), py::arg("log_a"), py::arg("f"),
-        py::arg("g"), py::arg("row_weight"), py::arg("precise"), py::arg("out"), py::arg("row_sums"),
+        py::arg("g"), py::arg("row_weight"), py::arg("precise"), py::arg("scores"), py::arg("out"), py::arg("row_sums"),
         py::arg("column_sums"), py::arg("column_squares"), py::arg("n_threads"));
   m.def("sinkhorn_batch", &sinkhorn_batch, py::arg("C"), py::arg("epsilon"), py::arg("log_a"),
         py::arg("log_b"), py::arg("f"), py::arg("g"), py::arg("tau_a"), py::arg("tau_b"), py::arg("max_iter"),

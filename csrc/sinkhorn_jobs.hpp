@@ -77,7 +77,7 @@ Status with_points(const SinkhornJob<S>& job, Use use) {
 template <class S, class Use>
 Status with_cost(const SinkhornJob<S>& job, Use use) {
   if (job.points) return with_points(job, use);
-  const double k = kLog2E / job.epsilon;
+  const double k = (job.scores ? -kLog2E : kLog2E) / job.epsilon;
   if (sizeof(S) == 4 && job.precise)
     use(StoredCost<double, S>{job.X, k}, round_up(job.m, Simd<double>::lanes));
   else

@@ -14,6 +14,8 @@
 // with the square root of a row's length.
 inline constexpr std::ptrdiff_t kStrip = 512;
 
+inline constexpr std::ptrdiff_t kAhead = 256;  // columns that are asked for in advance
+
 template <class T, class S>
 struct StoredCost {
   typedef T value;
@@ -44,6 +46,8 @@ struct StoredCost {
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r) {
       const S* c = group.rows[r] + j;
+      // The machine's own prefetching ends at every page of every row.
+      if (!RAW) __builtin_prefetch(c + kAhead, 0, 2);
       const Vec<T> cost = left >= Simd<T>::lanes ? load_as<T>(c) : load_some_as<T>(c, left);
       const Vec<T> t = fma(cost, splat(-slope), g);
       const Vec<T> x = RAW ? t : exp2_any<T>(t + splat(F[r]));

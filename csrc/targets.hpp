@@ -79,6 +79,7 @@ struct SinkhornJob {
   Matrix<T> X, Y;
   Metric metric = Metric::sqeuclidean;
   bool points = false, precise = false, update_f = true;
+  bool scores = false;  // X holds minus the cost
   double epsilon = 1;
   std::ptrdiff_t n = 0, m = 0, sides = 1;
   const double *log_a = nullptr, *log_b = nullptr;  // (sides, n), (sides, m)

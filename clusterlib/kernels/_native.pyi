@@ -85,6 +85,7 @@ def sinkhorn_sweep(
     f_max: float,
     update_f: bool,
     precise: bool,
+    scores: bool,  # C is minus the cost
     column_sums: NDArray[np.float64],  # (R, m)
     n_threads: int,
 ) -> None: ...
@@ -143,6 +144,7 @@ def sinkhorn_plan(
     g: NDArray[np.float64],
     row_weight: NDArray[np.float64] | None,  # (n,)
     precise: bool,
+    scores: bool,  # C is minus the cost
     out: NDArray[_Float],  # (n, m)
     row_sums: NDArray[np.float64],
     column_sums: NDArray[np.float64],

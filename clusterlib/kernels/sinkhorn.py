@@ -54,6 +54,7 @@ def sinkhorn_sweep(
     f_max=math.inf,
     update_f=True,
     precise=False,
+    scores=False,
     n_threads=None,
     backend=None,
 ):
@@ -86,6 +87,9 @@ def sinkhorn_sweep(
         Calculate f. Otherwise it is used as given, and has to be finite or -inf.
     precise : bool, default=False
         Calculate in float64 although C is float32.
+    scores : bool, default=False
+        C holds similarities, and the cost is -C: SwAV divides scores by epsilon, optimal transport
+        divides costs.
     n_threads : int, default=None
         At least 1; None takes the setting of the library, else all cores. No result depends on
         it.
@@ -134,7 +138,7 @@ def sinkhorn_sweep(
     column_sums = np.empty(g.shape)
     log_a, f, g, sums = (np.atleast_2d(x) for x in (log_a, f, g, column_sums))
     implementation("sinkhorn_sweep", backend)(
-        C, epsilon, log_a, f, g, *options, bool(precise), sums, n_threads
+        C, epsilon, log_a, f, g, *options, bool(precise), bool(scores), sums, n_threads
     )
     return column_sums
 

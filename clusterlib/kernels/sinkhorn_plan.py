@@ -44,6 +44,7 @@ def sinkhorn_plan(
     log_a=None,
     row_weight=None,
     precise=False,
+    scores=False,
     out=None,
     n_threads=None,
     backend=None,
@@ -67,6 +68,8 @@ def sinkhorn_plan(
         Finite weights of at least 0, for ``column_squares``.
     precise : bool, default=False
         Calculate in float64 although C is float32; the plan is still float32.
+    scores : bool, default=False
+        As in :func:`sinkhorn_sweep`.
     out : ndarray of shape (n, m), default=None
         C-ordered array of the dtype of C that receives the plan. It must not overlap C.
     n_threads, backend
@@ -119,8 +122,8 @@ def sinkhorn_plan(
     row_sums, column_sums = np.empty(n), np.empty(m)
     column_squares = None if row_weight is None else np.empty(m)
     implementation("sinkhorn_plan", backend)(
-        C, epsilon, log_a, f, g, row_weight, bool(precise), out, row_sums, column_sums,
-        column_squares, n_threads,
+        C, epsilon, log_a, f, g, row_weight, bool(precise), bool(scores), out, row_sums,
+        column_sums, column_squares, n_threads,
     )  # fmt: skip
     return SinkhornPlan(out, row_sums, column_sums, column_squares)
 

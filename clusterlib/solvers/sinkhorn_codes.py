@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from clusterlib.kernels.checks import checked_integer
+from clusterlib.kernels.checks import check_finite, checked_integer
 from clusterlib.kernels.sinkhorn_checks import (
     as_cost,
     as_weight,
     checked_epsilon,
     checked_tolerance,
 )
-from clusterlib.solvers.code_forms import LogForm, ScalingForm
 from clusterlib.solvers.momentum import Momentum
+from clusterlib.solvers.score_sweeps import ScoreSweeps
 
 __all__ = ["log_shares", "sinkhorn_assign"]
 
@@ -81,10 +81,10 @@ def sinkhorn_assign(
 
     Notes
     -----
-    O(n k) time for an iteration. Where ``exp(scores / epsilon)`` fits the dtype, it is computed
-    once, into the codes, and iterations read it: ``n_iters`` reads and one exponential for each
-    entry. Elsewhere iterations stay in the log domain, with an exponential in each, so that no
-    epsilon and no scale of the scores overflows. Memory is that of the codes and a few MB.
+    O(n k) time: ``n_iters`` sweeps and the last normalisation read the scores once each, with one
+    exponential per entry. Iterations stay in the log domain, and change to float64 arithmetic
+    where a sum leaves the range of float32, so that no epsilon and no scale of the scores
+    overflows. Memory is that of the codes.
 
     The result depends on neither the number of threads nor, up to rounding, on how rows are
     spread over workers: partial sums of columns are all that is shared.
@@ -119,13 +119,16 @@ def sinkhorn_assign(
         return out
     wanted = shares + np.log(n_rows)
     options = {"n_threads": n_threads, "backend": backend}
+    used = shares > -np.inf
     try:
-        batch = ScalingForm(scores, epsilon, shares > -np.inf, out, options)
+        batch = ScoreSweeps(scores, epsilon, used, False, options)
         loads = _balance(batch, wanted, n_iters, tol, max_iter, across)
     except _OutOfRange:
-        batch = LogForm(scores, epsilon, shares > -np.inf, out, options)
+        # One worker may have left the range where this one has not.
+        check_finite("scores", scores)
+        batch = ScoreSweeps(scores, epsilon, used, True, options)
         loads = _balance(batch, wanted, n_iters, tol, max_iter, across)
-    return batch.codes(loads)
+    return batch.codes(loads, out)
 
 
 def log_shares(prior, n_clusters):
@@ -243,7 +246,7 @@ def _balance(batch, wanted, n_iters, tol, max_iter, across):
         error = float(sums[here] @ np.abs(np.expm1(-step))) / sums.sum()
         if error <= tol:
             break
-        row_dual = float(batch.row_potentials().sum()) / batch.epsilon
+        row_dual = float(batch.f.sum()) / batch.epsilon
         dual = across.sum(row_dual) + float(sums[here] @ loads[here])
         push, pull = momentum.weights(error, dual)
         moved = loads.copy()

@@ -7,6 +7,7 @@ import pytest
 
 from clusterlib.kernels import (
     pairwise_distances,
+    sinkhorn_plan,
     sinkhorn_sweep,
     sinkhorn_sweep_points,
 )
@@ -348,3 +349,19 @@ def test_a_metric_of_the_users_own():
     C = np.abs(X[:, None] - Y).max(axis=2)
     expected = sweep(p._replace(C=C), 0.5, backend="reference")
     assert_close(p._replace(C=C), 0.5, (f, sums), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("precise", [False, True])
+def test_scores_are_minus_the_cost(backend, dtype, precise):
+    p = problem(70, 33, dtype)
+    potentials, sums = [], []
+    for C, scores in ((p.C, False), (-p.C, True)):
+        f = np.zeros(70)
+        options = {"precise": precise, "scores": scores, "backend": backend}
+        sums.append(sinkhorn_sweep(C, 0.1, p.log_a, f, p.g, **options))
+        plan = sinkhorn_plan(C, 0.1, f, p.g, **options)
+        potentials.append((f, plan.plan, plan.row_sums))
+    assert np.array_equal(*sums)
+    for of_costs, of_scores in zip(*potentials, strict=True):
+        assert np.array_equal(of_costs, of_scores)

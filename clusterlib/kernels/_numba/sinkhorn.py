@@ -29,7 +29,8 @@ _LARGEST_FACTOR = 1e30  # of a row that is still calculated in float32
 class _StoredCost:
     """A stored cost, or a few of its columns, that is read a few rows at a time."""
 
-    def __init__(self, C, precise=False, columns=slice(None)):
+    def __init__(self, C, precise=False, columns=slice(None), scores=False):
+        self.scores = scores
         self.C, self.selected, self.shape = C, columns, C[:1, columns].shape[1:]
         self.shape = (len(C), *self.shape)
         self.dtype = np.dtype(np.float64) if precise else C.dtype
@@ -37,7 +38,7 @@ class _StoredCost:
     def block(self, rows, buffer):
         block = buffer[: rows.stop - rows.start]
         block[...] = self.C[rows, self.selected]
-        return block
+        return np.negative(block, out=block) if self.scores else block
 
     def columns(self, columns):
         return _StoredCost(self.C, True, columns)
@@ -141,10 +142,10 @@ class _Sweep:
 
 
 def sinkhorn_sweep(
-    C, epsilon, log_a, f, g, tau_a, f_max, update_f, precise, column_sums, n_threads
+    C, epsilon, log_a, f, g, tau_a, f_max, update_f, precise, scores, column_sums, n_threads
 ):
     """Update row potentials, write the column sums."""
-    cost = _StoredCost(C, precise)
+    cost = _StoredCost(C, precise, scores=scores)
     column_sums[:] = _Sweep(cost, epsilon, log_a, f, g, tau_a, f_max, update_f).run(n_threads)
 
 
@@ -222,15 +223,14 @@ def sinkhorn_iterate_points(
 
 
 def sinkhorn_plan(
-    C, epsilon, log_a, f, g, row_weight, precise, out, row_sums, column_sums, column_squares,
-    n_threads,
+    C, epsilon, log_a, f, g, row_weight, precise, scores, out, row_sums, column_sums,
+    column_squares, n_threads,
 ):  # fmt: skip
     """Write the plan with its row sums, column sums and weighted column sums of squares."""
     update_f = log_a is not None
     weights = log_a if update_f else np.zeros(len(f))
-    sweep = _Sweep(
-        _StoredCost(C, precise), epsilon, weights[None], f[None], g[None], update_f=update_f
-    )
+    cost = _StoredCost(C, precise, scores=scores)
+    sweep = _Sweep(cost, epsilon, weights[None], f[None], g[None], update_f=update_f)
     sweep.plan, sweep.row_sums, sweep.row_weight = out, row_sums, row_weight
     n_sums = 1 if row_weight is None else 2
     sums = sum_over_leaves(len(C), sweep.leaf_sums, (n_sums, len(g)), n_threads)

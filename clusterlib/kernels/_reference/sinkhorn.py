@@ -18,9 +18,10 @@ __all__ = [
 ]
 
 
-def _stored(C):
+def _stored(C, scores=False):
     """Rows of a stored cost, or of a plan, in float64; sums depend on the order in memory."""
-    return lambda rows: np.array(C[rows], dtype=np.float64, order="C")
+    sign = -1.0 if scores else 1.0
+    return lambda rows: sign * np.array(C[rows], dtype=np.float64, order="C")
 
 
 def _between_points(X, Y, metric):
@@ -88,12 +89,12 @@ def _sweep(
 
 
 def sinkhorn_sweep(
-    C, epsilon, log_a, f, g, tau_a, f_max, update_f, precise, column_sums, n_threads
+    C, epsilon, log_a, f, g, tau_a, f_max, update_f, precise, scores, column_sums, n_threads
 ):
     """Update row potentials, write the column sums; f, g, sums are (R, n), (R, m), (R, m)."""
     for r in range(len(f)):
         column_sums[r] = _sweep(
-            _stored(C), len(C), epsilon, log_a[r], f[r], g[r], tau_a, f_max, update_f
+            _stored(C, scores), len(C), epsilon, log_a[r], f[r], g[r], tau_a, f_max, update_f
         )
 
 
@@ -163,8 +164,8 @@ def sinkhorn_iterate_points(
 
 
 def sinkhorn_plan(
-    C, epsilon, log_a, f, g, row_weight, precise, out, row_sums, column_sums, column_squares,
-    n_threads,
+    C, epsilon, log_a, f, g, row_weight, precise, scores, out, row_sums, column_sums,
+    column_squares, n_threads,
 ):  # fmt: skip
     """Write the plan with its row sums, column sums and weighted column sums of squares."""
 
@@ -176,7 +177,7 @@ def sinkhorn_plan(
 
     sums = np.zeros((2, len(g)))
     sums += _sweep(
-        _stored(C), len(C), epsilon, log_a, f, g, update_f=log_a is not None, terms=terms
+        _stored(C, scores), len(C), epsilon, log_a, f, g, update_f=log_a is not None, terms=terms
     )
     column_sums[:] = sums[0]
     if column_squares is not None:

@@ -132,10 +132,12 @@ class Case:
     def counts(self) -> tuple[int, int]:
         """Iterations (few, many) whose difference in time is measured where set-up must cancel.
 
-        Ten iterations lie between, of which POT checks its error in one; two on large problems,
-        where no check of POT's falls in.
+        Ten iterations lie between, of which POT checks its error in one; on large problems two,
+        where no check of POT's falls in, or sixty if an iteration is short beside the set-up.
         """
-        return (1, 11) if self.n * self.k <= 20_000_000 else (1, 3)
+        if self.n * self.k <= 20_000_000:
+            return 1, 11
+        return (1, 61) if self.op == "scaling" else (1, 3)
 
     @property
     def itemsize(self) -> int:

@@ -15,7 +15,7 @@ OVERRIDES = (
     "ATEN_CPU_CAPABILITY",
     "NPY_DISABLE_CPU_FEATURES",
 )
-REMEMBERED = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "KMP_", "NUMBA_", "CLUSTERLIB_")
+REMEMBERED = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "KMP_", "NUMBA_", "CLUSTERLIB_", "MALLOC_")
 
 
 def restart_without_overrides(module: str) -> None:

@@ -77,14 +77,13 @@ def _plan(problem):
     if case.problems > 1:
         return _iterate_problems(problem, iterations)
     a, b = problem.weights("float64")
-    blocks = row_blocks(np.arange(case.n)[:, None])
+    blocks = [block[:, 0] for block in row_blocks(np.arange(case.n)[:, None])]
+    kernels = [np.exp(-_costs(problem, rows) / case.epsilon) for rows in blocks]
     v = np.ones(case.k)
     u = np.empty(case.n)
     for _ in range(iterations):
         sums = np.zeros(case.k)
-        for block in blocks:
-            rows = block[:, 0]
-            kernel = np.exp(-_costs(problem, rows) / case.epsilon)
+        for rows, kernel in zip(blocks, kernels, strict=True):
             u[rows] = a[rows] / (kernel @ v)
             sums += u[rows] @ kernel
         v = b / sums

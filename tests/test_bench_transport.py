@@ -169,6 +169,25 @@ def test_geomloss_stands_for_a_cost():
     assert line["kind"] == "result" and "error" not in line
 
 
+def test_iterations_that_drown_in_the_set_up_have_no_figure(monkeypatch):
+    clock = {"now": 0.0}
+    for name in ("process_time", "perf_counter"):
+        monkeypatch.setattr(race.time, name, lambda: clock["now"])
+
+    def run_iterations(number):
+        clock["now"] += 100 - number
+
+    def entries(problem):
+        yield "noise", lambda: Difference(run_iterations, 1, 11)
+
+    field = adapters.load(["nothing"])
+    noisy = type("Noisy", (), {"DISTRIBUTION": None, "entries": staticmethod(entries)})
+    field.adapters.clear()
+    field.adapters["noisy"] = noisy
+    (line,) = run.measure(make_problem(case_of("scaling"), 1), field, 2, 1.0)
+    assert line["kind"] == "failed" and "set-up" in line["why"]
+
+
 def test_read_once_is_no_answer():
     problem = make_problem(case_of("scaling"), 1)
     (line,) = run.measure(problem, adapters.load(["read"]), 2, 0.01)

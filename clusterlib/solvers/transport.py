@@ -168,7 +168,7 @@ def align_prototypes_adaptively(
     Notes
     -----
     With costs ``C_kj = |p_k - q_j|^2 / scale`` of n queries, support means s_k of mass w_k, and
-    masses b, both alignments lower, pass by pass,
+    masses b, both alignments lower, pass by pass::
 
         F(P, p, b) = n [<C, P> / epsilon + KL(P | b 1'/n)] + sum_k w_k |p_k - s_k|^2 / (scale
         epsilon) + penalty d(b) log(n) / 2

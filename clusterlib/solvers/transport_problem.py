@@ -269,7 +269,7 @@ def checked_weights(name, weights, length, dimensions):
     """Return weights of the last axis in float64; finite, not negative, with a positive sum."""
     weights = as_numeric(name, weights)
     if weights.ndim not in dimensions or weights.shape[-1] != length or weights.size == 0:
-        wanted = " or ".join(f"({'R, ' * (d - 1)}{length})" for d in dimensions)
+        wanted = " or ".join(f"(R, {length})" if d == 2 else f"({length},)" for d in dimensions)
         raise ValueError(f"{name} must have shape {wanted}, got {weights.shape}")
     weights = np.ascontiguousarray(weights, dtype=np.float64)
     wrong = ~((weights >= 0) & (weights < np.inf))

@@ -121,6 +121,20 @@ def test_lost_columns_after_the_first_step_too():
     assert_allclose(codes[0], [1, 0, 0, 0, 0], atol=1e-12)
 
 
+def test_columns_whose_share_is_near_the_smallest_number():
+    """Their sums leave float64 under the potentials; logarithms do not."""
+    scores = np.array([[-60.0, 0, -30, -60, 0], [0, 0, -60, -16, -60], [0, -30, -30, -16, -30]])
+    log_prior = np.log([0.1, 0.2, 0.3, 0.4, 1e-300])
+    exponents = scores / 0.01
+    # The same steps on logarithms: columns get their shares, then rows are normalised.
+    rows = np.zeros((3, 1))
+    for _ in range(4):
+        columns = log_prior + np.log(3) - np.logaddexp.reduce(exponents - rows, axis=0)
+        rows = np.logaddexp.reduce(exponents + columns, axis=1)[:, None]
+    codes = sinkhorn_assign(scores, 0.01, n_iters=4, prior=np.exp(log_prior))
+    assert_allclose(codes, np.exp(exponents + columns - rows), rtol=1e-9, atol=1e-290)
+
+
 def test_ties_and_constant_scores_are_shared_out():
     codes = sinkhorn_assign(np.full((10, 4), 0.3), n_iters=3)
     assert_allclose(codes, 0.25, rtol=1e-14)

@@ -14,6 +14,17 @@ from clusterlib.validation.data import (
     checked_sample_weight,
     checked_second_matrix,
 )
+from clusterlib.validation.likelihood import (
+    CovarianceShape,
+    CovarianceUpdate,
+    GroupStart,
+    GroupWeights,
+    TraceRule,
+    checked_covariances,
+    checked_group_start,
+    checked_n_components,
+    checked_start_labels,
+)
 from clusterlib.validation.parameters import (
     check_random_state,
     checked_choice,
@@ -53,6 +64,10 @@ from clusterlib.validation.transport import (
 
 __all__ = [
     "CostScale",
+    "CovarianceShape",
+    "CovarianceUpdate",
+    "GroupStart",
+    "GroupWeights",
     "Marginals",
     "MemoryMetric",
     "Mix",
@@ -61,14 +76,17 @@ __all__ = [
     "Prior",
     "PrototypeRule",
     "Start",
+    "TraceRule",
     "check_is_fitted",
     "check_random_state",
     "checked_choice",
     "checked_classes",
     "checked_code_epsilon",
     "checked_cost_scale",
+    "checked_covariances",
     "checked_episodes",
     "checked_flag",
+    "checked_group_start",
     "checked_integer",
     "checked_labels_of_sides",
     "checked_lengths",
@@ -77,6 +95,7 @@ __all__ = [
     "checked_matrix",
     "checked_metric",
     "checked_mix",
+    "checked_n_components",
     "checked_n_init",
     "checked_n_passes",
     "checked_n_samples",
@@ -89,5 +108,6 @@ __all__ = [
     "checked_second_matrix",
     "checked_start",
     "checked_start_centers",
+    "checked_start_labels",
     "checked_verbose",
 ]

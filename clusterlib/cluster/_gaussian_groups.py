@@ -1,0 +1,155 @@
+"""What an estimator of Gaussian groups answers once it is fitted: labels, densities, criteria."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+
+from clusterlib.base import CallbackSupportMixin
+from clusterlib.blocks import as_blocks, map_blocks
+from clusterlib.cluster._group_density import GroupDensity, log_density, most_likely, posterior
+from clusterlib.validation import check_is_fitted, checked_matrix
+
+__all__ = ["GaussianGroupsEstimator"]
+
+
+class GaussianGroupsEstimator(ClusterMixin, CallbackSupportMixin, BaseEstimator):
+    """Base of estimators with ``means_``, ``covariances_`` and ``weights_``."""
+
+    def predict(self, X):
+        """Find the most likely group of each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to assign.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+            ``argmax_k -log|S_k| - (x - m_k)' S_k^-1 (x - m_k) + 2 log w_k``, the lowest index on
+            ties.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        return self._map(most_likely, X)
+
+    def predict_proba(self, X):
+        """Compute how probable each group is for each row, if the fitted model were true.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to assign.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_clusters), float64
+            Rows sum to 1; the largest belongs to the group that ``predict`` names.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        return self._map(posterior, X)
+
+    def score_samples(self, X):
+        """Compute the logarithm of the density of the fitted mixture at each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to measure.
+
+        Returns
+        -------
+        log_densities : ndarray of shape (n_samples,), float64
+            ``log sum_k w_k N(x | m_k, S_k)`` in the space of all features. Where groups were found
+            on principal components, the rest of a row counts as spherical noise of
+            ``noise_variance_``, so that densities integrate to 1 and models of different
+            dimensions can be compared; if there is no rest (``noise_variance_`` is 0), the
+            density is one on the components alone.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        return self._map(log_density, X)
+
+    def score(self, X, y=None):
+        """Compute the mean of the log densities of the rows.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to measure.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+            Mean of ``score_samples(X)``.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        return float(self.score_samples(X).mean())
+
+    def bic(self, X):
+        """Compute the Bayesian information criterion of the fitted mixture.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to measure.
+
+        Returns
+        -------
+        bic : float
+            ``-2 sum(score_samples(X)) + n_parameters_ log(n_samples)``: the smaller the better.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        log_densities = self.score_samples(X)
+        penalty = self.n_parameters_ * np.log(len(log_densities))
+        return float(penalty - 2 * log_densities.sum())
+
+    def aic(self, X):
+        """Compute the Akaike information criterion of the fitted mixture.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to measure.
+
+        Returns
+        -------
+        aic : float
+            ``-2 sum(score_samples(X)) + 2 n_parameters_``: the smaller the better.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        return float(2 * self.n_parameters_ - 2 * self.score_samples(X).sum())
+
+    def _labels(self, X):
+        return self._answers(most_likely, X)
+
+    def _map(self, answer, X):
+        check_is_fitted(self)
+        return self._answers(answer, checked_matrix(self, X, reset=False))
+
+    def _answers(self, answer, X):
+        density = GroupDensity.of(self)
+        return np.concatenate(map_blocks(lambda rows: answer(density, rows), as_blocks(X)))

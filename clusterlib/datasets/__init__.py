@@ -4,21 +4,32 @@ from clusterlib.datasets._adversarial import ADVERSARIAL_CASES, make_adversarial
 from clusterlib.datasets._embeddings import load_embeddings
 from clusterlib.datasets._episodes import Episodes, make_episodes
 from clusterlib.datasets._gaussian import MixtureParameters, make_gaussian_mixture
+from clusterlib.datasets._heterogeneous import (
+    HETEROGENEOUS_SETTINGS,
+    HeterogeneousMixture,
+    make_heterogeneous_mixture,
+)
 from clusterlib.datasets._label_shift import make_label_shift_domains
 from clusterlib.datasets._long_tail import make_long_tail
 from clusterlib.datasets._noisy_labels import make_noisy_labels
+from clusterlib.datasets._separated import make_separated_mixture, recovery_distance
 from clusterlib.datasets._von_mises_fisher import make_von_mises_fisher
 
 __all__ = [
     "ADVERSARIAL_CASES",
+    "HETEROGENEOUS_SETTINGS",
     "Episodes",
+    "HeterogeneousMixture",
     "MixtureParameters",
     "load_embeddings",
     "make_adversarial",
     "make_episodes",
     "make_gaussian_mixture",
+    "make_heterogeneous_mixture",
     "make_label_shift_domains",
     "make_long_tail",
     "make_noisy_labels",
+    "make_separated_mixture",
     "make_von_mises_fisher",
+    "recovery_distance",
 ]

@@ -1,10 +1,18 @@
 """What every generator does first: a source of random numbers, classes, weights, a dtype."""
 
+from numbers import Integral
+
 import numpy as np
 
 from clusterlib.validation import check_random_state
 
-__all__ = ["checked_dtype", "checked_weights", "class_codes", "random_generator"]
+__all__ = [
+    "checked_dtype",
+    "checked_weights",
+    "class_codes",
+    "random_generator",
+    "seeded_generator",
+]
 
 
 def random_generator(random_state):
@@ -27,6 +35,35 @@ def random_generator(random_state):
     True
     """
     return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
+
+
+def seeded_generator(random_state):
+    """Turn ``random_state`` into a NumPy generator that has an integer as its own seed.
+
+    For data that a few lines of NumPy draw as well: there ``default_rng(seed)`` is what everyone
+    writes, and the same integer gives the same numbers.
+
+    Parameters
+    ----------
+    random_state : None, int or RandomState
+        As everywhere in scikit-learn.
+
+    Returns
+    -------
+    rng : numpy.random.Generator
+        ``default_rng(random_state)`` for an integer, else that of :func:`random_generator`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.datasets._draws import seeded_generator
+    >>> bool(seeded_generator(3).random() == np.random.default_rng(3).random())
+    True
+    """
+    check_random_state(random_state)  # refuses what is no seed
+    if isinstance(random_state, Integral):
+        return np.random.default_rng(int(random_state))
+    return random_generator(random_state)
 
 
 def class_codes(y):

@@ -9,6 +9,7 @@
 #include "pairwise.hpp"
 #include "parallel.hpp"
 #include "screening.hpp"
+#include "simplex.hpp"
 #include "sinkhorn.hpp"
 #include "targets.hpp"
 
@@ -36,6 +37,7 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
   cl::register_pairwise(m);
   cl::register_centers(m);
   cl::register_sinkhorn(m);
+  cl::register_simplex(m);
   m.def("isa", [] { return std::string(cl::active_target().name); });
   m.def("available_isas", &available_isas);
   m.def("set_isa", &set_isa, py::arg("name"));

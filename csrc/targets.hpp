@@ -133,6 +133,31 @@ struct GramJob {
   int threads;
 };
 
+// Rows of a tile, and tiles of a leaf, of the descent on the simplex: clusterlib.kernels.leaves.
+inline constexpr std::ptrdiff_t kTileRows = 16, kDescentTiles = 64;
+
+template <class T>
+struct ProjectionJob {
+  Matrix<T> V;
+  T* out;  // (rows, cols)
+  int threads;
+};
+
+// next = projection of W - step * gradient, where column c of the gradient is
+// offset_c + slope_c W_c - X C_c - scale linear_group(c). Without `next` the sums are those of W.
+template <class T>
+struct StepJob {
+  std::ptrdiff_t n, p, r, groups;
+  const T *X, *W;  // tiles of p and r columns; rows that are missing in the last one are 0
+  T* next;
+  const T* linear;            // tiles of `groups` columns, or null
+  const std::int32_t* group;  // (r)
+  const T *C, *offset, *slope;  // (p, r), (r), (r)
+  T scale, step;
+  double* sums;  // (r, p + 4): X'D, then sums of D, D^2, D W and linear D, with D = next - W
+  int threads;
+};
+
 // Adds rows [begin, end) to the sums of their clusters, one after the other.
 template <class T>
 struct RowSums {
@@ -154,6 +179,9 @@ struct Kernels {
   void (*sinkhorn_batch)(const BatchJob<T>&);
   void (*scaling)(const ScalingJob<T>&);
   void (*gram)(const GramJob<T>&);
+  void (*simplex_projection)(const ProjectionJob<T>&);
+  void (*simplex_sweep)(const StepJob<T>&);
+  double (*steepest)(const StepJob<T>&);
   double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
                    double* weights);

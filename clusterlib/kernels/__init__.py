@@ -15,6 +15,7 @@ from clusterlib.kernels.pairwise import (
     pairwise_topk,
 )
 from clusterlib.kernels.scaling import scaling_iterate, weighted_gram_product
+from clusterlib.kernels.simplex import SimplexDescent, simplex_descent, simplex_projection
 from clusterlib.kernels.sinkhorn import (
     sinkhorn_iterate,
     sinkhorn_iterate_points,
@@ -22,27 +23,33 @@ from clusterlib.kernels.sinkhorn import (
     sinkhorn_sweep_points,
 )
 from clusterlib.kernels.sinkhorn_plan import SinkhornPlan, sinkhorn_batch, sinkhorn_plan
+from clusterlib.kernels.tiles import pack_rows, unpack_rows
 
 __all__ = [
     "BOUND_GROUPS",
     "LEAF_ROWS",
     "Metric",
+    "SimplexDescent",
     "SinkhornPlan",
     "active_backend",
     "available_backends",
     "bounded_argmin",
     "cluster_sums",
+    "pack_rows",
     "pairwise_argmin",
     "pairwise_distances",
     "pairwise_logsumexp",
     "pairwise_threshold",
     "pairwise_topk",
     "scaling_iterate",
+    "simplex_descent",
+    "simplex_projection",
     "sinkhorn_batch",
     "sinkhorn_iterate",
     "sinkhorn_iterate_points",
     "sinkhorn_plan",
     "sinkhorn_sweep",
     "sinkhorn_sweep_points",
+    "unpack_rows",
     "weighted_gram_product",
 ]

@@ -186,6 +186,30 @@ def weighted_gram_product(
     product: NDArray[np.float64],  # (m,)
     n_threads: int,
 ) -> None: ...
+def simplex_projection(
+    V: NDArray[_Float],  # (n, r)
+    out: NDArray[_Float],
+    n_threads: int,
+) -> None: ...
+def simplex_descent(
+    n_rows: int,
+    X: NDArray[_Float],  # (tiles, p, 16)
+    W: NDArray[_Float],  # (tiles, r, 16), in and out
+    spare: NDArray[_Float],  # as W
+    linear: NDArray[_Float] | None,  # (tiles, groups, 16)
+    precisions: NDArray[np.float64] | None,  # (groups, p, p)
+    group: NDArray[np.int32],  # (r,)
+    constraint: NDArray[np.int32],  # (r,)
+    target: NDArray[np.float64],  # (constraints,)
+    multiplier: NDArray[np.float64],  # (constraints,)
+    penalty: float,
+    tol: float,
+    step: NDArray[np.float64],  # (1,), in and out; 0: found from the gradient
+    violation: NDArray[np.float64],  # (constraints,)
+    sizes: NDArray[np.float64],  # (r,)
+    history: NDArray[np.float64],  # (n_iters, 2)
+    n_threads: int,
+) -> int: ...
 def isa() -> str: ...
 def available_isas() -> list[str]: ...
 def set_isa(name: str) -> None: ...

@@ -1,6 +1,6 @@
 """Numbers that contracts and implementations share."""
 
-__all__ = ["BOUND_GROUPS", "LEAF_ROWS", "SWEEP_ROWS"]
+__all__ = ["BOUND_GROUPS", "DESCENT_TILES", "LEAF_ROWS", "SWEEP_ROWS", "TILE_ROWS"]
 
 LEAF_ROWS = 4096
 """Rows of a leaf: they are added one after the other, leaves by a pairwise tree."""
@@ -10,3 +10,9 @@ BOUND_GROUPS = 16
 
 SWEEP_ROWS = 256
 """Rows of a leaf of the Sinkhorn kernels, whose column sums are merged by the same tree."""
+
+TILE_ROWS = 16
+"""Rows of a tile of the descent on the simplex: a register of float32 on the widest machines."""
+
+DESCENT_TILES = 64
+"""Tiles of a leaf of that descent."""

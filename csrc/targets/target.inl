@@ -24,13 +24,16 @@ namespace CL_NAMESPACE {
 #include "../sinkhorn_batch.hpp"
 #include "../sinkhorn_batch_run.hpp"
 #include "../scaling.hpp"
+#include "../simplex_projection.hpp"
+#include "../simplex_sweep.hpp"
 #include "../largest.hpp"
 #include "../row_sums.hpp"
 
 template <class T>
 const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
                             logsumexp<T>, sinkhorn_sweep<T>, sinkhorn_iterate<T>, sinkhorn_plan<T>,
-                            sinkhorn_batch<T>, scaling<T>, gram<T>, largest_magnitude<T>, add_rows<T>};
+                            sinkhorn_batch<T>, scaling<T>, gram<T>, simplex_projection<T>, simplex_sweep<T>,
+                            steepest<T>, largest_magnitude<T>, add_rows<T>};
 
 const Target table = {CL_NAME, kernels<float>, kernels<double>};
 }  // namespace CL_NAMESPACE

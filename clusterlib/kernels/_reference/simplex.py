@@ -1,0 +1,124 @@
+"""Reference of the kernels in ``kernels/simplex.py``."""
+
+from collections import deque
+
+import numpy as np
+
+from clusterlib.kernels.tiles import unpack_rows
+
+__all__ = ["simplex_descent", "simplex_projection"]
+
+# csrc/simplex.cpp and _numba/simplex.py have the same constants.
+MEMORY = 10  # values that a step may not exceed
+MOST_BACKTRACKS = 40
+BACKTRACK, DECREASE = 0.3, 1e-4
+FIRST_MOVE = 0.1
+SHORTEST, LONGEST = 1e-4, 1e3
+GROWTH, GROWN = 3.0, 1e2
+RESIDUAL = 0.05
+SMALLEST_SIZE = 1e-12
+
+
+def simplex_projection(V, out, n_threads):
+    """Project by sorting: theta is the largest (sum of the k largest - 1) / k below entry k."""
+    if not V.size:
+        return
+    y = V.astype(np.float64) - V.max(axis=1, keepdims=True)
+    ordered = -np.sort(-y, axis=1)
+    count = np.arange(1, V.shape[1] + 1)
+    excess = (np.cumsum(ordered, axis=1) - 1) / count
+    last = np.count_nonzero(ordered > excess, axis=1) - 1
+    out[:] = np.maximum(y - excess[np.arange(len(y)), last][:, None], 0)
+
+
+class Problem:
+    """The augmented Lagrangian of a low-rank semidefinite program, and n times its gradient."""
+
+    def __init__(self, X, linear, precisions, group, constraint, target, multiplier, penalty):
+        self.X, self.linear, self.precisions = X, linear, precisions
+        self.group, self.constraint = group, constraint
+        self.target, self.multiplier, self.penalty = target, multiplier, penalty
+
+    def evaluate(self, W):
+        """Return F, f, the violations and n times the gradient."""
+        d = np.maximum(W.sum(axis=0), SMALLEST_SIZE)
+        M = self.X.T @ W
+        B = (
+            M
+            if self.precisions is None
+            else np.einsum("cij,jc->ic", self.precisions[self.group], M)
+        )
+        q, t = (B * M).sum(axis=0), (W * W).sum(axis=0)
+        f = (q / d).sum()
+        violation = np.bincount(self.constraint, t / d, minlength=len(self.target)) - self.target
+        mu = (self.multiplier + self.penalty * violation)[self.constraint]
+        gradient = q / d**2 - mu * t / d**2 + 2 * mu / d * W - 2 * self.X @ (B / d)
+        if self.linear is not None:
+            f += (self.linear[:, self.group] * W).sum()
+            gradient -= self.linear[:, self.group]
+        F = -f + self.multiplier @ violation + self.penalty / 2 * (violation @ violation)
+        return F, f, violation, len(W) * gradient
+
+
+def projected(V):
+    """Rows of V on the simplex."""
+    out = np.empty(V.shape)
+    simplex_projection(V, out, 1)
+    return out
+
+
+def simplex_descent(
+    n_rows,
+    X,
+    W,
+    spare,
+    linear,
+    precisions,
+    group,
+    constraint,
+    target,
+    multiplier,
+    penalty,
+    tol,
+    step,
+    violation,
+    sizes,
+    history,
+    n_threads,
+):
+    """Spectral projected gradients with a non-monotone line search, in float64."""
+    rows = [None if a is None else unpack_rows(a, n_rows).astype(np.float64) for a in (X, linear)]
+    problem = Problem(*rows, precisions, group, constraint, target, multiplier, penalty)
+    factor = unpack_rows(W, n_rows).astype(np.float64)
+    F, f, v, G = problem.evaluate(factor)
+    if step[0] == 0:
+        steepest = np.abs(G - G.mean(axis=1, keepdims=True)).max(initial=0.0)
+        step[0] = FIRST_MOVE / max(steepest, 1e-30)
+    past = deque([F], maxlen=MEMORY)
+    n_done = 0
+    while n_done < len(history):
+        a = step[0]
+        for _ in range(MOST_BACKTRACKS):
+            candidate = projected(factor - a * G)
+            D = candidate - factor
+            squared = (D * D).sum()
+            F, f, v, next_G = problem.evaluate(candidate)
+            if max(past) - DECREASE * squared / (2 * a * n_rows) >= F:
+                break
+            a *= BACKTRACK
+        bend = (D * (next_G - G)).sum()
+        step[0] = (
+            np.clip(squared / bend, SHORTEST, LONGEST) if bend > 1e-300 else min(GROWTH * a, GROWN)
+        )
+        factor, G = candidate, next_G
+        past.append(F)
+        residual = np.sqrt(squared / n_rows) / a * RESIDUAL
+        history[n_done] = f, residual
+        n_done += 1
+        if residual < tol:
+            break
+    violation[:] = v
+    sizes[:] = factor.sum(axis=0)
+    W[:] = 0
+    W.transpose(0, 2, 1)[np.arange(n_rows) // W.shape[2], np.arange(n_rows) % W.shape[2]] = factor
+    return n_done

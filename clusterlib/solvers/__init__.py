@@ -34,6 +34,14 @@ from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
+from clusterlib.solvers.sdp_rounding import (
+    RoundedPartition,
+    Rounding,
+    candidate_labels,
+    round_factor,
+    round_membership,
+    unit_trace_columns,
+)
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus, random_rows
 from clusterlib.solvers.sinkhorn import sinkhorn
 from clusterlib.solvers.sinkhorn_batch import SinkhornBatchResult, sinkhorn_batch
@@ -60,6 +68,8 @@ __all__ = [
     "PrototypeAlignment",
     "PrototypePull",
     "Pull",
+    "RoundedPartition",
+    "Rounding",
     "RowDraws",
     "Seeds",
     "SinkhornBatchResult",
@@ -71,6 +81,7 @@ __all__ = [
     "assign",
     "assign_several",
     "balanced_labels",
+    "candidate_labels",
     "center_distances",
     "cost_scale",
     "costs_of_assignment",
@@ -89,6 +100,8 @@ __all__ = [
     "pull_prototypes",
     "random_rows",
     "replace_rows",
+    "round_factor",
+    "round_membership",
     "row_norms",
     "scatter",
     "sinkhorn",
@@ -98,6 +111,7 @@ __all__ = [
     "sinkhorn_means",
     "total_cost",
     "unit_rows",
+    "unit_trace_columns",
     "weighted_cost_scale",
     "weighted_total",
     "weights_of_relative_entropy",

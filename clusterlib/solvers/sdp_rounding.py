@@ -1,0 +1,350 @@
+"""From the factor of a relaxation to clusters: embeddings of the rows, and k-means on them."""
+
+import operator
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+
+from clusterlib.blocks import as_blocks, map_reduce, tree_reduce
+from clusterlib.kernels import LEAF_ROWS, cluster_sums
+from clusterlib.solvers.draws import RowDraws
+from clusterlib.solvers.lloyd import lloyd
+from clusterlib.solvers.seeding import kmeans_plusplus
+
+__all__ = [
+    "RoundedPartition",
+    "Rounding",
+    "candidate_labels",
+    "round_factor",
+    "round_membership",
+    "unit_trace_columns",
+]
+
+# Seeds of an embedding are looked for among so many rows: enough for any cluster worth a centre.
+_SEEDING_ROWS = 20_000
+_N_STARTS = 4
+_EMBEDDING_ITER = 50
+# Directions of an embedding whose squared length is below this share of the largest are rounding.
+_NEGLIGIBLE = 1e-12
+
+
+class Rounding(Enum):
+    """How a partition was found.
+
+    Attributes
+    ----------
+    LARGEST
+        Every row went to the cluster with the largest membership.
+    SPECTRAL
+        By k-means on the leading singular vectors of the factor.
+    DENOISED
+        By k-means on the rows, averaged by the relaxed membership matrix.
+    KMEANS
+        By k-means++ on the rows themselves.
+    ONLY
+        There is but one partition, or one of cost 0.
+    """
+
+    LARGEST = "largest membership"
+    SPECTRAL = "spectral"
+    DENOISED = "denoised"
+    KMEANS = "k-means++"
+    ONLY = "only choice"
+
+
+class RoundedPartition(NamedTuple):
+    """The best partition that :func:`round_membership` found.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_samples,), int32
+        Nearest of ``centers`` for every row.
+    centers : ndarray of shape (n_clusters, n_features)
+        In the dtype of X.
+    inertia : float
+        k-means cost, computed in float64.
+    rounding : Rounding
+        Which candidate it grew from.
+    """
+
+    labels: np.ndarray
+    centers: np.ndarray
+    inertia: float
+    rounding: Rounding
+
+
+def unit_trace_columns(W):
+    """Scale the columns of a row-stochastic factor so that ``U U'`` is the relaxation's matrix.
+
+    Parameters
+    ----------
+    W : ndarray of shape (n_samples, rank), float64
+        Rows in the simplex.
+
+    Returns
+    -------
+    U : ndarray of shape (n_samples, n_live), float64
+        ``W D^-1/2`` with D the column sums, without columns whose sum is next to nothing: then
+        ``Z = W D^-1 W' = U U'``.
+
+    Notes
+    -----
+    O(n r) time and memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import unit_trace_columns
+    >>> U = unit_trace_columns(np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    >>> (U @ U.T).round(3)
+    array([[0.5, 0.5, 0. ],
+           [0.5, 0.5, 0. ],
+           [0. , 0. , 1. ]])
+    """
+    sums = W.sum(axis=0)
+    live = sums > 1e-8 * len(W) / W.shape[1]
+    return W[:, live] / np.sqrt(sums[live])
+
+
+def round_membership(X, W, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=None):
+    """Turn the factor of a relaxation of k-means into a partition of low k-means cost.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    W : ndarray of shape (n_samples, rank), float64
+        Rows in the simplex; the relaxed membership matrix is ``Z = W D^-1 W'``.
+    n_clusters : int
+        How many clusters.
+    rng : numpy.random.Generator
+        Source of randomness, for seeds in the embeddings.
+    n_kmeans : int, default=0
+        Starts by k-means++ that compete with what the relaxation says.
+    max_iter : int, default=300
+        Most iterations of Lloyd for each candidate.
+    draws : RowDraws, default=None
+        The order of the rows, if it is known already; used for k-means++.
+
+    Returns
+    -------
+    partition : RoundedPartition
+        The candidate with the lowest cost after Lloyd's iteration, the first of equal ones.
+
+    Notes
+    -----
+    Candidates are those of :func:`candidate_labels`. O(n r (r + p)) time, O(n (r + K)) memory; no
+    array of n x n. None of the candidates is the best on all data, and a relaxation that is far
+    from a partition can round to worse than plain k-means, hence ``n_kmeans``.
+
+    References
+    ----------
+    .. [1] J. Peng and Y. Wei, "Approximating k-means-type clustering via semidefinite
+       programming", SIAM J. Optim. 18(1), 2007.
+    .. [2] D. G. Mixon, S. Villar and R. Ward, "Clustering subgaussian mixtures by semidefinite
+       programming", Information and Inference 6(4), 2017 (the denoised rows).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import round_membership
+    >>> X = np.array([[0.0], [1.0], [8.0], [9.0]])
+    >>> W = np.array([[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1.0], [0, 0, 1.0]])
+    >>> partition = round_membership(X, W, 2, np.random.default_rng(0))
+    >>> np.sort(partition.centers, axis=None), partition.inertia
+    (array([0.5, 8.5]), 1.0)
+    """
+    group = np.arange(n_clusters) if W.shape[1] == n_clusters else None
+    candidates = candidate_labels(X, W, n_clusters, rng, group=group)
+    return _best_partition(X, candidates, n_clusters, rng, n_kmeans, max_iter, draws)
+
+
+def round_factor(X, U, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=None):
+    """Round any factor of a relaxed membership matrix ``Z = U U'``; signs do not matter.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    U : ndarray of shape (n_samples, rank), float64
+        The factor, of an eigendecomposition for example.
+    n_clusters, rng, n_kmeans, max_iter, draws
+        See :func:`round_membership`.
+
+    Returns
+    -------
+    partition : RoundedPartition
+        See :func:`round_membership`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import round_factor
+    >>> X = np.array([[0.0], [1.0], [9.0]])
+    >>> U = np.array([[-0.5**0.5, 0.0], [-0.5**0.5, 0.0], [0.0, 1.0]])
+    >>> round_factor(X, U, 2, np.random.default_rng(0)).inertia
+    0.5
+    """
+    candidates = _embedded_labels(X, U, n_clusters, rng)
+    return _best_partition(X, candidates, n_clusters, rng, n_kmeans, max_iter, draws)
+
+
+def candidate_labels(X, W, n_clusters, rng, *, group=None):
+    """Round a factor in every way that is known to be the best one on some data.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    W : ndarray of shape (n_samples, rank), float64
+        Rows in the simplex.
+    n_clusters : int
+        How many clusters.
+    rng : numpy.random.Generator
+        Source of randomness, for seeds in the embeddings.
+    group : ndarray of int of shape (rank,), default=None
+        Cluster of each column, where columns have one.
+
+    Returns
+    -------
+    candidates : dict of Rounding to ndarray of shape (n_samples,), int32
+        ``LARGEST`` (with ``group`` only): the cluster whose columns have the largest sum.
+        ``SPECTRAL``: k-means on the top ``n_clusters`` left singular vectors of ``U = W D^-1/2``.
+        ``DENOISED``: k-means on the rows of ``Z X = U (U' X)``. The numbers of the last two are
+        arbitrary: whoever has a meaning for them has to match.
+
+    Notes
+    -----
+    O(n r (r + p)) time, O(n (r + K)) memory. Embeddings are products of U with small matrices,
+    taken leaf by leaf, so that neither threads nor blocks change them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import candidate_labels
+    >>> X, W = np.array([[0.0], [9.0]]), np.array([[0.6, 0.4], [0.1, 0.9]])
+    >>> found = candidate_labels(X, W, 2, np.random.default_rng(0), group=np.arange(2))
+    >>> {rounding.value: len(np.unique(labels)) for rounding, labels in found.items()}
+    {'largest membership': 2, 'spectral': 2, 'denoised': 2}
+    """
+    candidates = {}
+    if group is not None:
+        of_clusters = [W[:, group == k].sum(axis=1) for k in range(n_clusters)]
+        candidates[Rounding.LARGEST] = np.argmax(of_clusters, axis=0).astype(np.int32)
+    return candidates | _embedded_labels(X, unit_trace_columns(W), n_clusters, rng)
+
+
+def _embedded_labels(X, U, n_clusters, rng):
+    """Labels from the two embeddings of the rows."""
+    blocks = as_blocks(X)
+    places = {
+        Rounding.SPECTRAL: _spectral_map(U, n_clusters),
+        Rounding.DENOISED: _denoised_map(blocks, U),
+    }
+    return {
+        rounding: _clusters(_product(U, small), n_clusters, rng)
+        for rounding, small in places.items()
+    }
+
+
+def _leaves(n):
+    return (slice(start, start + LEAF_ROWS) for start in range(0, max(n, 1), LEAF_ROWS))
+
+
+def _product(U, small):
+    """``U @ small``, leaf by leaf: the bits of a row depend on its leaf alone."""
+    out = np.empty((len(U), small.shape[1]))
+    for leaf in _leaves(len(U)):
+        np.matmul(U[leaf], small, out=out[leaf])
+    return out
+
+
+def _spectral_map(U, n_clusters):
+    """The small matrix that takes U to its top left singular vectors."""
+    gram = tree_reduce(operator.add, (U[leaf].T @ U[leaf] for leaf in _leaves(len(U))))
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > _NEGLIGIBLE * max(values[-1], np.finfo(np.float64).tiny)
+    kept[:-n_clusters] = False
+    return vectors[:, kept] / np.sqrt(values[kept])
+
+
+def _denoised_map(blocks, U):
+    """A small matrix L with ``L L' = B B'``, ``B = U' X``: U L has the distances of Z X."""
+    mean = map_reduce(_column_sums, operator.add, blocks) / max(blocks.n_samples, 1)
+    cross = map_reduce(_cross, operator.add, blocks, U, broadcast=(mean,))
+    left, values, _ = np.linalg.svd(cross, full_matrices=False)
+    return left * values
+
+
+def _column_sums(rows):
+    return cluster_sums(rows, np.zeros(len(rows), dtype=np.int32), 1)[0][0]
+
+
+def _cross(rows, factor, mean):
+    """``factor' (rows - mean)`` of one block in float64."""
+    parts = (factor[leaf].T @ (rows[leaf] - mean) for leaf in _leaves(len(rows)))
+    return tree_reduce(operator.add, parts)
+
+
+def _clusters(embedding, n_clusters, rng):
+    """Labels of k-means on embedded rows, seeded on some of them where they are many."""
+    seeding = embedding
+    if len(embedding) > _SEEDING_ROWS:
+        seeding = embedding[np.sort(rng.choice(len(embedding), _SEEDING_ROWS, replace=False))]
+    draws = RowDraws(as_blocks(seeding))
+    best = None
+    for _ in range(_N_STARTS):
+        centers = kmeans_plusplus(seeding, n_clusters, rng, draws=draws).centers
+        result = lloyd(seeding, centers, max_iter=_EMBEDDING_ITER)
+        if best is None or result.inertia < best.inertia:
+            best = result
+    if seeding is embedding:
+        return best.labels
+    return lloyd(embedding, best.centers, max_iter=_EMBEDDING_ITER).labels
+
+
+def _best_partition(X, candidates, n_clusters, rng, n_kmeans, max_iter, draws):
+    """Run Lloyd's iteration from all candidates and from k-means++, keep the lowest cost."""
+    blocks = as_blocks(X)
+    best, seen = None, set()
+    for rounding, labels in candidates.items():
+        # The same partition under other numbers leads to the same end.
+        if (signature := _canonical(labels, n_clusters).tobytes()) in seen:
+            continue
+        seen.add(signature)
+        best = _better(
+            best, rounding, lloyd(blocks, _means(blocks, labels, n_clusters), max_iter=max_iter)
+        )
+    if n_kmeans and draws is None:
+        draws = RowDraws(blocks)
+    for _ in range(n_kmeans):
+        centers = kmeans_plusplus(blocks, n_clusters, rng, draws=draws).centers
+        best = _better(best, Rounding.KMEANS, lloyd(blocks, centers, max_iter=max_iter))
+    return best
+
+
+def _canonical(labels, n_clusters):
+    """Numbers in the order of their first rows."""
+    first = np.full(n_clusters, len(labels))
+    np.minimum.at(first, labels, np.arange(len(labels)))
+    rank = np.empty(n_clusters, dtype=np.int32)
+    rank[np.argsort(first, kind="stable")] = np.arange(n_clusters)
+    return rank[labels]
+
+
+def _means(blocks, labels, n_clusters):
+    """Means of the rows of each cluster; one without rows stands on another: Lloyd will move it."""
+    parts = blocks.map(cluster_sums, (labels,), (n_clusters,))
+    sums, weights = tree_reduce(lambda left, right: (left[0] + right[0], left[1] + right[1]), parts)
+    means = np.empty((n_clusters, blocks.n_features))
+    filled = weights > 0
+    means[filled] = sums[filled] / weights[filled, None]
+    means[~filled] = means[np.argmax(filled)]
+    return means.astype(blocks.dtype)
+
+
+def _better(best, rounding, result):
+    if best is not None and best.inertia <= result.inertia:
+        return best
+    return RoundedPartition(result.labels, result.centers, result.inertia, rounding)

@@ -32,8 +32,19 @@ from clusterlib.solvers.domain_transport import (
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
+from clusterlib.solvers.low_rank_sdp import LowRankResult, low_rank_sdp
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
+from clusterlib.solvers.sdp_reference import (
+    LIKELIHOOD_REFERENCE_ROWS,
+    REFERENCE_ROWS,
+    ConicSolver,
+    SDPReference,
+    likelihood_gram,
+    likelihood_reference_rows,
+    solve_likelihood_sdp_reference,
+    solve_sdp_reference,
+)
 from clusterlib.solvers.sdp_rounding import (
     RoundedPartition,
     Rounding,
@@ -59,8 +70,12 @@ from clusterlib.solvers.transport_problem import PointCost
 from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 
 __all__ = [
+    "LIKELIHOOD_REFERENCE_ROWS",
+    "REFERENCE_ROWS",
     "Certificate",
+    "ConicSolver",
     "LloydResult",
+    "LowRankResult",
     "MiniBatchResult",
     "PartialSinkhornResult",
     "PartitionSums",
@@ -71,6 +86,7 @@ __all__ = [
     "RoundedPartition",
     "Rounding",
     "RowDraws",
+    "SDPReference",
     "Seeds",
     "SinkhornBatchResult",
     "SinkhornDivergence",
@@ -87,7 +103,10 @@ __all__ = [
     "costs_of_assignment",
     "kmeans_plusplus",
     "labelled_cost",
+    "likelihood_gram",
+    "likelihood_reference_rows",
     "lloyd",
+    "low_rank_sdp",
     "minibatch",
     "moved_as_nearest",
     "moved_by_matrix",
@@ -109,6 +128,8 @@ __all__ = [
     "sinkhorn_batch",
     "sinkhorn_divergence",
     "sinkhorn_means",
+    "solve_likelihood_sdp_reference",
+    "solve_sdp_reference",
     "total_cost",
     "unit_rows",
     "unit_trace_columns",

@@ -1,0 +1,254 @@
+"""The semidefinite relaxation of k-means, solved through a factor of low rank."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clusterlib.kernels import cluster_sums, pack_rows, pairwise_argmin, unpack_rows
+from clusterlib.solvers.augmented_descent import FactorProblem, augmented_descent
+from clusterlib.solvers.seeding import kmeans_plusplus
+
+__all__ = [
+    "LowRankResult",
+    "column_means",
+    "leading_eigenvalues",
+    "low_rank_sdp",
+    "power_of_two",
+    "starting_factor",
+    "trace_of",
+]
+
+# Rows that the spectrum is estimated from: it sets scales, which need not be exact.
+_SPECTRUM_ROWS = 4096
+_SEEDING_ROWS = 4096
+_CHUNK_ROWS = 4096
+# A start that ends with a trace this wrong has lost its columns; it is begun again.
+_FAILED_TRACE = 1e-3
+_MOST_STARTS = 3
+# Steps of float32 rows have noise that no smaller residual can be told from.
+_SINGLE_TOLERANCE = 2e-6
+
+
+class LowRankResult(NamedTuple):
+    """A solution of a low-rank semidefinite program for clustering.
+
+    Attributes
+    ----------
+    W : ndarray of shape (n_samples, rank), float64
+        Factor whose rows are non-negative and sum to 1; the matrix of the program is
+        ``W diag(1 / W.sum(axis=0)) W'``, for each group apart.
+    group : ndarray of shape (rank,), int32
+        Group of each column; 0 for k-means.
+    objective : float
+        Value of the program, in the units of X squared for k-means; that of W less multiplier
+        times trace error, so that only the square of what the trace is off is left in it.
+    trace_error : float
+        Largest difference of a trace from what it should be.
+    residual : float
+        Of the last descent step.
+    n_iter : int
+        Iterations of all starts.
+    converged : bool
+        Whether trace and residual came within the tolerance.
+    history : ndarray of shape (n_outer, 4), float64
+        Of the start that was kept: iterations so far, objective, trace error, residual.
+    """
+
+    W: np.ndarray
+    group: np.ndarray
+    objective: float
+    trace_error: float
+    residual: float
+    n_iter: int
+    converged: bool
+    history: np.ndarray
+
+
+def low_rank_sdp(
+    X,
+    n_clusters,
+    *,
+    rng,
+    rank=None,
+    W=None,
+    tol=1e-6,
+    max_iter=5000,
+    callback=None,
+    n_threads=None,
+    backend=None,
+):
+    """Maximise ``<A, Z>`` with A the Gram matrix of the centred rows, over Z of low rank.
+
+    Z ranges over ``W diag(W'1)^-1 W'`` with the rows of W in the simplex: exactly the matrices of
+    non-negative rank ``rank`` at most with ``Z 1 = 1``. One constraint is left, ``trace Z =
+    n_clusters``. With ``rank = n_clusters`` the program is k-means itself; a higher rank relaxes
+    it towards the semidefinite program of Peng and Wei [1]_, whose value is an upper bound.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        float32 or float64, finite, in any layout.
+    n_clusters : int
+        From 1 to n_samples.
+    rng : numpy.random.Generator
+        For the start.
+    rank : None or int, default=None
+        Columns of W; None means twice ``n_clusters``. Never more than n_samples.
+    W : None or ndarray of shape (n_samples, rank), default=None
+        Where to start, its rows in the simplex, instead of a random place.
+    tol : float, default=1e-6
+        Largest error of the trace, relative to ``n_clusters``, and a tenth of the largest
+        residual; 2e-6 at least for float32.
+    max_iter : int, default=5000
+        Most iterations of a start.
+    callback : None or callable, default=None
+        Called with ``(n_iter, objective, trace_error, residual)``; True ends the solve.
+    n_threads, backend
+        As in :func:`clusterlib.kernels.simplex_descent`.
+
+    Returns
+    -------
+    result : LowRankResult
+        The best effort when ``converged`` is False.
+
+    Notes
+    -----
+    O(n p r) time for an iteration, linear in n; besides X memory of ``n (p + 3 r)`` numbers of its
+    dtype and n r float64. A is never formed. A start whose trace is wrong by more than 0.001 at
+    its end is begun again elsewhere, twice at most.
+
+    References
+    ----------
+    .. [1] J. Peng, Y. Wei, "Approximating k-means-type clustering via semidefinite programming",
+       SIAM J. Optim. 18(1), 2007.
+    .. [2] Y. Zhuang, X. Chen, Y. Yang, R. Y. Zhang, "Statistically optimal k-means clustering via
+       nonnegative low-rank semidefinite programming", ICLR 2024: the relaxation through a
+       non-negative factor; the row-stochastic form is our own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import low_rank_sdp
+    >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> result = low_rank_sdp(X, 2, rng=np.random.default_rng(0))
+    >>> round(float(((X - X.mean()) ** 2).sum() - result.objective), 6)  # the k-means cost
+    1.0
+    """
+    n, _ = X.shape
+    rank = min(n, 2 * n_clusters if rank is None else rank)
+    mean = column_means(X)
+    eigenvalues = leading_eigenvalues(X, mean, n_clusters)
+    top = power_of_two(eigenvalues[0])
+    if eigenvalues[0] == 0 or n_clusters == 1:
+        return _trivial(n, n_clusters, rank)
+    tiles = pack_rows(X, shift=mean, scale=1 / np.sqrt(top))
+    if tiles.dtype == np.float32:
+        tol = max(tol, _SINGLE_TOLERANCE)
+    zeros = np.zeros(rank, dtype=np.int32)
+    problem = FactorProblem(tiles, n, np.array([float(n_clusters)]), zeros, zeros)
+    first = 0.5 * power_of_two(max(eigenvalues[-1] / eigenvalues[0], 1e-12))
+    best, n_iter = None, 0
+    for _ in range(_MOST_STARTS):
+        start = starting_factor(X, rank, rng) if W is None else W
+        solution = augmented_descent(
+            problem,
+            pack_rows(start, dtype=tiles.dtype),
+            multiplier=np.array([first]),
+            penalty=first,
+            tol=tol,
+            max_iter=max_iter,
+            callback=_scaled(callback, top),
+            n_threads=n_threads,
+            backend=backend,
+        )
+        n_iter += solution.n_iter
+        if best is None or solution.trace_error < best.trace_error:
+            best = solution
+        if best.trace_error <= _FAILED_TRACE or W is not None:
+            break
+    factor = _row_stochastic(unpack_rows(best.W, n))
+    excess = trace_of(factor) - n_clusters
+    history = best.history * np.array([1.0, top, 1.0, 1.0])
+    return LowRankResult(
+        factor,
+        best.group,
+        factor_value(X, mean, factor) - float(best.multiplier[0]) * top * excess,
+        best.trace_error,
+        best.residual,
+        n_iter,
+        best.converged,
+        history,
+    )
+
+
+def _trivial(n, n_clusters, rank):
+    """One cluster, or equal rows: every feasible matrix has the value 0."""
+    W = np.zeros((n, rank))
+    W[np.arange(n), np.arange(n) % n_clusters] = 1.0
+    group = np.zeros(rank, dtype=np.int32)
+    return LowRankResult(W, group, 0.0, 0.0, 0.0, 0, True, np.empty((0, 4)))
+
+
+def column_means(X):
+    """Means of the columns in float64, by the fixed tree."""
+    sums, _ = cluster_sums(X, np.zeros(len(X), dtype=np.int32), 1)
+    return sums[0] / len(X)
+
+
+def leading_eigenvalues(X, mean, count):
+    """The largest eigenvalues of ``Xc' Xc``, estimated from evenly spaced rows when there are many.
+
+    Returns them in decreasing order, ``count`` of them (fewer than that many features give 0).
+    """
+    n, p = X.shape
+    step = max(1, n // max(_SPECTRUM_ROWS, 4 * p))
+    rows = X[::step] - mean
+    gram = rows @ rows.T if len(rows) < p else rows.T @ rows
+    values = np.maximum(np.linalg.eigvalsh(gram)[::-1][:count], 0) * (n / len(rows))
+    return np.concatenate([values, np.zeros(count - len(values))])
+
+
+def power_of_two(value):
+    """The power of two nearest to a scale: multiplying by it is exact, and nothing hangs on bits."""
+    return 2.0 ** np.round(np.log2(value)) if value > 0 else 1.0
+
+
+def starting_factor(X, rank, rng):
+    """Noise that no column is left out of, and 0.3 for the nearest of ``rank`` spread-out rows."""
+    n = len(X)
+    rows = X[np.sort(rng.choice(n, _SEEDING_ROWS, replace=False))] if n > _SEEDING_ROWS else X
+    seeds = kmeans_plusplus(rows, rank, rng, n_local_trials=1)
+    labels = pairwise_argmin(X, seeds.centers)
+    W = rng.random((n, rank), dtype=np.float32).astype(X.dtype)
+    W *= 0.7 / W.sum(axis=1, keepdims=True)
+    W[np.arange(n), labels] += 0.3
+    return W
+
+
+def factor_value(X, mean, W):
+    """``<A, Z>`` in float64, a few rows at a time."""
+    products = np.zeros((X.shape[1], W.shape[1]))
+    for begin in range(0, len(X), _CHUNK_ROWS):
+        rows = slice(begin, begin + _CHUNK_ROWS)
+        products += (X[rows] - mean).T @ W[rows]
+    sizes = W.sum(axis=0)
+    squares = (products * products).sum(axis=0)
+    return float((squares[sizes > 0] / sizes[sizes > 0]).sum())
+
+
+def trace_of(W):
+    """``trace Z`` in float64."""
+    sizes, squares = W.sum(axis=0), (W * W).sum(axis=0)
+    return float((squares[sizes > 0] / sizes[sizes > 0]).sum())
+
+
+def _row_stochastic(W):
+    W = W.astype(np.float64)
+    W /= W.sum(axis=1, keepdims=True)
+    return W
+
+
+def _scaled(callback, scale):
+    if callback is None:
+        return None
+    return lambda n_iter, objective, *errors: callback(n_iter, objective * scale, *errors)

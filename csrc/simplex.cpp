@@ -14,7 +14,7 @@
 namespace cl {
 namespace {
 
-// Constants of the descent: clusterlib.kernels._reference.simplex has the same.
+// Constants of the descent: clusterlib.kernels.simplex_constants has the same.
 constexpr std::ptrdiff_t kMemory = 10;      // values that a step may not exceed
 constexpr int kMostBacktracks = 40;
 constexpr double kBacktrack = 0.3, kDecrease = 1e-4, kFirstMove = 0.1, kResidual = 0.05;

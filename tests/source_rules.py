@@ -57,7 +57,7 @@ OPTIONAL = {"cupy", "cvxpy", "dask", "distributed", "matplotlib", "numba"}
 # The implementations of a backend are loaded when that backend is first used.
 BACKEND_PACKAGES = {"_numba": "numba", "_cupy": "cupy"}
 # What an implementation may share with the contract it serves.
-SHARED_BY_BACKENDS = {"leaves", "metrics"}
+SHARED_BY_BACKENDS = {"leaves", "metrics", "simplex_constants", "tiles"}
 
 # The only functions that write: what the user called them for.
 WRITERS = {("clusterlib.installation", "_write"), ("clusterlib.demo.command", "_say")}

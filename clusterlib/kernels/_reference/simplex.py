@@ -4,19 +4,22 @@ from collections import deque
 
 import numpy as np
 
+from clusterlib.kernels.simplex_constants import (
+    BACKTRACK,
+    DECREASE,
+    FIRST_MOVE,
+    GROWN,
+    GROWTH,
+    LONGEST,
+    MEMORY,
+    MOST_BACKTRACKS,
+    RESIDUAL,
+    SHORTEST,
+    SMALLEST_SIZE,
+)
 from clusterlib.kernels.tiles import unpack_rows
 
 __all__ = ["simplex_descent", "simplex_projection"]
-
-# csrc/simplex.cpp and _numba/simplex.py have the same constants.
-MEMORY = 10  # values that a step may not exceed
-MOST_BACKTRACKS = 40
-BACKTRACK, DECREASE = 0.3, 1e-4
-FIRST_MOVE = 0.1
-SHORTEST, LONGEST = 1e-4, 1e3
-GROWTH, GROWN = 3.0, 1e2
-RESIDUAL = 0.05
-SMALLEST_SIZE = 1e-12
 
 
 def simplex_projection(V, out, n_threads):

@@ -5,7 +5,7 @@ from clusterlib.datasets._embeddings import load_embeddings
 from clusterlib.datasets._episodes import Episodes, make_episodes
 from clusterlib.datasets._gaussian import MixtureParameters, make_gaussian_mixture
 from clusterlib.datasets._heterogeneous import (
-    HETEROGENEOUS_SETTINGS,
+    DIFFICULT_MIXTURES,
     HeterogeneousMixture,
     make_heterogeneous_mixture,
 )
@@ -17,7 +17,7 @@ from clusterlib.datasets._von_mises_fisher import make_von_mises_fisher
 
 __all__ = [
     "ADVERSARIAL_CASES",
-    "HETEROGENEOUS_SETTINGS",
+    "DIFFICULT_MIXTURES",
     "Episodes",
     "HeterogeneousMixture",
     "MixtureParameters",

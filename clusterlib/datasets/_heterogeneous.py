@@ -8,7 +8,7 @@ from clusterlib.datasets._draws import checked_dtype, seeded_generator
 from clusterlib.datasets._separated import equidistant_centers
 from clusterlib.validation import checked_integer
 
-__all__ = ["HETEROGENEOUS_SETTINGS", "HeterogeneousMixture", "make_heterogeneous_mixture"]
+__all__ = ["DIFFICULT_MIXTURES", "HeterogeneousMixture", "make_heterogeneous_mixture"]
 
 # The rotations of "long_axes" belong to the setting and not to a sample of it.
 _ROTATION_SEED = 7
@@ -54,7 +54,7 @@ def make_heterogeneous_mixture(
     Parameters
     ----------
     setting : str, default="elongated"
-        One of ``HETEROGENEOUS_SETTINGS``. Groups are equally large unless sizes are named.
+        One of ``DIFFICULT_MIXTURES``. Groups are equally large unless sizes are named.
 
         - "elongated": 3 parallel cigars in 2 columns; m = (0, 0), (0, 3), (0, 6), all
           S = diag(16, 1/4). k-means cuts across them.
@@ -262,5 +262,5 @@ _LABELS = {
 
 _ROWS = {"equal_balls": _draw_balls}
 
-HETEROGENEOUS_SETTINGS = tuple(_GROUPS)
+DIFFICULT_MIXTURES = tuple(_GROUPS)
 """Names of the settings, for parametrised tests and benches."""

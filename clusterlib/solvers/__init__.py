@@ -32,12 +32,17 @@ from clusterlib.solvers.domain_transport import (
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
+from clusterlib.solvers.low_rank_likelihood import (
+    Trace,
+    group_memberships,
+    low_rank_likelihood,
+)
 from clusterlib.solvers.low_rank_sdp import LowRankResult, low_rank_sdp
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.sdp_reference import (
-    LIKELIHOOD_REFERENCE_ROWS,
-    REFERENCE_ROWS,
+    CVXPY_LIKELIHOOD_ROWS,
+    CVXPY_ROWS,
     ConicSolver,
     SDPReference,
     likelihood_gram,
@@ -53,6 +58,7 @@ from clusterlib.solvers.sdp_rounding import (
     round_membership,
     unit_trace_columns,
 )
+from clusterlib.solvers.sdp_sketch import SketchResult, default_sketch_size, sketch_sdp
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus, random_rows
 from clusterlib.solvers.sinkhorn import sinkhorn
 from clusterlib.solvers.sinkhorn_batch import SinkhornBatchResult, sinkhorn_batch
@@ -61,6 +67,7 @@ from clusterlib.solvers.sinkhorn_divergence import SinkhornDivergence, sinkhorn_
 from clusterlib.solvers.sinkhorn_means import SinkhornMeansResult, sinkhorn_means
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.sinkhorn_stream import PrototypePull, pull_prototypes
+from clusterlib.solvers.spread import mean_row, squared_spread
 from clusterlib.solvers.transport import (
     PrototypeAlignment,
     align_prototypes,
@@ -70,8 +77,8 @@ from clusterlib.solvers.transport_problem import PointCost
 from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 
 __all__ = [
-    "LIKELIHOOD_REFERENCE_ROWS",
-    "REFERENCE_ROWS",
+    "CVXPY_LIKELIHOOD_ROWS",
+    "CVXPY_ROWS",
     "Certificate",
     "ConicSolver",
     "LloydResult",
@@ -92,6 +99,8 @@ __all__ = [
     "SinkhornDivergence",
     "SinkhornMeansResult",
     "SinkhornResult",
+    "SketchResult",
+    "Trace",
     "align_prototypes",
     "align_prototypes_adaptively",
     "assign",
@@ -101,12 +110,16 @@ __all__ = [
     "center_distances",
     "cost_scale",
     "costs_of_assignment",
+    "default_sketch_size",
+    "group_memberships",
     "kmeans_plusplus",
     "labelled_cost",
     "likelihood_gram",
     "likelihood_reference_rows",
     "lloyd",
+    "low_rank_likelihood",
     "low_rank_sdp",
+    "mean_row",
     "minibatch",
     "moved_as_nearest",
     "moved_by_matrix",
@@ -128,8 +141,10 @@ __all__ = [
     "sinkhorn_batch",
     "sinkhorn_divergence",
     "sinkhorn_means",
+    "sketch_sdp",
     "solve_likelihood_sdp_reference",
     "solve_sdp_reference",
+    "squared_spread",
     "total_cost",
     "unit_rows",
     "unit_trace_columns",

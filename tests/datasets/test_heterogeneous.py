@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from clusterlib.datasets import (
-    HETEROGENEOUS_SETTINGS,
+    DIFFICULT_MIXTURES,
     make_heterogeneous_mixture,
     make_separated_mixture,
     recovery_distance,
@@ -20,7 +20,7 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("setting", HETEROGENEOUS_SETTINGS)
+@pytest.mark.parametrize("setting", DIFFICULT_MIXTURES)
 def test_rows_follow_their_parameters(setting):
     options = {"n_features": 6} if setting in ("long_axes", "equal_balls") else {}
     mixture = make_heterogeneous_mixture(setting, 20_000, random_state=1, **options)
@@ -38,7 +38,7 @@ def test_rows_follow_their_parameters(setting):
         assert (abs(np.cov(rows.T) - covariance) <= bound).all()
 
 
-@pytest.mark.parametrize("setting", HETEROGENEOUS_SETTINGS)
+@pytest.mark.parametrize("setting", DIFFICULT_MIXTURES)
 def test_sizes_and_shapes(setting):
     mixture = make_heterogeneous_mixture(setting)
     counts = np.bincount(mixture.labels)
@@ -53,7 +53,7 @@ def test_sizes_and_shapes(setting):
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 3, 25, 49, 101])
-@pytest.mark.parametrize("setting", HETEROGENEOUS_SETTINGS)
+@pytest.mark.parametrize("setting", DIFFICULT_MIXTURES)
 def test_every_number_of_rows_is_shared_out(setting, n_samples):
     mixture = make_heterogeneous_mixture(setting, n_samples, random_state=0)
     assert mixture.X.shape[0] == len(mixture.labels) == n_samples

@@ -8,6 +8,7 @@ from clusterlib.kernels._numba.pairwise import (
     pairwise_threshold,
     pairwise_topk,
 )
+from clusterlib.kernels._numba.simplex import simplex_descent, simplex_projection
 from clusterlib.kernels._numba.sinkhorn import (
     scaling_iterate,
     sinkhorn_batch,
@@ -28,6 +29,8 @@ __all__ = [
     "pairwise_threshold",
     "pairwise_topk",
     "scaling_iterate",
+    "simplex_descent",
+    "simplex_projection",
     "sinkhorn_batch",
     "sinkhorn_iterate",
     "sinkhorn_iterate_points",

@@ -13,19 +13,19 @@ def _merge(left, right):
         return np.add(left, right, out=left)
 
 
-def sum_over_leaves(n, leaf_sums, shape, n_threads):
-    """Add ``leaf_sums(rows)`` of all leaves of ``SWEEP_ROWS`` rows; zeros of ``shape`` for n = 0.
+def sum_over_leaves(n, leaf_sums, shape, n_threads, leaf_rows=SWEEP_ROWS):
+    """Add ``leaf_sums(rows)`` of all leaves of ``leaf_rows`` rows; zeros of ``shape`` for n = 0.
 
     A task is an aligned subtree, as large as four tasks for each thread allow, so that only sums
     of whole tasks are kept; the tree is the same for any number of threads.
     """
-    n_leaves = -(-n // SWEEP_ROWS)
+    n_leaves = -(-n // leaf_rows)
     if n_leaves == 0:
         return np.zeros(shape)
 
     def subtree(first, count):
         if count == 1:
-            return leaf_sums(slice(first * SWEEP_ROWS, min((first + 1) * SWEEP_ROWS, n)))
+            return leaf_sums(slice(first * leaf_rows, min((first + 1) * leaf_rows, n)))
         left_count = 1 << ((count - 1).bit_length() - 1)
         left = subtree(first, left_count)
         return _merge(left, subtree(first + left_count, count - left_count))

@@ -88,6 +88,9 @@ def clustering_accuracy(y_true, y_pred, *, sample_weight=None, normalize=True, n
     -----
     O(n log n + K^3) time and O(n + K^2) memory, K the larger number of labels.
 
+    The mis-clustering error, which papers on mixtures and semidefinite programs report, is
+    ``1 - clustering_accuracy(y_true, y_pred)``.
+
     References
     ----------
     .. [1] D. F. Crouse, "On implementing 2D rectangular assignment algorithms", IEEE Transactions

@@ -11,6 +11,7 @@ from clusterlib.kernels import LEAF_ROWS, cluster_sums
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import kmeans_plusplus
+from clusterlib.solvers.spread import mean_row
 
 __all__ = [
     "RoundedPartition",
@@ -271,14 +272,9 @@ def _spectral_map(U, n_clusters):
 
 def _denoised_map(blocks, U):
     """A small matrix L with ``L L' = B B'``, ``B = U' X``: U L has the distances of Z X."""
-    mean = map_reduce(_column_sums, operator.add, blocks) / max(blocks.n_samples, 1)
-    cross = map_reduce(_cross, operator.add, blocks, U, broadcast=(mean,))
+    cross = map_reduce(_cross, operator.add, blocks, U, broadcast=(mean_row(blocks),))
     left, values, _ = np.linalg.svd(cross, full_matrices=False)
     return left * values
-
-
-def _column_sums(rows):
-    return cluster_sums(rows, np.zeros(len(rows), dtype=np.int32), 1)[0][0]
 
 
 def _cross(rows, factor, mean):

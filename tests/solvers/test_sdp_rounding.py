@@ -16,6 +16,7 @@ from clusterlib.solvers import (
     round_membership,
     unit_trace_columns,
 )
+from clusterlib.solvers.sdp_rounding import _denoised_map, _product, _spectral_map
 
 
 def generator(seed=0):
@@ -99,8 +100,6 @@ def test_columns_that_share_a_cluster_defeat_the_largest_membership_only():
 
 
 def test_the_spectral_embedding_is_that_of_the_singular_value_decomposition():
-    from clusterlib.solvers.sdp_rounding import _product, _spectral_map
-
     U = unit_trace_columns(memberships(mixture()[1], 8))
     vectors = np.linalg.svd(U, full_matrices=False)[0][:, :4]
     found = _product(U, _spectral_map(U, 4))
@@ -108,8 +107,6 @@ def test_the_spectral_embedding_is_that_of_the_singular_value_decomposition():
 
 
 def test_the_denoised_embedding_has_the_distances_of_averaged_rows():
-    from clusterlib.solvers.sdp_rounding import _denoised_map, _product
-
     X, y = mixture()
     U = unit_trace_columns(memberships(y, 8))
     averaged = U @ (U.T @ X)

@@ -1,0 +1,72 @@
+"""Where rows lie and how far they spread, in float64 whatever their dtype is."""
+
+import operator
+
+import numpy as np
+
+from clusterlib.blocks import as_blocks, map_reduce
+from clusterlib.kernels import cluster_sums
+from clusterlib.solvers.assignment import costs_of_assignment, weighted_total
+
+__all__ = ["mean_row", "squared_spread"]
+
+
+def mean_row(X):
+    """Compute the mean of the rows.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        At least one row.
+
+    Returns
+    -------
+    mean : ndarray of shape (n_features,), float64
+        From sums in a fixed order, not rounded to the dtype of X.
+
+    Notes
+    -----
+    O(n p) time, O(p log n) memory.
+
+    Examples
+    --------
+    >>> from clusterlib.solvers import mean_row
+    >>> mean_row([[0.0, 1.0], [3.0, 1.0]])
+    array([1.5, 1. ])
+    """
+    blocks = as_blocks(X)
+    return map_reduce(_sum_of_rows, operator.add, blocks) / blocks.n_samples
+
+
+def _sum_of_rows(rows):
+    return cluster_sums(rows, np.zeros(len(rows), dtype=np.int32), 1)[0][0]
+
+
+def squared_spread(X):
+    """Add up the squared distances of the rows to their mean: the cost of a single cluster.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        At least one row.
+
+    Returns
+    -------
+    total : float
+        Infinite where the squares leave the range of float64.
+
+    Notes
+    -----
+    O(n p) time in two passes, O(n) memory.
+
+    Examples
+    --------
+    >>> from clusterlib.solvers import squared_spread
+    >>> squared_spread([[0.0, 1.0], [3.0, 1.0]])
+    4.5
+    """
+    blocks = as_blocks(X)
+    labels = np.zeros(blocks.n_samples, dtype=np.int32)
+    costs = costs_of_assignment(blocks, mean_row(blocks)[None], labels)
+    with np.errstate(over="ignore"):
+        return weighted_total(costs)

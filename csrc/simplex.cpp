@@ -28,10 +28,12 @@ class Descent {
         sums_(problem.p, problem.r), step_(problem.p, problem.r), next_(problem.p, problem.r),
         value_(problem), next_value_(problem),
         C_(static_cast<std::size_t>(problem.p * problem.r)),
-        offset_(static_cast<std::size_t>(problem.r)), slope_(static_cast<std::size_t>(problem.r)) {
+        offset_(static_cast<std::size_t>(problem.r)), slope_(static_cast<std::size_t>(problem.r)),
+        metric_(static_cast<std::size_t>(problem.r)) {
     job_.C = C_.data();
     job_.offset = offset_.data();
     job_.slope = slope_.data();
+    job_.metric = metric_.data();
     job_.scale = static_cast<T>(problem.n);
   }
 
@@ -60,7 +62,7 @@ class Descent {
       kernels_.simplex_sweep(job_);
       next_.add_step(sums_, step_, problem_.r);
       next_value_.evaluate(problem_, next_);
-      squared = squared_length(problem_, step_);
+      squared = squared_length(problem_, sums_, step_);
       const double needed = kDecrease * squared / (2 * a * static_cast<double>(problem_.n));
       if (next_value_.F <= limit - needed) break;
       a *= kBacktrack;
@@ -95,6 +97,7 @@ class Descent {
         C_[static_cast<std::size_t>(j * r + c)] = static_cast<T>(value_.C[static_cast<std::size_t>(c * p + j)]);
       offset_[static_cast<std::size_t>(c)] = static_cast<T>(value_.offset[static_cast<std::size_t>(c)]);
       slope_[static_cast<std::size_t>(c)] = static_cast<T>(value_.slope[static_cast<std::size_t>(c)]);
+      metric_[static_cast<std::size_t>(c)] = static_cast<T>(metric_of_column(problem_, sums_, c));
     }
   }
 
@@ -103,7 +106,7 @@ class Descent {
   const Kernels<T>& kernels_;
   SimplexSums sums_, step_, next_;
   SimplexValue value_, next_value_;
-  std::vector<T> C_, offset_, slope_;
+  std::vector<T> C_, offset_, slope_, metric_;
   std::vector<double> past_;
 };
 

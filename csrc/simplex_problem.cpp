@@ -7,6 +7,8 @@ namespace {
 
 // A column without rows has no direction and no gradient.
 constexpr double kSmallestSize = 1e-12;
+// Of an average column; what is smaller hardly moves any more.
+constexpr double kSmallestShare = 1e-6;
 
 double dot(const double* a, const double* b, std::ptrdiff_t n) {
   double sum = 0;
@@ -83,9 +85,16 @@ double curvature(const SimplexProblem& problem, const SimplexSums& step, const S
   return total;
 }
 
-double squared_length(const SimplexProblem& problem, const SimplexSums& step) {
+double metric_of_column(const SimplexProblem& problem, const SimplexSums& sums, std::ptrdiff_t c) {
+  const double share = sums.column(c)[problem.p] * static_cast<double>(problem.r) /
+                       static_cast<double>(problem.n);
+  return std::max(share, kSmallestShare);
+}
+
+double squared_length(const SimplexProblem& problem, const SimplexSums& sums, const SimplexSums& step) {
   double total = 0;
-  for (std::ptrdiff_t c = 0; c < problem.r; ++c) total += step.column(c)[problem.p + 1];
+  for (std::ptrdiff_t c = 0; c < problem.r; ++c)
+    total += step.column(c)[problem.p + 1] / metric_of_column(problem, sums, c);
   return total;
 }
 

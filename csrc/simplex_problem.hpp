@@ -50,7 +50,11 @@ struct SimplexValue {
 double curvature(const SimplexProblem& problem, const SimplexSums& step, const SimplexValue& before,
                  const SimplexValue& after);
 
-// Squared length of a step.
-double squared_length(const SimplexProblem& problem, const SimplexSums& step);
+// The metric of a descent: the share of a column of the rows, 1 on average. The curvature of F
+// along a column goes by 1 / d_c, so a small column would make every step small.
+double metric_of_column(const SimplexProblem& problem, const SimplexSums& sums, std::ptrdiff_t c);
+
+// Squared length of a step in the metric at `sums`: sum_c |D_c|^2 / metric_c.
+double squared_length(const SimplexProblem& problem, const SimplexSums& sums, const SimplexSums& step);
 
 }  // namespace cl

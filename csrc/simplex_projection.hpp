@@ -1,37 +1,50 @@
-// Euclidean projection of rows onto the probability simplex, one row in each lane. Included inside
-// the target's namespace.
+// Projection of rows onto the probability simplex, one row in each lane. Included inside the
+// target's namespace.
 //
-// The projection of y is max(y - theta, 0) where theta makes the entries sum to 1. Michelot's
-// iteration: theta = (sum of the entries above theta - 1) / their number, from below; every step
-// drops entries for good, so it ends after r steps at most, and after 3 or 4 as a rule.
+// The nearest point to y in the metric sum_c (w_c - y_c)^2 / s_c is w = max(y - s theta, 0), where
+// theta makes the entries sum to 1. Michelot's iteration: theta = (sum of the entries above s theta
+// - 1) / the sum of their s, from below; every step drops entries for good, so it ends after r
+// steps at most, and after 3 or 4 as a rule. Without `s` all are 1: the Euclidean projection.
 
-// Entries of `column` are kTileRows apart; rows = VECTORS * lanes of them are projected in place.
-template <int VECTORS, class T>
-CL_INLINE void project_rows(T* y, std::ptrdiff_t r) {
+// Entries of a column are kTileRows apart from the next; VECTORS * lanes rows are projected in place.
+template <int VECTORS, bool SCALED, class T>
+CL_INLINE void project_rows(T* y, const T* s, std::ptrdiff_t r) {
   constexpr int l = Simd<T>::lanes;
   const Vec<T> one = splat(T(1)), zero = {};
-  Vec<T> most[VECTORS], theta[VECTORS];
-  for (int v = 0; v < VECTORS; ++v) most[v] = load(y + v * l);
-  for (std::ptrdiff_t c = 1; c < r; ++c)
-    for (int v = 0; v < VECTORS; ++v) most[v] = vmax(most[v], load(y + c * kTileRows + v * l));
-  // With the largest entry at 0 no number is too large for the 1, and theta >= -1.
+  // An entry is 1 at most, so theta >= (y_c - 1) / s_c. Taken from all entries at once, that bound
+  // leaves numbers near 1 or below, and none is too large for the 1.
+  Vec<T> bound[VECTORS], theta[VECTORS];
+  for (int v = 0; v < VECTORS; ++v) bound[v] = splat(-static_cast<T>(__builtin_inf()));
+  for (std::ptrdiff_t c = 0; c < r; ++c) {
+    const Vec<T> inverse = SCALED ? splat(T(1) / s[c]) : one;
+    for (int v = 0; v < VECTORS; ++v)
+      bound[v] = vmax(bound[v], (load(y + c * kTileRows + v * l) - (SCALED ? one : zero)) * inverse);
+  }
   Vec<T> sum[VECTORS] = {};
-  for (std::ptrdiff_t c = 0; c < r; ++c)
+  T scales = 0;
+  for (std::ptrdiff_t c = 0; c < r; ++c) {
+    const Vec<T> scale = SCALED ? splat(s[c]) : one;
+    scales += SCALED ? s[c] : T(1);
     for (int v = 0; v < VECTORS; ++v) {
-      const Vec<T> shifted = load(y + c * kTileRows + v * l) - most[v];
+      const Vec<T> shifted = load(y + c * kTileRows + v * l) - scale * bound[v];
       store(y + c * kTileRows + v * l, shifted);
       sum[v] += shifted;
     }
+  }
+  // Plain rows are shifted by their largest entry, which keeps more digits: theta >= -1.
   for (int v = 0; v < VECTORS; ++v)
-    theta[v] = vmax((sum[v] - one) / splat(static_cast<T>(r)), -one);
+    theta[v] = vmax((sum[v] - one) / splat(scales), SCALED ? zero : -one);
   for (std::ptrdiff_t step = 0; step < r; ++step) {
     Vec<T> above[VECTORS] = {}, count[VECTORS] = {};
-    for (std::ptrdiff_t c = 0; c < r; ++c)
+    for (std::ptrdiff_t c = 0; c < r; ++c) {
+      const Vec<T> scale = SCALED ? splat(s[c]) : one;
       for (int v = 0; v < VECTORS; ++v) {
         const Vec<T> entry = load(y + c * kTileRows + v * l);
-        above[v] += entry > theta[v] ? entry : zero;
-        count[v] += entry > theta[v] ? one : zero;
+        const auto inside = entry > (SCALED ? scale * theta[v] : theta[v]);
+        above[v] += inside ? entry : zero;
+        count[v] += inside ? scale : zero;
       }
+    }
     unsigned moved = 0;
     for (int v = 0; v < VECTORS; ++v) {
       const Vec<T> next = (above[v] - one) / count[v];
@@ -40,15 +53,18 @@ CL_INLINE void project_rows(T* y, std::ptrdiff_t r) {
     }
     if (moved == 0) break;
   }
-  for (std::ptrdiff_t c = 0; c < r; ++c)
+  for (std::ptrdiff_t c = 0; c < r; ++c) {
+    const Vec<T> scale = SCALED ? splat(s[c]) : one;
     for (int v = 0; v < VECTORS; ++v)
-      store(y + c * kTileRows + v * l, vmax(load(y + c * kTileRows + v * l) - theta[v], zero));
+      store(y + c * kTileRows + v * l,
+            vmax(load(y + c * kTileRows + v * l) - (SCALED ? scale * theta[v] : theta[v]), zero));
+  }
 }
 
-template <class T>
-CL_INLINE void project_tile(T* y, std::ptrdiff_t r) {
+template <bool SCALED, class T>
+CL_INLINE void project_tile(T* y, const T* s, std::ptrdiff_t r) {
   constexpr int vectors = kTileRows / Simd<T>::lanes, step = vectors < 2 ? 1 : 2;
-  for (int v = 0; v < vectors; v += step) project_rows<step>(y + v * Simd<T>::lanes, r);
+  for (int v = 0; v < vectors; v += step) project_rows<step, SCALED>(y + v * Simd<T>::lanes, s, r);
 }
 
 template <class T>
@@ -69,7 +85,7 @@ void project_chunk(void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int 
     for (std::ptrdiff_t row = 0; row < kTileRows; ++row)
       for (std::ptrdiff_t j = 0; j < r; ++j)
         y[j * kTileRows + row] = c.V.at(row < count ? i + row : i, j);
-    project_tile(y, r);
+    project_tile<false>(y, y, r);
     for (std::ptrdiff_t row = 0; row < count; ++row)
       for (std::ptrdiff_t j = 0; j < r; ++j) c.out[(i + row) * r + j] = y[j * kTileRows + row];
   }

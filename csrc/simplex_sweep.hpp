@@ -97,9 +97,12 @@ CL_INLINE void step_of_tile(const StepJob<T>& job, std::ptrdiff_t tile, T* step,
   const T* w = job.W + tile * size;
   T* next = job.next + tile * size;
   gradient_of_tile(job, tile, step);
-  const Vec<T> length = splat(job.step);
-  for (std::ptrdiff_t v = 0; v < size; v += l) store(step + v, load(w + v) - length * load(step + v));
-  project_tile(step, job.r);
+  for (std::ptrdiff_t c = 0; c < job.r; ++c) {
+    const Vec<T> length = splat(job.step * job.metric[c]);
+    for (std::ptrdiff_t v = c * kTileRows; v < (c + 1) * kTileRows; v += l)
+      store(step + v, load(w + v) - length * load(step + v));
+  }
+  project_tile<true>(step, job.metric, job.r);
   if ((tile + 1) * kTileRows > job.n) clear_missing(step, job.r, job.n - tile * kTileRows);
   for (std::ptrdiff_t v = 0; v < size; v += l) {
     const Vec<T> value = load(step + v);

@@ -143,7 +143,7 @@ struct ProjectionJob {
   int threads;
 };
 
-// next = projection of W - step * gradient, where column c of the gradient is
+// next = projection of W - step metric gradient, in that metric, where column c of the gradient is
 // offset_c + slope_c W_c - X C_c - scale linear_group(c). Without `next` the sums are those of W.
 template <class T>
 struct StepJob {
@@ -152,7 +152,7 @@ struct StepJob {
   T* next;
   const T* linear;            // tiles of `groups` columns, or null
   const std::int32_t* group;  // (r)
-  const T *C, *offset, *slope;  // (p, r), (r), (r)
+  const T *C, *offset, *slope, *metric;  // (p, r), (r), (r), (r)
   T scale, step;
   double* sums;  // (r, p + 4): X'D, then sums of D, D^2, D W and linear D, with D = next - W
   int threads;

@@ -129,7 +129,10 @@ def simplex_descent(
 
     it minimises ``F = -f + sum_k multiplier_k v_k + penalty / 2 sum_k v_k^2`` by spectral projected
     gradients [1]_: Barzilai-Borwein steps along n times the gradient, each row projected onto the
-    simplex, accepted when F falls below the largest of its last 10 values. ``Z = sum_c W_c W_c' /
+    simplex, accepted when F falls below the largest of its last 10 values. Steps and projections
+    are those of the metric ``sum_ic D_ic^2 / s_c`` with ``s_c = d_c r / n`` (1e-6 at least): the
+    curvature along a column goes by ``1 / d_c``, and in the plain metric one small column makes
+    all steps small. ``Z = sum_c W_c W_c' /
     d_c`` is then a non-negative matrix of low rank whose rows sum to 1, f its inner product with
     ``X P X'`` plus the linear part, and v the error of its traces.
 
@@ -153,8 +156,8 @@ def simplex_descent(
     precisions : None or array-like of shape (n_groups, p, p), default=None
         Symmetric; None is the identity.
     tol : float, default=0.0
-        Stop at a residual below it: 0.05 times the root of the mean squared move of a row, over
-        the step.
+        Stop at a residual below it: 0.05 times the root of the mean squared move of a row, in the
+        metric, over the step.
     n_iters : int, default=1
         How many iterations at most.
     step : float, default=0.0

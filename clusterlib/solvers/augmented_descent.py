@@ -58,8 +58,10 @@ class FactorSolution(NamedTuple):
         Group of each column that is left.
     multiplier : ndarray of shape (n_constraints,)
         Of the traces, in the scale of the problem.
-    trace_error, residual : float
-        Largest violation of a trace, and the last residual.
+    violation : ndarray of shape (n_constraints,)
+        What each trace is off.
+    residual : float
+        Of the last step.
     n_iter : int
         Iterations of the descent.
     converged : bool
@@ -72,11 +74,16 @@ class FactorSolution(NamedTuple):
     W: np.ndarray
     group: np.ndarray
     multiplier: np.ndarray
-    trace_error: float
+    violation: np.ndarray
     residual: float
     n_iter: int
     converged: bool
     history: np.ndarray
+
+    @property
+    def trace_error(self):
+        """Largest violation of a trace."""
+        return float(np.abs(self.violation).max())
 
 
 def augmented_descent(
@@ -172,10 +179,18 @@ def augmented_descent(
         last_error, inner_tol = error, max(min(0.3 * inner_tol, error), tol)
         alive = _alive(result.sizes, constraint, target, problem.n_rows)
         if not alive.all():
-            W, spare = _without_columns(W, alive), np.empty_like(W[:, alive])
+            W = _without_columns(W, alive)
+            spare = np.empty_like(W)
             group, constraint = group[alive], constraint[alive]
     return FactorSolution(
-        W, group, multiplier, error, float(residual), n_iter, converged, np.array(history)
+        W,
+        group,
+        multiplier,
+        result.violation,
+        float(residual),
+        n_iter,
+        converged,
+        np.array(history),
     )
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "leading_eigenvalues",
     "low_rank_sdp",
     "power_of_two",
+    "scaled_callback",
     "starting_factor",
     "trace_of",
 ]
@@ -157,7 +158,7 @@ def low_rank_sdp(
             penalty=first,
             tol=tol,
             max_iter=max_iter,
-            callback=_scaled(callback, top),
+            callback=scaled_callback(callback, top),
             n_threads=n_threads,
             backend=backend,
         )
@@ -248,7 +249,8 @@ def _row_stochastic(W):
     return W
 
 
-def _scaled(callback, scale):
+def scaled_callback(callback, scale):
+    """A callback that is told the objective in the units of the user."""
     if callback is None:
         return None
     return lambda n_iter, objective, *errors: callback(n_iter, objective * scale, *errors)

@@ -23,15 +23,9 @@ __all__ = ["simplex_descent", "simplex_projection"]
 
 
 def simplex_projection(V, out, n_threads):
-    """Project by sorting: theta is the largest (sum of the k largest - 1) / k below entry k."""
-    if not V.size:
-        return
-    y = V.astype(np.float64) - V.max(axis=1, keepdims=True)
-    ordered = -np.sort(-y, axis=1)
-    count = np.arange(1, V.shape[1] + 1)
-    excess = (np.cumsum(ordered, axis=1) - 1) / count
-    last = np.count_nonzero(ordered > excess, axis=1) - 1
-    out[:] = np.maximum(y - excess[np.arange(len(y)), last][:, None], 0)
+    """Project in the Euclidean metric."""
+    if V.size:
+        out[:] = projected(V.astype(np.float64) - V.max(axis=1, keepdims=True), np.ones(V.shape[1]))
 
 
 class Problem:
@@ -63,11 +57,18 @@ class Problem:
         return F, f, violation, len(W) * gradient
 
 
-def projected(V):
-    """Rows of V on the simplex."""
-    out = np.empty(V.shape)
-    simplex_projection(V, out, 1)
-    return out
+def projected(V, metric):
+    """Nearest rows on the simplex, distances measured by ``sum (w - v)^2 / metric``.
+
+    By sorting: theta is the last (sum of the first k - 1) / (sum of their metrics) below entry k.
+    """
+    ratio = V / metric
+    order = np.argsort(-ratio, axis=1, kind="stable")
+    excess = np.take_along_axis(V, order, axis=1).cumsum(axis=1) - 1
+    excess /= metric[order].cumsum(axis=1)
+    last = np.count_nonzero(np.take_along_axis(ratio, order, axis=1) > excess, axis=1) - 1
+    theta = excess[np.arange(len(V)), last]
+    return np.maximum(V - metric * theta[:, None], 0)
 
 
 def simplex_descent(
@@ -100,11 +101,12 @@ def simplex_descent(
     past = deque([F], maxlen=MEMORY)
     n_done = 0
     while n_done < len(history):
+        metric = np.maximum(factor.sum(axis=0) * factor.shape[1] / n_rows, SMALLEST_SHARE)
         a = step[0]
         for _ in range(MOST_BACKTRACKS):
-            candidate = projected(factor - a * G)
+            candidate = projected(factor - a * metric * G, metric)
             D = candidate - factor
-            squared = (D * D).sum()
+            squared = (D * D / metric).sum()
             F, f, v, next_G = problem.evaluate(candidate)
             if max(past) - DECREASE * squared / (2 * a * n_rows) >= F:
                 break

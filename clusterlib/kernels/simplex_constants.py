@@ -11,6 +11,7 @@ __all__ = [
     "MOST_BACKTRACKS",
     "RESIDUAL",
     "SHORTEST",
+    "SMALLEST_SHARE",
     "SMALLEST_SIZE",
 ]
 
@@ -34,3 +35,6 @@ RESIDUAL = 0.05
 
 SMALLEST_SIZE = 1e-12
 """Size that an empty column is given where its size divides."""
+
+SMALLEST_SHARE = 1e-6
+"""Least metric of a column, the average being 1: what is smaller hardly moves any more."""

@@ -15,6 +15,7 @@ from clusterlib.kernels.simplex_constants import (
     MOST_BACKTRACKS,
     RESIDUAL,
     SHORTEST,
+    SMALLEST_SHARE,
     SMALLEST_SIZE,
 )
 from clusterlib.kernels.tiles import unpack_rows

@@ -1,12 +1,16 @@
 """Pictures of fitted estimators and of results; matplotlib is loaded when one is drawn."""
 
 from clusterlib.plotting._cluster_display import ClusterDisplay
+from clusterlib.plotting._membership_display import MembershipDisplay
+from clusterlib.plotting._mixture_display import MixtureDisplay
 from clusterlib.plotting._prototype_alignment_display import PrototypeAlignmentDisplay
 from clusterlib.plotting._sinkhorn_convergence_display import SinkhornConvergenceDisplay
 from clusterlib.plotting._transport_plan_display import TransportPlanDisplay
 
 __all__ = [
     "ClusterDisplay",
+    "MembershipDisplay",
+    "MixtureDisplay",
     "PrototypeAlignmentDisplay",
     "SinkhornConvergenceDisplay",
     "TransportPlanDisplay",

@@ -116,6 +116,7 @@ std::ptrdiff_t descend(const SimplexProblem& problem, const StepJob<T>& job, dou
                        std::ptrdiff_t n_iters) {
   Descent<T> descent(problem, job);
   descent.begin(*length);
+  if (!std::isfinite(descent.value().F)) return 0;  // numbers that are not are in these sums
   std::ptrdiff_t done = 0;
   while (done < n_iters) {
     const double residual = descent.iterate(*length);
@@ -125,7 +126,7 @@ std::ptrdiff_t descend(const SimplexProblem& problem, const StepJob<T>& job, dou
     if (residual < tol) break;
   }
   std::copy_n(descent.value().violation.data(), problem.constraints, violation);
-  for (std::ptrdiff_t c = 0; c < problem.r; ++c) sizes[c] = descent.sums().column(c)[problem.p];
+  for (std::ptrdiff_t c = 0; c < problem.r; ++c) sizes[c] = descent.sums().size(c);
   if (descent.factor() != job.W) {
     const std::ptrdiff_t tiles = (job.n + kTileRows - 1) / kTileRows;
     std::copy_n(descent.factor(), tiles * job.r * kTileRows, const_cast<T*>(job.W));

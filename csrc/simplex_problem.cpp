@@ -22,9 +22,10 @@ void SimplexSums::add_step(const SimplexSums& before, const SimplexSums& step, s
   for (std::ptrdiff_t c = 0; c < r; ++c) {
     double* sum = column(c);
     const double *old = before.column(c), *change = step.column(c);
-    for (std::ptrdiff_t j = 0; j <= p; ++j) sum[j] = old[j] + change[j];
-    sum[p + 1] = old[p + 1] + 2 * change[p + 2] + change[p + 1];
+    for (std::ptrdiff_t j = 0; j < p; ++j) sum[j] = old[j] + change[j];
     sum[p + 3] = old[p + 3] + change[p + 3];
+    sum[p + 4] = change[p + 4];
+    sum[p + 5] = change[p + 5];
   }
 }
 
@@ -41,9 +42,12 @@ void SimplexValue::evaluate(const SimplexProblem& problem, const SimplexSums& su
   for (std::ptrdiff_t k = 0; k < problem.constraints; ++k)
     violation[static_cast<std::size_t>(k)] = -problem.target[k];
   for (std::ptrdiff_t c = 0; c < r; ++c) {
-    const double *sum = sums.column(c), d = std::max(sum[p], kSmallestSize);
+    const double *sum = sums.column(c), d = std::max(sums.size(c), kSmallestSize);
     double* direction = C.data() + c * p;
-    if (problem.precisions == nullptr) {
+    // What products that were added up have left of an empty column is rounding.
+    if (sums.size(c) <= kSmallestSize) {
+      std::fill_n(direction, p, 0.0);
+    } else if (problem.precisions == nullptr) {
       std::copy_n(sum, p, direction);
     } else {
       const double* precision = problem.precisions + problem.group[c] * p * p;
@@ -51,7 +55,7 @@ void SimplexValue::evaluate(const SimplexProblem& problem, const SimplexSums& su
     }
     const double q = dot(direction, sum, p);
     f += q / d + sum[p + 3];
-    violation[static_cast<std::size_t>(problem.constraint[c])] += sum[p + 1] / d;
+    violation[static_cast<std::size_t>(problem.constraint[c])] += sums.squares(c) / d;
     offset[static_cast<std::size_t>(c)] = n * q / (d * d);
     for (std::ptrdiff_t j = 0; j < p; ++j) direction[j] *= 2 * n / d;
   }
@@ -62,9 +66,9 @@ void SimplexValue::evaluate(const SimplexProblem& problem, const SimplexSums& su
   }
   for (std::ptrdiff_t c = 0; c < r; ++c) {
     const std::ptrdiff_t k = problem.constraint[c];
-    const double *sum = sums.column(c), d = std::max(sum[p], kSmallestSize);
+    const double d = std::max(sums.size(c), kSmallestSize);
     const double mu = problem.multiplier[k] + problem.penalty * violation[static_cast<std::size_t>(k)];
-    offset[static_cast<std::size_t>(c)] -= n * mu * sum[p + 1] / (d * d);
+    offset[static_cast<std::size_t>(c)] -= n * mu * sums.squares(c) / (d * d);
     slope[static_cast<std::size_t>(c)] = 2 * n * mu / d;
   }
 }
@@ -86,7 +90,7 @@ double curvature(const SimplexProblem& problem, const SimplexSums& step, const S
 }
 
 double metric_of_column(const SimplexProblem& problem, const SimplexSums& sums, std::ptrdiff_t c) {
-  const double share = sums.column(c)[problem.p] * static_cast<double>(problem.r) /
+  const double share = sums.size(c) * static_cast<double>(problem.r) /
                        static_cast<double>(problem.n);
   return std::max(share, kSmallestShare);
 }

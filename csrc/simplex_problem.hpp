@@ -21,18 +21,22 @@ struct SimplexProblem {
   double penalty;
 };
 
-// Sums over the rows, as simplex_sweep gives them: (r, p + 4) with products, sizes, squares, an
-// unused place (the sums of a step have D W there) and linear terms.
+// Sums over the rows, as simplex_sweep gives them for a step D from W: (r, p + 6) with X'D, the sums
+// of D, D^2, D W and linear D, then the sums of W + D and of its squares. Products and linear terms of
+// W + D follow from those of W; sizes and squares are summed anew, so that an empty column is exactly
+// empty. The sums of a factor are those of a step from nothing.
 struct SimplexSums {
   std::vector<double> values;
   std::ptrdiff_t p;
 
   SimplexSums(std::ptrdiff_t p_, std::ptrdiff_t r)
-      : values(static_cast<std::size_t>(r * (p_ + 4))), p(p_) {}
-  double* column(std::ptrdiff_t c) { return values.data() + c * (p + 4); }
-  const double* column(std::ptrdiff_t c) const { return values.data() + c * (p + 4); }
+      : values(static_cast<std::size_t>(r * (p_ + 6))), p(p_) {}
+  double* column(std::ptrdiff_t c) { return values.data() + c * (p + 6); }
+  const double* column(std::ptrdiff_t c) const { return values.data() + c * (p + 6); }
+  double size(std::ptrdiff_t c) const { return column(c)[p + 4]; }
+  double squares(std::ptrdiff_t c) const { return column(c)[p + 5]; }
 
-  // The sums after a step whose own sums are given.
+  // The sums of the factor after a step whose own sums are given.
   void add_step(const SimplexSums& before, const SimplexSums& step, std::ptrdiff_t r);
 };
 

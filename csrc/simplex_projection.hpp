@@ -20,6 +20,10 @@ CL_INLINE void project_rows(T* y, const T* s, std::ptrdiff_t r) {
     for (int v = 0; v < VECTORS; ++v)
       bound[v] = vmax(bound[v], (load(y + c * kTileRows + v * l) - (SCALED ? one : zero)) * inverse);
   }
+  // Rounding may have raised it by nearly this, and no entry is left above a theta that is too large.
+  constexpr T rounding = sizeof(T) == 4 ? T(0x1p-21) : T(0x1p-50);
+  if (SCALED)
+    for (int v = 0; v < VECTORS; ++v) bound[v] -= splat(rounding) * vmax(bound[v], -bound[v]);
   Vec<T> sum[VECTORS] = {};
   T scales = 0;
   for (std::ptrdiff_t c = 0; c < r; ++c) {

@@ -37,6 +37,9 @@ void product_of(int columns, const T* x, std::ptrdiff_t p, const T* C, std::ptrd
   if constexpr (NC > 1) product_of<NC - 1>(columns, x, p, C, r, out);
 }
 
+// Sums of a column besides its products.
+inline constexpr int kStepSums = 6;
+
 template <class T>
 struct StepPass {
   StepJob<T> job;
@@ -45,17 +48,17 @@ struct StepPass {
 };
 
 // What one worker holds: the steps of a tile, the changes of a block of tiles, and running sums in
-// vectors, `width` for each column: X'D, then sums of D, D^2, D W, linear D.
+// vectors, `width` for each column: those of StepJob::sums.
 template <class T>
 struct StepBuffers {
   T *step, *change, *sums;
   static std::size_t bytes(const StepPass<T>& c) {
     const std::ptrdiff_t r = c.job.r, l = Simd<T>::lanes;
-    return sizeof(T) * static_cast<std::size_t>(kTileRows * r * (1 + c.block) + l * r * (c.job.p + 4));
+    return sizeof(T) * static_cast<std::size_t>(kTileRows * r * (1 + c.block) + l * r * (c.job.p + kStepSums));
   }
   StepBuffers(const StepPass<T>& c, int worker) {
     sums = reinterpret_cast<T*>(c.scratch->slice(worker));
-    step = sums + Simd<T>::lanes * c.job.r * (c.job.p + 4);
+    step = sums + Simd<T>::lanes * c.job.r * (c.job.p + kStepSums);
     change = step + kTileRows * c.job.r;
   }
 };
@@ -119,7 +122,7 @@ void cross_columns(const T* x, std::ptrdiff_t p, const T* d, std::ptrdiff_t r, s
   Vec<T> sum[NC][J];
 #pragma GCC unroll 8
   for (int c = 0; c < NC; ++c)
-    for (int j = 0; j < J; ++j) sum[c][j] = load(sums + (c * (p + 4) + j) * l);
+    for (int j = 0; j < J; ++j) sum[c][j] = load(sums + (c * (p + kStepSums) + j) * l);
   for (std::ptrdiff_t t = 0; t < tiles; ++t, x += p * kTileRows, d += r * kTileRows)
     for (std::ptrdiff_t v = 0; v < kTileRows; v += l) {
       Vec<T> row[J];
@@ -134,7 +137,7 @@ void cross_columns(const T* x, std::ptrdiff_t p, const T* d, std::ptrdiff_t r, s
     }
 #pragma GCC unroll 8
   for (int c = 0; c < NC; ++c)
-    for (int j = 0; j < J; ++j) store(sums + (c * (p + 4) + j) * l, sum[c][j]);
+    for (int j = 0; j < J; ++j) store(sums + (c * (p + kStepSums) + j) * l, sum[c][j]);
 }
 
 inline constexpr int kCross = CL_VECTOR_BYTES == 64 ? 4 : 2;
@@ -153,34 +156,37 @@ void cross_of(int columns, const T* x, std::ptrdiff_t p, const T* d, std::ptrdif
   if constexpr (NC > 1) cross_of<NC - 1>(columns, x, p, d, r, tiles, sums);
 }
 
-// The sums of a column that need no X: D, D^2, D W and linear D.
+// The sums of a column that need no X: D, D^2, D W, linear D, W + D and (W + D)^2.
 template <class T>
 void add_column(const StepJob<T>& job, std::ptrdiff_t first, std::ptrdiff_t tiles, std::ptrdiff_t c,
                 const T* d, T* sums) {
   constexpr int l = Simd<T>::lanes;
-  Vec<T> sum[4];
-  for (int i = 0; i < 4; ++i) sum[i] = load(sums + i * l);
-  const T* w = job.W + (first * job.r + c) * kTileRows;
+  const std::ptrdiff_t begin = (first * job.r + c) * kTileRows, stride = job.r * kTileRows;
+  const T *w = job.W + begin, *next = job.next == nullptr ? w : job.next + begin;
   const T* linear = job.linear == nullptr
                         ? nullptr
                         : job.linear + (first * job.groups + job.group[c]) * kTileRows;
+  Vec<T> sum[kStepSums];
+  for (int i = 0; i < kStepSums; ++i) sum[i] = load(sums + i * l);
   for (std::ptrdiff_t t = 0; t < tiles; ++t) {
     for (std::ptrdiff_t v = 0; v < kTileRows; v += l) {
-      const Vec<T> change = load(d + t * job.r * kTileRows + v);
+      const Vec<T> change = load(d + t * stride + v), after = load(next + t * stride + v);
       sum[0] += change;
       sum[1] = fma(change, change, sum[1]);
-      sum[2] = fma(change, load(w + t * job.r * kTileRows + v), sum[2]);
+      sum[2] = fma(change, load(w + t * stride + v), sum[2]);
       if (linear != nullptr) sum[3] = fma(change, load(linear + t * job.groups * kTileRows + v), sum[3]);
+      sum[4] += after;
+      sum[5] = fma(after, after, sum[5]);
     }
   }
-  for (int i = 0; i < 4; ++i) store(sums + i * l, sum[i]);
+  for (int i = 0; i < kStepSums; ++i) store(sums + i * l, sum[i]);
 }
 
 template <class T>
 void add_block(const StepJob<T>& job, std::ptrdiff_t first, std::ptrdiff_t tiles, const T* d, T* sums) {
   constexpr int l = Simd<T>::lanes;
   const T* x = job.X + first * job.p * kTileRows;
-  const std::ptrdiff_t width = (job.p + 4) * l;
+  const std::ptrdiff_t width = (job.p + kStepSums) * l;
   for (std::ptrdiff_t c = 0; c < job.r; c += 4)
     cross_of<4>(static_cast<int>(job.r - c < 4 ? job.r - c : 4), x, job.p, d + c * kTileRows, job.r,
                 tiles, sums + c * width);
@@ -192,7 +198,7 @@ template <class T>
 void step_leaf(void* context, std::ptrdiff_t leaf, double* out, int worker) {
   const auto& c = *static_cast<StepPass<T>*>(context);
   constexpr int l = Simd<T>::lanes;
-  const std::ptrdiff_t size = c.job.r * (c.job.p + 4);
+  const std::ptrdiff_t size = c.job.r * (c.job.p + kStepSums);
   const StepBuffers<T> buffers(c, worker);
   for (std::ptrdiff_t i = 0; i < size * l; ++i) buffers.sums[i] = 0;
   const std::ptrdiff_t begin = leaf * kDescentTiles;
@@ -225,7 +231,7 @@ void simplex_sweep(const StepJob<T>& job) {
   const int threads = sweep_threads(job.threads, leaves, job.n * job.r * 8);
   Scratch scratch(StepBuffers<T>::bytes(pass), threads);
   pass.scratch = &scratch;
-  sum_over_leaves(leaves, job.r * (job.p + 4), threads, step_leaf<T>, &pass, job.sums);
+  sum_over_leaves(leaves, job.r * (job.p + kStepSums), threads, step_leaf<T>, &pass, job.sums);
 }
 
 // The largest distance of an entry of the gradient from the mean of its row; one thread, once.

@@ -154,7 +154,9 @@ struct StepJob {
   const std::int32_t* group;  // (r)
   const T *C, *offset, *slope, *metric;  // (p, r), (r), (r), (r)
   T scale, step;
-  double* sums;  // (r, p + 4): X'D, then sums of D, D^2, D W and linear D, with D = next - W
+  // (r, p + 6) with D = next - W, or W without `next`: X'D, sums of D, D^2, D W and linear D, then of
+  // W + D and of its squares.
+  double* sums;
   int threads;
 };
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from clusterlib.kernels.checks import (
     as_matrix,
+    as_numeric,
     as_vector,
     check_finite,
     checked_integer,
@@ -20,6 +21,7 @@ from clusterlib.kernels.checks import (
 )
 from clusterlib.kernels.dispatch import implementation
 from clusterlib.kernels.leaves import TILE_ROWS
+from clusterlib.kernels.simplex_constants import LONGEST
 
 __all__ = ["SimplexDescent", "simplex_descent", "simplex_projection"]
 
@@ -57,7 +59,8 @@ def simplex_projection(V, *, out=None, n_threads=None, backend=None):
     Parameters
     ----------
     V : array-like of shape (n, r)
-        Finite numbers in any layout; float32 stays float32, everything else becomes float64.
+        Finite numbers in any layout; float32 stays float32, float16 becomes float32, and everything
+        else float64.
     out : None or ndarray of shape (n, r), default=None
         Receives the result: C-ordered, of the dtype of V, no memory shared with it.
     n_threads : None or int, default=None
@@ -132,17 +135,18 @@ def simplex_descent(
     simplex, accepted when F falls below the largest of its last 10 values. Steps and projections
     are those of the metric ``sum_ic D_ic^2 / s_c`` with ``s_c = d_c r / n`` (1e-6 at least): the
     curvature along a column goes by ``1 / d_c``, and in the plain metric one small column makes
-    all steps small. ``Z = sum_c W_c W_c' /
-    d_c`` is then a non-negative matrix of low rank whose rows sum to 1, f its inner product with
-    ``X P X'`` plus the linear part, and v the error of its traces.
+    all steps small. ``Z = sum_c W_c W_c' / d_c`` is then a non-negative matrix of low rank whose
+    rows sum to 1, f its inner product with ``X P X'`` plus the linear part, and v the error of its
+    traces.
 
     Parameters
     ----------
     X : ndarray of shape (n_tiles, p, 16), float32 or float64
         Rows as :func:`pack_rows` lays them out. Scale them so that ``X P X'`` has eigenvalues of 1
-        at most: the range of the steps goes by it. That X is finite is not checked.
+        at most: the range of the steps goes by it.
     W : ndarray of shape (n_tiles, r, 16), dtype of X
-        In and out: the factor, its rows in the simplex, packed likewise.
+        In and out: the factor, packed likewise. Its rows are expected in the simplex, which is not
+        checked; one iteration brings them there.
     n_rows : int
         Number of rows.
     target, multiplier : array-like of shape (n_constraints,)
@@ -161,7 +165,7 @@ def simplex_descent(
     n_iters : int, default=1
         How many iterations at most.
     step : float, default=0.0
-        First step; 0 means a tenth over the largest deviation of an entry of the gradient from
+        First step, at most 1000; 0 means a tenth over the largest deviation of an entry of the gradient from
         the mean of its row, which keeps columns from being emptied by the first step.
     spare : None or ndarray of the shape and dtype of W, default=None
         Working memory, to be used again by a next call.
@@ -176,7 +180,8 @@ def simplex_descent(
     Raises
     ------
     ValueError, TypeError
-        For arguments of wrong shapes, types or ranges, and an unknown backend.
+        For arguments of wrong shapes, types or ranges, arrays that overlap, and an unknown backend.
+        NaN or infinity in X, W or linear are found in the first sums, before W is changed.
 
     Notes
     -----
@@ -213,32 +218,30 @@ def simplex_descent(
     _check_tiles("W", W, n_rows, X.dtype)
     r = checked_integer("the number of columns of W", W.shape[1], 1, _MOST_COLUMNS)
     checked_state("W", W, W.shape, X.dtype)
-    target = np.atleast_1d(np.asarray(target, dtype=np.float64))
-    target = as_vector("target", target, len(target))
+    _check_padding(W, n_rows)
+    target = _checked_target(target)
     multiplier = as_vector("multiplier", multiplier, len(target))
     penalty, tol, step = (
         float(as_vector(name, value, 1, low=0.0)[0])
         for name, value in (("penalty", penalty), ("tol", tol), ("step", step))
     )
+    if step > LONGEST:
+        raise ValueError(f"step must be at most {LONGEST:g}, got {step}")
     constraint = _checked_indices("constraint", constraint, r, len(target))
-    n_groups = 1 if group is None else int(np.max(group)) + 1
-    group = _checked_indices("group", group, r, n_groups)
+    group = _checked_indices("group", group, r, _MOST_COLUMNS)
     if linear is not None:
         _check_tiles("linear", linear, n_rows, X.dtype)
-        n_groups = _checked_groups("linear", linear.shape[1], n_groups)
+        _check_groups("linear", linear.shape[1], group)
     if precisions is not None:
-        precisions = np.require(precisions, np.float64, ["C", "A"])
-        if precisions.ndim != 3 or precisions.shape[1:] != (X.shape[1],) * 2:
+        precisions = _checked_precisions(precisions, X.shape[1])
+        _check_groups("precisions", len(precisions), group)
+        if linear is not None and len(precisions) != linear.shape[1]:
             raise ValueError(
-                f"precisions must have shape (n_groups, {X.shape[1]}, {X.shape[1]}), "
-                f"got {precisions.shape}"
+                f"precisions has {len(precisions)} groups but linear has {linear.shape[1]}"
             )
-        check_finite("precisions", precisions)
-        n_given = _checked_groups("precisions", len(precisions), n_groups)
-        if linear is not None and n_given != n_groups:
-            raise ValueError(f"precisions has {n_given} groups but linear has {n_groups}")
     spare = np.empty_like(W) if spare is None else spare
     checked_state("spare", spare, W.shape, W.dtype)
+    _check_apart({"X": X, "W": W, "spare": spare, "linear": linear})
     n_iters = checked_integer("n_iters", n_iters, 1, _MOST_ITERATIONS)
     history, violation, sizes = np.empty((n_iters, 2)), np.empty(len(target)), np.empty(r)
     length = np.array([step])
@@ -261,6 +264,10 @@ def simplex_descent(
         history,
         n_threads,
     )
+    if not n_done or not np.isfinite(history[n_done - 1]).all():
+        raise ValueError(
+            "X, W and linear must be finite, and X scaled so that X P X' has eigenvalues of 1 at most"
+        )
     return SimplexDescent(history[:n_done].copy(), violation, sizes, float(length[0]))
 
 
@@ -280,10 +287,30 @@ def _check_tiles(name, value, n_rows, dtype=None):
         raise ValueError(f"{name} must be C-contiguous and aligned")
 
 
+def _check_padding(W, n_rows):
+    missing = W[-1, :, n_rows - TILE_ROWS * len(W) :] if n_rows % TILE_ROWS else W[:0]
+    if missing.any():
+        raise ValueError(f"W must hold zeros beyond its {n_rows} rows")
+
+
+def _check_apart(arrays):
+    for name in ("W", "spare"):
+        for other, array in arrays.items():
+            if other != name and array is not None and np.may_share_memory(arrays[name], array):
+                raise ValueError(f"{name} must not overlap {other} in memory")
+
+
+def _checked_target(target):
+    target = as_numeric("target", target)
+    if target.ndim > 1 or target.size == 0:
+        raise ValueError(f"target must have shape (n_constraints,), got {target.shape}")
+    return as_vector("target", target, target.size)
+
+
 def _checked_indices(name, value, r, bound):
     if value is None:
         return np.zeros(r, dtype=np.int32)
-    value = np.asarray(value)
+    value = as_numeric(name, value)
     if value.dtype.kind not in "iu" or value.shape != (r,):
         raise ValueError(f"{name} must hold {r} integers, got {value.dtype} of shape {value.shape}")
     if value.min() < 0 or value.max() >= bound:
@@ -293,7 +320,14 @@ def _checked_indices(name, value, r, bound):
     return np.require(value, np.int32, ["C", "A"])
 
 
-def _checked_groups(name, given, needed):
-    if given < needed:
-        raise ValueError(f"{name} has {given} groups, but group names {needed}")
-    return given
+def _check_groups(name, given, group):
+    if given <= group.max():
+        raise ValueError(f"{name} has {given} groups, but group goes up to {group.max()}")
+
+
+def _checked_precisions(precisions, p):
+    precisions = np.require(as_numeric("precisions", precisions), np.float64, ["C", "A"])
+    if precisions.ndim != 3 or precisions.shape[1:] != (p, p):
+        raise ValueError(f"precisions must have shape (n_groups, {p}, {p}), got {precisions.shape}")
+    check_finite("precisions", precisions)
+    return precisions

@@ -8,6 +8,7 @@ import numpy as np
 
 from clusterlib.kernels._numba import simplex_loops as loops
 from clusterlib.kernels._numba.leaf_sums import sum_over_leaves
+from clusterlib.kernels._numba.simplex_loops import STEP_SUMS
 from clusterlib.kernels._numba.threads import parallel_map
 from clusterlib.kernels.leaves import DESCENT_TILES, TILE_ROWS
 from clusterlib.kernels.simplex_constants import (
@@ -21,6 +22,7 @@ from clusterlib.kernels.simplex_constants import (
     MOST_BACKTRACKS,
     RESIDUAL,
     SHORTEST,
+    SMALLEST_SHARE,
     SMALLEST_SIZE,
 )
 
@@ -49,13 +51,13 @@ class _Value(NamedTuple):
     C: np.ndarray  # (r, p)
     offset: np.ndarray  # (r,)
     slope: np.ndarray  # (r,)
+    metric: np.ndarray  # (r,), of the next step
 
 
 class _Problem:
-    """The program as a function of sums over rows, of shape (r, p + 4).
+    """The program as a function of sums over rows, of shape (r, p + STEP_SUMS).
 
-    Columns hold X'W_c, then the sums of W_c and of W_c^2, an unused place and the sum of the linear
-    terms; the sums of a step D have D W there.
+    The sums of a factor are those of a step from nothing, whose products are X'W.
     """
 
     def __init__(self, n_rows, precisions, group, constraint, target, multiplier, penalty):
@@ -63,14 +65,17 @@ class _Problem:
         self.constraint, self.target = constraint, target
         self.multiplier, self.penalty = multiplier, penalty
 
+    @np.errstate(over="ignore", invalid="ignore")
     def value(self, sums):
         """Evaluate a factor whose sums are given."""
-        M, size, square = sums[:, :-4], np.maximum(sums[:, -4], SMALLEST_SIZE), sums[:, -3]
+        total, square = sums[:, -2], sums[:, -1]
+        # What products that were added up have left of an empty column is rounding.
+        M = np.where(total[:, None] > SMALLEST_SIZE, sums[:, :-STEP_SUMS], 0.0)
         B = M
         if self.precisions is not None:
             B = (self.precisions[self.group] @ M[:, :, None])[:, :, 0]
-        q = (B * M).sum(axis=1)
-        f = float((q / size + sums[:, -1]).sum())
+        q, size = (B * M).sum(axis=1), np.maximum(total, SMALLEST_SIZE)
+        f = float((q / size + sums[:, -3]).sum())
         violation = (
             np.bincount(self.constraint, square / size, minlength=len(self.target)) - self.target
         )
@@ -82,21 +87,24 @@ class _Problem:
             C=B * (2 * self.n_rows / size)[:, None],
             offset=self.n_rows * (q - mu * square) / size**2,
             slope=2 * self.n_rows * mu / size,
+            metric=np.maximum(total * len(sums) / self.n_rows, SMALLEST_SHARE),
         )
 
 
 def _after_step(sums, step):
     """Sums of W + D from those of W and of D."""
-    after = sums + step
-    after[:, -3] = sums[:, -3] + 2 * step[:, -2] + step[:, -3]
+    after = step.copy()
+    after[:, :-STEP_SUMS] += sums[:, :-STEP_SUMS]
+    after[:, -3] += sums[:, -3]
     return after
 
 
 def _curvature(step, before, after):
     """Inner product of D with the change of n times the gradient along it."""
-    bend = (step[:, -4] * (after.offset - before.offset)).sum()
-    bend += (after.slope * (step[:, -2] + step[:, -3]) - before.slope * step[:, -2]).sum()
-    return float(bend - (step[:, :-4] * (after.C - before.C)).sum())
+    change, square, product = step[:, -6:-3].T
+    bend = (change * (after.offset - before.offset)).sum()
+    bend += (after.slope * (product + square) - before.slope * product).sum()
+    return float(bend - (step[:, :-STEP_SUMS] * (after.C - before.C)).sum())
 
 
 class _Sweep:
@@ -111,13 +119,13 @@ class _Sweep:
         """Write the step of W into ``after`` and return its sums; without it those of W itself."""
         p, r = self.X.shape[1], W.shape[1]
         if after is None:
-            after, C, rest = W[:0], np.empty((p, r), W.dtype), np.empty((2, r), W.dtype)
+            after, C, rest = W[:0], np.empty((p, r), W.dtype), np.empty((3, r), W.dtype)
         else:
             C, *rest = self.coefficients(value)
         length = W.dtype.type(length)
 
         def leaf_sums(rows):
-            sums = np.empty((r, p + 4))
+            sums = np.empty((r, p + STEP_SUMS))
             loops.leaf_sums(
                 self.n_rows, rows.start // TILE_ROWS, -(-rows.stop // TILE_ROWS), self.X, W, after,
                 self.linear, self.group, C, *rest, self.scale, length, sums,
@@ -125,22 +133,22 @@ class _Sweep:
             return sums
 
         return sum_over_leaves(
-            self.n_rows, leaf_sums, (r, p + 4), self.n_threads, leaf_rows=_LEAF_ROWS
+            self.n_rows, leaf_sums, (r, p + STEP_SUMS), self.n_threads, leaf_rows=_LEAF_ROWS
         )
 
     def coefficients(self, value):
-        """C (p, r), offset and slope in the type that is calculated in."""
+        """C (p, r), offset, slope and metric in the type that is calculated in."""
+        rest = value.offset, value.slope, value.metric
         with np.errstate(over="ignore"):
-            return (
+            return [
                 np.ascontiguousarray(value.C.T, self.X.dtype),
-                value.offset.astype(self.X.dtype),
-                value.slope.astype(self.X.dtype),
-            )
+                *(numbers.astype(self.X.dtype) for numbers in rest),
+            ]
 
     def steepest(self, W, value):
         """Return the largest deviation of n times the gradient from the mean of its row."""
-        numbers = *self.coefficients(value), self.scale
-        return loops.steepest(self.n_rows, self.X, W, self.linear, self.group, *numbers)
+        *numbers, _ = self.coefficients(value)
+        return loops.steepest(self.n_rows, self.X, W, self.linear, self.group, *numbers, self.scale)
 
 
 def simplex_descent(
@@ -153,6 +161,8 @@ def simplex_descent(
     factor, after = W, spare
     sums = sweep.sums(factor)
     value = problem.value(sums)
+    if not math.isfinite(value.F):  # numbers that are not are in these sums
+        return 0
     if step[0] == 0:
         step[0] = FIRST_MOVE / max(sweep.steepest(factor, value), 1e-30)
     past = deque([value.F], maxlen=MEMORY)
@@ -163,7 +173,7 @@ def simplex_descent(
             change = sweep.sums(factor, after, value, a)
             next_sums = _after_step(sums, change)
             next_value = problem.value(next_sums)
-            squared = float(change[:, -3].sum())
+            squared = float((change[:, -5] / value.metric).sum())
             if next_value.F <= limit - DECREASE * squared / (2 * a * n_rows):
                 break
             a *= BACKTRACK
@@ -176,7 +186,7 @@ def simplex_descent(
         residual = math.sqrt(squared / n_rows) / a * RESIDUAL
         history[n_done] = value.f, residual
         n_done += 1
-    violation[:], sizes[:] = value.violation, sums[:, -4]
+    violation[:], sizes[:] = value.violation, sums[:, -2]
     if factor is not W:
         W[:] = factor
     return n_done

@@ -26,7 +26,9 @@ __all__ = ["simplex_descent", "simplex_projection"]
 def simplex_projection(V, out, n_threads):
     """Project in the Euclidean metric."""
     if V.size:
-        out[:] = projected(V.astype(np.float64) - V.max(axis=1, keepdims=True), np.ones(V.shape[1]))
+        with np.errstate(over="ignore"):
+            V = V.astype(np.float64) - V.max(axis=1, keepdims=True)
+        out[:] = projected(V, np.ones(V.shape[1]))
 
 
 class Problem:
@@ -37,6 +39,7 @@ class Problem:
         self.group, self.constraint = group, constraint
         self.target, self.multiplier, self.penalty = target, multiplier, penalty
 
+    @np.errstate(over="ignore", invalid="ignore")
     def evaluate(self, W):
         """Return F, f, the violations and n times the gradient."""
         d = np.maximum(W.sum(axis=0), SMALLEST_SIZE)
@@ -96,6 +99,8 @@ def simplex_descent(
     problem = Problem(*rows, precisions, group, constraint, target, multiplier, penalty)
     factor = unpack_rows(W, n_rows).astype(np.float64)
     F, f, v, G = problem.evaluate(factor)
+    if not np.isfinite(F):
+        return 0
     if step[0] == 0:
         steepest = np.abs(G - G.mean(axis=1, keepdims=True)).max(initial=0.0)
         step[0] = FIRST_MOVE / max(steepest, 1e-30)

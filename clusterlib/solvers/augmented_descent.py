@@ -66,6 +66,8 @@ class FactorSolution(NamedTuple):
         Iterations of the descent.
     converged : bool
         Whether both are within the tolerance.
+    stopped : bool
+        Whether the callback has ended the descent.
     history : ndarray of shape (n_outer, 4)
         Iterations so far, objective, trace error and residual after each setting of the
         multipliers.
@@ -78,6 +80,7 @@ class FactorSolution(NamedTuple):
     residual: float
     n_iter: int
     converged: bool
+    stopped: bool
     history: np.ndarray
 
     @property
@@ -190,6 +193,7 @@ def augmented_descent(
         float(residual),
         n_iter,
         converged,
+        bool(stopped),
         np.array(history),
     )
 

@@ -23,6 +23,7 @@ __all__ = [
 _SPECTRUM_ROWS = 4096
 _SEEDING_ROWS = 4096
 _CHUNK_ROWS = 4096
+_SMALL_ROWS = 10_000
 # A start that ends with a trace this wrong has lost its columns; it is begun again.
 _FAILED_TRACE = 1e-3
 _MOST_STARTS = 3
@@ -94,7 +95,8 @@ def low_rank_sdp(
     rng : numpy.random.Generator
         For the start.
     rank : None or int, default=None
-        Columns of W; None means twice ``n_clusters``. Never more than n_samples.
+        Columns of W, never more than n_samples. None means four for each cluster up to 10 000
+        rows, where local maxima are rarer and the cost does not matter, and two beyond.
     W : None or ndarray of shape (n_samples, rank), default=None
         Where to start, its rows in the simplex, instead of a random place.
     tol : float, default=1e-6
@@ -136,7 +138,11 @@ def low_rank_sdp(
     1.0
     """
     n, _ = X.shape
-    rank = min(n, 2 * n_clusters if rank is None else rank)
+    if W is not None:
+        rank = W.shape[1]
+    elif rank is None:
+        rank = (4 if n <= _SMALL_ROWS else 2) * n_clusters
+    rank = min(n, rank)
     mean = column_means(X)
     eigenvalues = leading_eigenvalues(X, mean, n_clusters)
     top = power_of_two(eigenvalues[0])
@@ -165,7 +171,7 @@ def low_rank_sdp(
         n_iter += solution.n_iter
         if best is None or solution.trace_error < best.trace_error:
             best = solution
-        if best.trace_error <= _FAILED_TRACE or W is not None:
+        if best.trace_error <= _FAILED_TRACE or W is not None or solution.stopped:
             break
     factor = _row_stochastic(unpack_rows(best.W, n))
     excess = trace_of(factor) - n_clusters
@@ -239,7 +245,7 @@ def factor_value(X, mean, W):
 
 def trace_of(W):
     """``trace Z`` in float64."""
-    sizes, squares = W.sum(axis=0), (W * W).sum(axis=0)
+    sizes, squares = W.sum(axis=0), np.einsum("ic,ic->c", W, W)
     return float((squares[sizes > 0] / sizes[sizes > 0]).sum())
 
 

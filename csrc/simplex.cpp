@@ -49,7 +49,7 @@ class Descent {
     past_.push_back(value_.F);
     if (length == 0) {
       const double steepest = kernels_.steepest(job_);
-      length = kFirstMove / std::max(steepest, 1e-30);
+      length = kFirstMove / std::max(steepest, kFirstMove / kLongest);
     }
   }
 

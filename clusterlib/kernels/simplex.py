@@ -165,8 +165,8 @@ def simplex_descent(
     n_iters : int, default=1
         How many iterations at most.
     step : float, default=0.0
-        First step, at most 1000; 0 means a tenth over the largest deviation of an entry of the gradient from
-        the mean of its row, which keeps columns from being emptied by the first step.
+        First step, at most 1000; 0 means a tenth over the largest deviation of an entry of n times
+        the gradient from the mean of its row, which keeps columns from being emptied at once.
     spare : None or ndarray of the shape and dtype of W, default=None
         Working memory, to be used again by a next call.
     n_threads, backend

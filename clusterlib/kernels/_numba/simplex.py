@@ -164,7 +164,7 @@ def simplex_descent(
     if not math.isfinite(value.F):  # numbers that are not are in these sums
         return 0
     if step[0] == 0:
-        step[0] = FIRST_MOVE / max(sweep.steepest(factor, value), 1e-30)
+        step[0] = FIRST_MOVE / max(sweep.steepest(factor, value), FIRST_MOVE / LONGEST)
     past = deque([value.F], maxlen=MEMORY)
     n_done, residual = 0, math.inf
     while n_done < len(history) and not residual < tol:

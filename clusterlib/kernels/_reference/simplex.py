@@ -103,7 +103,7 @@ def simplex_descent(
         return 0
     if step[0] == 0:
         steepest = np.abs(G - G.mean(axis=1, keepdims=True)).max(initial=0.0)
-        step[0] = FIRST_MOVE / max(steepest, 1e-30)
+        step[0] = FIRST_MOVE / max(steepest, FIRST_MOVE / LONGEST)
     past = deque([F], maxlen=MEMORY)
     n_done = 0
     while n_done < len(history):

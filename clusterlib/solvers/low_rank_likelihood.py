@@ -8,9 +8,14 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from clusterlib.kernels import pack_rows, unpack_rows
 from clusterlib.kernels.leaves import TILE_ROWS
 from clusterlib.solvers.augmented_descent import FactorProblem, augmented_descent
-from clusterlib.solvers.low_rank_sdp import LowRankResult, column_means, power_of_two, scaled_callback
+from clusterlib.solvers.low_rank_sdp import (
+    LowRankResult,
+    column_means,
+    power_of_two,
+    scaled_callback,
+)
 
-__all__ = ["Trace", "group_memberships", "low_rank_likelihood"]
+__all__ = ["Trace", "group_memberships", "likelihood_value", "low_rank_likelihood"]
 
 _FIRST_MULTIPLIER = 0.5
 _CHUNK_ROWS = 4096
@@ -139,11 +144,11 @@ def low_rank_likelihood(
     )
     factor = unpack_rows(solution.W, n)
     factor = factor / factor.sum(axis=1, keepdims=True)
-    value = solution.history[-1, 1] - float(solution.multiplier @ solution.violation)
+    value = likelihood_value(X, factors, offsets, factor, solution.group)
     return LowRankResult(
         factor,
         solution.group,
-        float(value * top),
+        value - top * float(solution.multiplier @ solution.violation),
         solution.trace_error,
         solution.residual,
         solution.n_iter,
@@ -186,6 +191,39 @@ def group_memberships(W, group, n_groups):
     return memberships
 
 
+def likelihood_value(X, factors, offsets, W, group):
+    """``sum_k <A_k, Z_k>`` of a row-stochastic factor, in float64.
+
+    It is ``-sum_ic W_ic |x_i - m_c|^2 + sum_c offset d_c`` with the mean ``m_c`` of column c and
+    lengths in the metric of its group, which cancels nothing however far from 0 the groups are.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The rows.
+    factors : list of tuple
+        Cholesky factors of the covariances, as of ``scipy.linalg.cho_factor``, lower.
+    offsets : ndarray of shape (n_groups,)
+        ``-log|S_k| + 2 log pi_k``.
+    W, group : ndarray of shape (n_samples, rank) and (rank,)
+        The factor, and the group of each column.
+
+    Returns
+    -------
+    value : float
+        The value.
+    """
+    sizes = W.sum(axis=0)
+    value = float(offsets[group] @ sizes)
+    means = (W.T @ X) / np.where(sizes > 0, sizes, 1.0)[:, None]
+    for begin in range(0, len(X), _CHUNK_ROWS):
+        rows, weights = X[begin : begin + _CHUNK_ROWS], W[begin : begin + _CHUNK_ROWS]
+        for c, k in enumerate(group):
+            whitened = solve_triangular(factors[k][0], (rows - means[c]).T, lower=True)
+            value -= float(weights[:, c] @ (whitened * whitened).sum(axis=0))
+    return value
+
+
 def _linear_terms(X, mean, factors):
     """Squared lengths of the whitened rows, packed, and the top of each whitened spectrum."""
     n, p = X.shape
@@ -213,4 +251,3 @@ def _shift_groups(linear, offsets, n):
 def _noise(n, rank, rng):
     W = rng.standard_gamma(5.0, (n, rank))
     return W / W.sum(axis=1, keepdims=True)
-

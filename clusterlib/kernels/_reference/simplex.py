@@ -65,7 +65,9 @@ def projected(V, metric):
     """Nearest rows on the simplex, distances measured by ``sum (w - v)^2 / metric``.
 
     By sorting: theta is the last (sum of the first k - 1) / (sum of their metrics) below entry k.
+    Entries are taken relative to a lower bound of it, since no w exceeds 1.
     """
+    V = V - metric * ((V - 1) / metric).max(axis=1, keepdims=True)
     ratio = V / metric
     order = np.argsort(-ratio, axis=1, kind="stable")
     excess = np.take_along_axis(V, order, axis=1).cumsum(axis=1) - 1

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from clusterlib.blocks import as_blocks
 from clusterlib.solvers.draws import RowDraws
-from clusterlib.solvers.lloyd import lloyd
+from clusterlib.solvers.lloyd import lloyd, scatter
 from clusterlib.solvers.low_rank_sdp import low_rank_sdp
 from clusterlib.solvers.sdp_rounding import Rounding, round_membership
 from clusterlib.solvers.seeding import kmeans_plusplus
@@ -20,6 +20,8 @@ _LEAST_ROWS, _MOST_ROWS = 2_000, 50_000
 _PILOT_STARTS = 3
 # k-means++ starts on a sketch beside its relaxation.
 _SKETCH_STARTS = 1
+# The last steps of Lloyd: one or two where clusters are apart, which is all that they need.
+_LAST_STEPS, _LAST_TOLERANCE = 10, 1e-4
 
 
 class SketchResult(NamedTuple):
@@ -41,9 +43,9 @@ class SketchResult(NamedTuple):
         Whether all of these converged.
     trace_error, residual : float
         The largest of all rounds, see :func:`low_rank_sdp`.
-    history : ndarray of shape (n_rounds + 2, 4), float64
-        Of the pilot, each round, and the averaged centres (with two rounds and more): iterations
-        so far, k-means cost of all rows, trace error and residual of the relaxation.
+    history : ndarray of shape (n_candidates, 4), float64
+        Of the pilot, each round, the averaged centres (with two rounds and more) and the end:
+        iterations so far, k-means cost of all rows, trace error and residual of the relaxation.
     """
 
     labels: np.ndarray
@@ -99,8 +101,9 @@ def sketch_sdp(
     sample in which every cluster of the best labels so far has about the same number of rows,
     solves the low-rank relaxation on it, rounds it, and lifts the centres: all rows go to their
     nearest centre and one step of Lloyd follows. Centres of the rounds are matched and averaged
-    for a last candidate. The candidate with the lowest cost on all rows is kept, the pilot (with
-    a step of its own) included.
+    for another candidate. The one with the lowest cost on all rows is kept, the pilot (with a step
+    of its own) included, and goes on by Lloyd's iteration until its centres hardly move, for ten
+    steps at most.
 
     Parameters
     ----------
@@ -129,8 +132,8 @@ def sketch_sdp(
 
     Notes
     -----
-    With m rows in a sample: ``n_rounds`` times a relaxation of m rows, and ``2 (n_rounds + 2)``
-    passes of O(n K p) over X. Memory besides X is O(n + m (p + r)). A centre from m rows is off by
+    With m rows in a sample: ``n_rounds`` times a relaxation of m rows, and some
+    ``2 (n_rounds + 3)`` passes of O(n K p) over X. Memory besides X is O(n + m (p + r)). A centre from m rows is off by
     about ``sqrt(K / m)`` standard deviations, which costs a share ``K / m`` of the k-means cost
     before the step of Lloyd and next to nothing after it, where clusters are apart.
 
@@ -176,6 +179,10 @@ def sketch_sdp(
     if len(centers_of_rounds) > 1:
         averaged = _averaged(centers_of_rounds, race.best.centers)
         race.enter(_lifted(blocks, averaged), race.rounding)
+    settled = lloyd(
+        blocks, race.best.centers, max_iter=_LAST_STEPS, tol=_LAST_TOLERANCE * scatter(blocks)
+    )
+    race.enter(settled, race.rounding)
     return race.result()
 
 

@@ -58,13 +58,13 @@ def test_labels_are_those_of_the_centres():
 def test_history_records_every_candidate_and_the_best_is_kept():
     X, _ = mixture(separation=3.0)
     result = sketch_sdp(X, 4, generator(), sketch_size=400, n_rounds=3)
-    assert result.history.shape == (5, 4)  # pilot, three rounds, average
+    assert result.history.shape == (6, 4)  # pilot, three rounds, average, end
     assert result.inertia == result.history[:, 1].min()
     assert result.n_iter == result.history[-1, 0] > 0
     assert (np.diff(result.history[:, 0]) >= 0).all()
     assert result.trace_error == result.history[:, 2].max()
     single = sketch_sdp(X, 4, generator(), sketch_size=400, n_rounds=1)
-    assert single.history.shape == (2, 4)  # a single round has no average
+    assert single.history.shape == (3, 4)  # a single round has no average
 
 
 def test_a_rare_cluster_is_found():
@@ -94,7 +94,7 @@ def test_rounds_are_matched_before_they_are_averaged():
 def test_averaging_pays_where_clusters_overlap():
     X, _ = mixture(separation=3.0, n=40_000)
     history = sketch_sdp(X, 4, generator(), sketch_size=400, n_rounds=6).history
-    assert history[-1, 1] < history[1:-1, 1].mean()
+    assert history[-2, 1] < history[1:-2, 1].mean()
 
 
 @pytest.mark.parametrize("carrier", ["blocks", "memory_mapped", "fortran"])
@@ -152,7 +152,13 @@ def test_the_callback_sees_every_round_and_may_stop():
     result = sketch_sdp(X, 4, generator(), sketch_size=500, n_rounds=5, callback=callback)
     assert [shape for shape, _ in seen] == [(4, 6), (4, 6)]
     assert_array_equal(seen[1][1], result.history[:3, 1])
-    assert len(result.history) == 4
+    assert len(result.history) == 5
+
+
+def test_without_clusters_it_ends_near_k_means_too():
+    X = generator().normal(size=(20_000, 5))
+    result = sketch_sdp(X, 6, generator(), sketch_size=600)
+    assert result.inertia <= 1.005 * best_of_kmeans(X, 6, n_starts=2)
 
 
 def test_few_iterations_are_reported():

@@ -27,8 +27,10 @@ _SMALL_ROWS = 10_000
 # A start that ends with a trace this wrong has lost its columns; it is begun again.
 _FAILED_TRACE = 1e-3
 _MOST_STARTS = 3
-# Steps of float32 rows have noise that no smaller residual can be told from.
+# Steps of float32 rows have noise that no smaller residual can be told from, and directions below
+# this share of the largest variance lose digits to it.
 _SINGLE_TOLERANCE = 2e-6
+_SINGLE_SPECTRUM = 1e-4
 
 
 class LowRankResult(NamedTuple):
@@ -101,7 +103,9 @@ def low_rank_sdp(
         Where to start, its rows in the simplex, instead of a random place.
     tol : float, default=1e-6
         Largest error of the trace, relative to ``n_clusters``, and a tenth of the largest
-        residual; 2e-6 at least for float32.
+        residual; 2e-6 at least for float32. From 2e-6 on the descent works on centred and scaled
+        rows in float32, unless the K-th variance is below 1e-4 of the first; the value of what it
+        finds is computed in float64 from X in any case.
     max_iter : int, default=5000
         Most iterations of a start.
     callback : None or callable, default=None
@@ -116,9 +120,9 @@ def low_rank_sdp(
 
     Notes
     -----
-    O(n p r) time for an iteration, linear in n; besides X memory of ``n (p + 3 r)`` numbers of its
-    dtype and n r float64. A is never formed. A start whose trace is wrong by more than 0.001 at
-    its end is begun again elsewhere, twice at most.
+    O(n p r) time for an iteration, linear in n; besides X memory of ``n (p + 3 r)`` numbers of the
+    descent's dtype and 2 n r float64. A is never formed. A start whose trace is wrong by more than
+    0.001 at its end is begun again elsewhere, twice at most.
 
     References
     ----------
@@ -148,18 +152,21 @@ def low_rank_sdp(
     top = power_of_two(eigenvalues[0])
     if eigenvalues[0] == 0 or n_clusters == 1:
         return _trivial(n, n_clusters, rank)
-    tiles = pack_rows(X, shift=mean, scale=1 / np.sqrt(top))
-    if tiles.dtype == np.float32:
+    spread = eigenvalues[-1] / eigenvalues[0]
+    if X.dtype == np.float32:
         tol = max(tol, _SINGLE_TOLERANCE)
+    single = X.dtype == np.float32 or (tol >= _SINGLE_TOLERANCE and spread >= _SINGLE_SPECTRUM)
+    dtype = np.float32 if single else np.float64
+    tiles = pack_rows(X, shift=mean, scale=1 / np.sqrt(top), dtype=dtype)
     zeros = np.zeros(rank, dtype=np.int32)
     problem = FactorProblem(tiles, n, np.array([float(n_clusters)]), zeros, zeros)
-    first = 0.5 * power_of_two(max(eigenvalues[-1] / eigenvalues[0], 1e-12))
+    first = 0.5 * power_of_two(max(spread, 1e-12))
     best, n_iter = None, 0
     for _ in range(_MOST_STARTS):
         start = starting_factor(X, rank, rng) if W is None else W
         solution = augmented_descent(
             problem,
-            pack_rows(start, dtype=tiles.dtype),
+            pack_rows(start, dtype=dtype),
             multiplier=np.array([first]),
             penalty=first,
             tol=tol,

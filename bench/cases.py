@@ -7,6 +7,11 @@ Cases of optimal transport (``TRANSPORT``): ``sinkhorn``, ``scaling`` and ``lazy
 in the log domain, in the scaling form and on points whose costs are not stored; ``batch`` is 50
 iterations of many small problems, ``codes`` three iterations on scores, ``solve`` a problem solved
 to a tolerance, ``episodes`` few-shot tasks from features to predicted labels.
+
+Cases of semidefinite programs (``SDP``): ``relaxation`` is that of k-means, ``likelihood`` that of
+Gaussian groups with known covariances, both solved to a tolerance; ``mixture`` finds such groups
+from rows alone, ``sketch`` the clusters of more rows than a solver takes, ``certificate`` proves a
+partition optimal and ``bound`` says how far from that it can be.
 """
 
 from collections.abc import Iterable
@@ -23,7 +28,7 @@ class Goal:
     gives the whole answer).
     ``narrow`` asks for our figure with (True) or without (False) the screen in 16-bit integers.
     ``seconds`` and ``sweeps`` bound our time and the number of iterations of a ``solve``;
-    ``scaling`` bounds one thread's time over that of two.
+    ``scaling`` bounds one thread's time over that of two, ``error`` that of our answer.
     """
 
     text: str
@@ -33,7 +38,10 @@ class Goal:
     seconds: float | None = None
     sweeps: int | None = None
     scaling: float | None = None
+    error: float | None = None
 
+
+RELAXED_ERROR = 1e-4  # of an objective, relative to the cost: what rank and tolerance may lose
 
 GOALS = {
     "argmin": Goal(
@@ -89,8 +97,21 @@ GOALS = {
     "solve 0.003": Goal("solve to 1e-6, epsilon 0.003", sweeps=200),
     "solve 0.001": Goal("solve to 1e-6, epsilon 0.001", sweeps=620),
     "episodes": Goal("2000 episodes end to end", seconds=1.0),
+    "relaxation n=300": Goal(
+        "relaxation of 300 rows", peers={"cvxpy SCS": 240.0}, error=RELAXED_ERROR
+    ),
+    "relaxation n=100000": Goal("relaxation of 100 000 rows", seconds=1.1, error=RELAXED_ERROR),
+    "likelihood n=50000": Goal("likelihood of 50 000 rows, rank 3", seconds=2.5),
+    "sketch": Goal(
+        "clusters of 1 000 000 rows",
+        peers={"sklearn MiniBatchKMeans": 0.5},
+        error=1e-3,
+    ),
+    "certificate": Goal("proof for 100 000 rows", seconds=2.0, error=1e-12),
+    "bound": Goal("gap of 1000 rows", seconds=5.0, error=1e-4),
 }
 TRANSPORT = ("sinkhorn", "scaling", "lazy", "batch", "codes", "solve", "episodes")
+SDP = ("relaxation", "likelihood", "mixture", "sketch", "certificate", "bound")
 ITERATED = ("sinkhorn", "scaling", "lazy")  # the time of one iteration, without the set-up
 
 
@@ -99,6 +120,8 @@ class Case:
     """One measurement: ``op`` on X (n, d) against Y (k, d), or on ``problems`` such pairs.
 
     ``epsilon`` is the strength of a transport problem whose largest cost is 1 (of codes: of scores).
+    A semidefinite program has k clusters, whose centres are ``separation`` standard deviations
+    apart, and ``rank`` columns (of ``likelihood`` and ``mixture``: for each group).
     """
 
     op: str
@@ -111,6 +134,8 @@ class Case:
     goals: tuple[str, ...] = ()
     epsilon: float | None = None
     problems: int = 1
+    separation: float | None = None
+    rank: int | None = None
 
     top = 10
     tol = 1e-6
@@ -120,7 +145,9 @@ class Case:
         metric = "" if self.metric == "sqeuclidean" else f"-{self.metric}"
         epsilon = "" if self.epsilon is None else f"-eps{self.epsilon:g}"
         problems = "" if self.problems == 1 else f"-x{self.problems}"
-        sizes = f"n{self.n}-d{self.d}-k{self.k}{epsilon}{problems}"
+        apart = "" if self.separation is None else f"-sep{self.separation:g}"
+        rank = "" if self.rank is None else f"-r{self.rank}"
+        sizes = f"n{self.n}-d{self.d}-k{self.k}{epsilon}{problems}{apart}{rank}"
         return f"{self.op}{metric}-{self.dtype}-{self.data}-{sizes}"
 
     @property
@@ -149,7 +176,8 @@ class Case:
 
         An entry of a stored cost counts as one multiply-add per iteration, two in the scaling form
         (a product with the kernel, one with its transpose). That is no floor where exponentials
-        are taken (``records.has_floor``), but lets the probe's speed cancel.
+        are taken (``records.has_floor``), but lets the probe's speed cancel; nor is it one for
+        semidefinite programs, whose number of iterations is up to the solver.
         """
         entries = self.problems * self.n * self.k
         if self.op == "sums":
@@ -162,6 +190,8 @@ class Case:
     def bytes(self) -> int:
         """Bytes that must move once: inputs read, outputs written."""
         entries = self.problems * self.n * self.k
+        if self.op in SDP:
+            return self.n * self.d * self.itemsize
         if self.op in ("sinkhorn", "scaling", "batch", "solve"):
             return entries * self.itemsize
         if self.op == "codes":
@@ -196,6 +226,21 @@ def _sinkhorn(op: str, n: int, *, k: int = 0, d: int = 64, **options) -> Case:
 def _solve(epsilon: float, data: str = "sphere", dtype: str = "float64") -> Case:
     goal = "solve easy" if epsilon >= 0.01 else f"solve {epsilon}"
     return _sinkhorn("solve", 1000, dtype=dtype, data=data, epsilon=epsilon, goals=(goal,))
+
+
+def _balls(op: str, n: int, k: int = 4, d: int = 20, **options) -> Case:
+    """A semidefinite case on unit noise around centres; rank two for each cluster."""
+    options = {"dtype": "float64", "data": "balls", "separation": 6.0} | options
+    return Case(op, n, d, k, **options)
+
+
+def _relaxation(n: int, k: int = 4, **options) -> Case:
+    return _balls("relaxation", n, k, **{"rank": 2 * k} | options)
+
+
+def _groups(op: str, n: int, d: int = 10, **options) -> Case:
+    """Three ellipsoids that differ in their directions."""
+    return _balls(op, n, 3, d, **{"data": "ellipsoids", "rank": 3} | options)
 
 
 CASES = (
@@ -242,6 +287,23 @@ CASES = (
     ),
     *(_solve(epsilon, dtype="float32") for epsilon in (0.003, 0.001)),
     _sinkhorn("episodes", 5, k=75, data="clustered", problems=2000, goals=("episodes",)),
+    *(
+        _relaxation(n, d=10, rank=16, separation=5, goals=("relaxation n=300",) * (n == 300))
+        for n in (30, 50, 100, 150, 200, 300)
+    ),
+    *(_relaxation(n) for n in (2000, 10_000)),
+    *(_relaxation(20_000, 5, separation=separation) for separation in (6, 3)),
+    _relaxation(100_000, goals=("relaxation n=100000",)),
+    _relaxation(100_000, dtype="float32"),
+    _relaxation(1_000_000),
+    *(_groups("likelihood", n, d=4) for n in (30, 60, 90)),
+    _groups("likelihood", 50_000, goals=("likelihood n=50000",)),
+    _groups("likelihood", 50_000, rank=1),
+    *(_groups("mixture", n, rank=1) for n in (300, 5000)),
+    _groups("mixture", 50_000),
+    _balls("sketch", 1_000_000, 8, goals=("sketch",)),
+    _balls("certificate", 100_000, separation=11, goals=("certificate",)),
+    _balls("bound", 1000, goals=("bound",)),
 )
 
 SHORT = (
@@ -268,6 +330,13 @@ SHORT = (
     _solve(0.05),
     _solve(0.003),
     _sinkhorn("episodes", 5, k=75, data="clustered", problems=100),
+    *(_relaxation(n, d=10, rank=16, separation=5) for n in (50, 100)),
+    _relaxation(5000),
+    _groups("likelihood", 5000),
+    _groups("mixture", 300, rank=1),
+    _balls("sketch", 100_000, 8),
+    _balls("certificate", 10_000, separation=11),
+    _balls("bound", 300),
 )
 
 

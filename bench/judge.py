@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench import transport_judge
-from bench.cases import TRANSPORT
+from bench import sdp_judge, transport_judge
+from bench.cases import SDP, TRANSPORT
 from bench.problems import Problem
 
 MAX_ROWS = 400  # disputed rows that are recomputed
@@ -25,6 +25,8 @@ def digest(problem: Problem, answer) -> np.ndarray | tuple[float, int] | None:
         return _inertia(problem, answer.centers), answer.n_iter
     if problem.case.op in TRANSPORT:
         return transport_judge.digest(problem, answer)
+    if problem.case.op in SDP:
+        return sdp_judge.digest(problem, answer)
     answer = np.asarray(answer)
     if problem.case.op in ("distances", "logsumexp"):
         return np.array(answer[problem.rows], dtype=np.float64)
@@ -37,13 +39,15 @@ def verdicts(problem: Problem, digests: Mapping[str, object]) -> dict[str, dict]
     ``agreement`` is the share of rows on which the first contestant says the same; ``wrong`` the
     number among ``checked`` rows (a sample and all rows in dispute, up to a limit) where a better
     answer exists in float64; ``error`` a largest difference; ``inertia`` that of the final centres.
-    Of transport see ``transport_judge``.
+    Of transport see ``transport_judge``, of semidefinite programs ``sdp_judge``.
     """
     digests = {name: value for name, value in digests.items() if value is not None}
     if not digests:
         return {}
     if problem.case.op in TRANSPORT:
         return transport_judge.verdicts(problem, digests)
+    if problem.case.op in SDP:
+        return sdp_judge.verdicts(problem, digests)
     judge = {"argmin": _judge_indices, "topk": _judge_indices, "fit": _judge_fit}
     return judge.get(problem.case.op, _judge_values)(problem, digests)
 

@@ -6,7 +6,7 @@
 import json
 import sys
 
-from bench.cases import TRANSPORT
+from bench.cases import SDP, TRANSPORT
 from bench.records import OURS, has_floor
 
 INTRO = """# Benchmarks
@@ -21,6 +21,13 @@ Of optimal transport (`sinkhorn`: a stored cost in the log domain, `scaling`: a 
 `lazy`: points whose costs are never stored) the time is that of one iteration, from the difference
 of two calls; "read once" is one read of the matrix, "sgemm" the bare products of the points. Of a
 `solve` the error is that of the marginals in float64, L1, and the number that of the iterations.
+
+Of semidefinite programs (`relaxation`: that of k-means, `likelihood`: of Gaussian groups with known
+covariances) the error is what the objective lacks to the best one among the contestants, relative to
+the k-means cost or for each number of the data, and "infeasible" the largest violation of a
+constraint; a partition of k-means is an answer as well, and lacks what the relaxation gains. The error
+of a `sketch` is its k-means cost over that of Lloyd's iteration from the true centres, less 1; that of
+a `certificate` or `bound` the gap which is left.
 """
 
 
@@ -44,11 +51,13 @@ def _section(path, lines):
     yield f"## {path.rpartition('/')[2]}\n"
     yield f"{machine['cpu']}, instruction set {machine['isa']}. {limits}.\n\n{versions}.\n"
     transport = [line for line in results if line["op"] in TRANSPORT]
-    others = [line for line in results if line["op"] not in TRANSPORT]
+    programs = [line for line in results if line["op"] in SDP]
+    others = [line for line in results if line["op"] not in (*TRANSPORT, *SDP)]
     head = "| case | threads | ours, ms | ours / floor | in float32 | peers / ours |"
     yield from _table(head, _row, others)
     head = "| case | threads | ours, ms | ours per entry or problem | peers / ours |"
     yield from _table(head, _transport_row, transport)
+    yield from _table("| case | threads | ours, ms | peers / ours |", _program_row, programs)
     yield from (_memory(line) for line in lines if line["kind"] == "memory")
 
 
@@ -84,6 +93,12 @@ def _transport_row(case, threads, group, one):
         f"| `{case}` | {threads} | {ours['ns_median'] / 1e6:.3g}{note} | {_each(ours)} | "
         f"{_beside(ours, group)} |"
     )
+
+
+def _program_row(case, threads, group, _):
+    ours = next(line for line in group if line["contestant"] == OURS)
+    time = f"{ours['ns_median'] / 1e6:.3g}{_note(ours)}"
+    return f"| `{case}` | {threads} | {time} | {_beside(ours, group)} |"
 
 
 def _each(line):
@@ -124,6 +139,9 @@ def _note(line):
         return f" ({line['wrong']} of {line['checked']} wrong)"
     if "sweeps" in line:
         return f" (error {line['error']:.0e}, {line['sweeps']})"
+    if line["op"] in SDP and "error" in line:
+        broken = f", infeasible {line['infeasible']:.0e}" if "infeasible" in line else ""
+        return f" (error {line['error']:.0e}{broken})" + " FALSE" * line.get("false_bound", False)
     return f" (accuracy {line['accuracy']:.4f})" if "accuracy" in line else ""
 
 

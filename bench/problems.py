@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.cases import TRANSPORT, Case
+from bench.cases import SDP, TRANSPORT, Case
 from bench.race import Difference
 
 SAMPLED_ROWS = 100
@@ -33,12 +33,44 @@ class Potentials(NamedTuple):
     sweeps: int = 0
 
 
+class Simplex(NamedTuple):
+    """Answer of a semidefinite program: ``Z = W D^-1 W'`` with D the column sums of W (n, r).
+
+    ``group`` tells the group of a column where there are several; None stands for one group.
+    """
+
+    W: np.ndarray
+    n_iter: int = 0
+    group: np.ndarray | None = None
+
+
+class Factor(NamedTuple):
+    """Answer of a semidefinite program: ``Z = U U'`` with U (n, r)."""
+
+    U: np.ndarray
+    n_iter: int = 0
+
+
+class Matrices(NamedTuple):
+    """Answer of a semidefinite program: the matrices (groups, n, n) themselves."""
+
+    Z: np.ndarray
+    n_iter: int = 0
+
+
+class Bound(NamedTuple):
+    """Answer of a ``certificate`` or ``bound``: no k-means cost is below ``lower``."""
+
+    lower: float
+
+
 @dataclass(frozen=True)
 class Problem:
     """What a contestant is given. ``rows`` are the rows on which long answers are checked.
 
     With several problems X and Y have three axes, and ``rows`` are problems. The weights of a
-    transport problem are uniform.
+    transport problem are uniform. Of a semidefinite program ``labels`` are the planted clusters
+    and Y their centres.
     """
 
     case: Case
@@ -69,6 +101,11 @@ class Problem:
         """``exp(-cost / epsilon)``."""
         kernel = self.cost / np.asarray(-self.case.epsilon, self.case.dtype)
         return np.exp(kernel, out=kernel)
+
+    @cached_property
+    def covariances(self) -> np.ndarray:
+        """Of the groups of ``ellipsoids``: the same variances along axes in different orders."""
+        return np.array([np.diag(_variances(self.case, k)) for k in range(self.case.k)])
 
     def weights(self, dtype: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Uniform weights of the rows and columns of every problem."""
@@ -135,6 +172,28 @@ def _ties(rng, case):
     return rng.integers(0, 3, (case.n, case.d)), rng.integers(0, 3, (case.k, case.d))
 
 
+def _balls(rng, case):
+    """Unit noise around centres that are all equally far apart; row i is in cluster i modulo k."""
+    centers = (case.separation or 6.0) / np.sqrt(2) * np.eye(case.k, case.d)
+    X = _normal(rng, case, case.n)
+    X += centers.astype(case.dtype)[np.arange(case.n) % case.k]
+    return X, centers
+
+
+def _ellipsoids(rng, case):
+    """The same centres, and noise whose long axes differ from group to group."""
+    X, centers = _balls(rng, case)
+    for k in range(case.k):
+        scales = np.sqrt(_variances(case, k)).astype(case.dtype)
+        middle = centers[k].astype(case.dtype)
+        X[k :: case.k] = (X[k :: case.k] - middle) * scales + middle
+    return X, centers
+
+
+def _variances(case, k):
+    return np.roll(np.geomspace(4, 0.25, case.d), k * case.d // case.k)
+
+
 KINDS = {
     "gaussian": _gaussian,
     "clustered": _clustered,
@@ -143,6 +202,8 @@ KINDS = {
     "offset": _offset,
     "far": _far,
     "ties": _ties,
+    "balls": _balls,
+    "ellipsoids": _ellipsoids,
 }
 
 
@@ -184,5 +245,7 @@ def make_problem(case: Case, threads: int, backend: str | None = None) -> Proble
     if case.op == "fit":
         Y = X[rng.choice(case.n, case.k, replace=False)]
     labels = rng.integers(case.k, size=case.n).astype(np.int32)
+    if case.op in SDP:
+        labels = (np.arange(case.n) % case.k).astype(np.int32)
     rows = np.sort(rng.choice(len(X), min(len(X), SAMPLED_ROWS), replace=False))
     return Problem(case, X, Y, labels, rows, threads, backend)

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cases import TRANSPORT
+from bench.cases import SDP, TRANSPORT
 
 OURS = "clusterlib"
 
@@ -52,7 +52,7 @@ def has_answer(line: dict) -> bool:
 
 def has_floor(line: dict) -> bool:
     """Whether time over the operations of a case means anything, see :class:`bench.cases.Case`."""
-    return line["op"] == "lazy" or line["op"] not in ("sums", *TRANSPORT)
+    return line["op"] == "lazy" or line["op"] not in ("sums", *TRANSPORT, *SDP)
 
 
 def ratio(peer: dict, ours: dict) -> float:

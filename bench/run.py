@@ -22,7 +22,9 @@ from bench.race import race
 from bench.records import is_ours
 
 RESULTS = Path(__file__).parent / "results"
-RECORDED = ("op", "n", "d", "k", "dtype", "data", "metric", "epsilon", "problems")
+RECORDED = (
+    "op", "n", "d", "k", "dtype", "data", "metric", "epsilon", "problems", "separation", "rank",
+)  # fmt: skip
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

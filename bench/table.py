@@ -83,8 +83,18 @@ def _answer(line: dict) -> str:
         return f"{same}, {line['n_iter']} iterations"
     if "accuracy" in line:
         return f"accuracy {line['accuracy']:.4f}"
-    sweeps = f", {line['sweeps']} sweeps" if "sweeps" in line else ""
-    return f"error {line['error']:.0e}{sweeps}" if "error" in line else ""
+    if "error" not in line:
+        return ""
+    return f"error {line['error']:.0e}" + "".join(
+        f", {text}"
+        for text in (
+            f"{line['sweeps']} sweeps" if "sweeps" in line else "",
+            f"infeasible {line['infeasible']:.0e}" if "infeasible" in line else "",
+            f"{line['n_iter']} iterations" if line.get("n_iter") else "",
+            "BOUND IS FALSE" if line.get("false_bound") else "",
+        )
+        if text
+    )
 
 
 def _goal_rows(run: Run) -> list[tuple[str, ...]]:

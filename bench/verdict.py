@@ -47,6 +47,8 @@ def checks(run: Run) -> Iterator[Check]:
                 yield Check(case, threads, goal.text, "seconds", value, goal.seconds, True)
             if goal.sweeps and "sweeps" in ours:
                 yield Check(case, threads, goal.text, "sweeps", ours["sweeps"], goal.sweeps, True)
+            if goal.error and "error" in ours:
+                yield Check(case, threads, goal.text, "error", ours["error"], goal.error, True)
             if goal.scaling and threads == 2 and (case, 1) in groups:
                 yield from _scaling(case, goal.scaling, groups[case, 1], lines)
 

@@ -6,7 +6,8 @@ An adapter is a module with
 - ``entries(problem)``: pairs (name, setup) for the cases it can run. ``setup()`` prepares what a
   user would prepare once (an index, an output buffer, a tuned block size) and returns the call
   that is timed. The call returns labels (argmin), indices (topk), a vector (logsumexp), a matrix
-  (distances, sums) or a ``Fit``; None when it only stands for a cost;
+  (distances, sums), or one of the named tuples of ``bench.problems``; None when it only stands for
+  a cost;
 - ``set_threads(threads)``, where the thread limit of threadpoolctl does not reach.
 
 An adapter whose package is missing fails to import and is skipped with that message.
@@ -26,4 +27,6 @@ ADAPTERS = (
     "torch",
     "numkong",
     "scipy",
+    "cvxpy",
+    "nlr",
 )

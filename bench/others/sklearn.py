@@ -1,9 +1,10 @@
-"""scikit-learn: KMeans.predict and fit, pairwise_distances_argmin, brute neighbours, distances."""
+"""scikit-learn: k-means, nearest rows, distances, and its mixtures beside semidefinite programs."""
 
 import numpy as np
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import pairwise_distances_argmin
 from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 
 from bench.problems import Fit
@@ -29,6 +30,21 @@ def entries(problem):
     if case.op == "fit":
         yield "sklearn lloyd", lambda: fit(KMeans, problem, algorithm="lloyd")
         yield "sklearn elkan", lambda: fit(KMeans, problem, algorithm="elkan")
+    if case.op == "relaxation":
+        model = KMeans(case.k, n_init=10, random_state=0)
+        yield "sklearn KMeans, 10 starts", lambda: lambda: model.fit(X).labels_
+    if case.op == "sketch":
+        for model in (MiniBatchKMeans, KMeans):
+            name = f"sklearn {model.__name__}"
+            yield name, lambda model=model: centers(model(case.k, n_init=1, random_state=0), X)
+    if case.op == "mixture":
+        mixture = GaussianMixture(case.k, n_init=10, random_state=0)
+        yield "sklearn GaussianMixture, 10 starts", lambda: lambda: mixture.fit_predict(X)
+
+
+def centers(model, X):
+    """Centres of a fit."""
+    return lambda: model.fit(X).cluster_centers_
 
 
 def fit(estimator, problem, **options):

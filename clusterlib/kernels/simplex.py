@@ -283,6 +283,8 @@ def _check_tiles(name, value, n_rows, dtype=None):
             f"{name} must have shape ({n_tiles}, columns, {TILE_ROWS}) for {n_rows} rows, "
             f"got {value.shape}"
         )
+    if value.shape[1] == 0:
+        raise ValueError(f"{name} must have at least 1 column, got {value.shape}")
     if not (value.flags.c_contiguous and value.flags.aligned):
         raise ValueError(f"{name} must be C-contiguous and aligned")
 

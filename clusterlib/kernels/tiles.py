@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from clusterlib.kernels.checks import as_numeric, as_vector, checked_integer
 from clusterlib.kernels.leaves import TILE_ROWS
 
 __all__ = ["pack_rows", "unpack_rows"]
@@ -18,8 +19,8 @@ def pack_rows(X, *, shift=None, scale=1.0, dtype=None):
 
     Parameters
     ----------
-    X : ndarray of shape (n, p)
-        Numbers in any layout.
+    X : array-like of shape (n, p)
+        Numbers in any layout. That they are finite is not checked.
     shift : None or ndarray of shape (p,), default=None
         Taken from every row, in float64, before it is rounded to ``dtype``.
     scale : float, default=1.0
@@ -31,6 +32,11 @@ def pack_rows(X, *, shift=None, scale=1.0, dtype=None):
     -------
     tiles : ndarray of shape (ceil(n / 16), p, 16)
         Rows that the last tile lacks are 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments of wrong shapes or types, and a shift or scale that is not finite.
 
     Notes
     -----
@@ -44,14 +50,19 @@ def pack_rows(X, *, shift=None, scale=1.0, dtype=None):
     >>> tiles.shape, tiles[1, 0, 3], tiles[1, :, 4:].any()
     ((2, 2, 16), np.float64(37.0), np.False_)
     """
+    X = as_numeric("X", X)
+    if X.ndim != 2 or X.shape[1] == 0:
+        raise ValueError(f"X must have shape (n, p) with p of at least 1, got {X.shape}")
     n, p = X.shape
-    if dtype is None:
-        dtype = np.float32 if X.dtype == np.float32 else np.float64
+    if shift is not None:
+        shift = as_vector("shift", shift, p)
+    scale = as_vector("scale", scale, 1)[0]
+    dtype = _checked_type(dtype, X)
     tiles = np.zeros((-(-n // TILE_ROWS), p, TILE_ROWS), dtype=dtype)
     for begin in range(0, n, _CHUNK_ROWS):
         rows = X[begin : begin + _CHUNK_ROWS]
         if shift is not None or scale != 1.0:
-            rows = (rows - (0.0 if shift is None else shift)) * np.float64(scale)
+            rows = (rows - (0.0 if shift is None else shift)) * scale
         whole = len(rows) // TILE_ROWS
         first = begin // TILE_ROWS
         tiles[first : first + whole] = (
@@ -71,12 +82,17 @@ def unpack_rows(tiles, n):
     tiles : ndarray of shape (ceil(n / 16), p, 16)
         What :func:`pack_rows` gives.
     n : int
-        Number of rows.
+        Number of rows: the last tile has one of them at least.
 
     Returns
     -------
     X : ndarray of shape (n, p)
         C-ordered, in the dtype of the tiles.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For tiles of another shape, and an n that they cannot hold.
 
     Notes
     -----
@@ -91,5 +107,23 @@ def unpack_rows(tiles, n):
            [0., 1., 0.],
            [0., 0., 1.]])
     """
+    if not isinstance(tiles, np.ndarray):
+        raise TypeError(f"tiles must be a numpy array, got {type(tiles).__name__}")
+    if tiles.ndim != 3 or tiles.shape[2] != TILE_ROWS:
+        raise ValueError(f"tiles must have shape (n_tiles, p, {TILE_ROWS}), got {tiles.shape}")
+    most = TILE_ROWS * len(tiles)
+    n = checked_integer("n", n, max(0, most - TILE_ROWS + 1), most)
     rows = np.ascontiguousarray(tiles.transpose(0, 2, 1)).reshape(-1, tiles.shape[1])
     return rows[:n]
+
+
+def _checked_type(dtype, X):
+    if dtype is None:
+        return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype must be float32 or float64, got {dtype!r}") from error
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
+    return dtype

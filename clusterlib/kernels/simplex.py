@@ -70,7 +70,7 @@ def simplex_projection(V, *, out=None, n_threads=None, backend=None):
 
     Returns
     -------
-    W : ndarray of shape (n, r)
+    W : ndarray of shape (n, r), dtype of V
         Rows of non-negative numbers whose sum is 1 up to rounding.
 
     Raises

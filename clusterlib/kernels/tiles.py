@@ -30,7 +30,7 @@ def pack_rows(X, *, shift=None, scale=1.0, dtype=None):
 
     Returns
     -------
-    tiles : ndarray of shape (ceil(n / 16), p, 16)
+    tiles : ndarray of shape (ceil(n / 16), p, 16), float32 or float64
         Rows that the last tile lacks are 0.
 
     Raises

@@ -40,6 +40,8 @@ from clusterlib.solvers.low_rank_likelihood import (
 from clusterlib.solvers.low_rank_sdp import LowRankResult, low_rank_sdp
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
+from clusterlib.solvers.partition_certificate import PartitionCertificate, certify_partition
+from clusterlib.solvers.sdp_bounds import BoundMethod, SDPBound, kmeans_lower_bound
 from clusterlib.solvers.sdp_reference import (
     CVXPY_LIKELIHOOD_ROWS,
     CVXPY_ROWS,
@@ -79,12 +81,14 @@ from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 __all__ = [
     "CVXPY_LIKELIHOOD_ROWS",
     "CVXPY_ROWS",
+    "BoundMethod",
     "Certificate",
     "ConicSolver",
     "LloydResult",
     "LowRankResult",
     "MiniBatchResult",
     "PartialSinkhornResult",
+    "PartitionCertificate",
     "PartitionSums",
     "PointCost",
     "PrototypeAlignment",
@@ -93,6 +97,7 @@ __all__ = [
     "RoundedPartition",
     "Rounding",
     "RowDraws",
+    "SDPBound",
     "SDPReference",
     "Seeds",
     "SinkhornBatchResult",
@@ -108,10 +113,12 @@ __all__ = [
     "balanced_labels",
     "candidate_labels",
     "center_distances",
+    "certify_partition",
     "cost_scale",
     "costs_of_assignment",
     "default_sketch_size",
     "group_memberships",
+    "kmeans_lower_bound",
     "kmeans_plusplus",
     "labelled_cost",
     "likelihood_gram",

@@ -15,7 +15,8 @@ namespace cl {
 namespace {
 
 // Constants of the descent: clusterlib.kernels.simplex_constants has the same.
-constexpr std::ptrdiff_t kMemory = 10;      // values that a step may not exceed
+constexpr std::ptrdiff_t kMemory = 10;      // values that a step may not exceed,
+constexpr double kSlack = 4;                // but for so many units of rounding
 constexpr int kMostBacktracks = 40;
 constexpr double kBacktrack = 0.3, kDecrease = 1e-4, kFirstMove = 0.1, kResidual = 0.05;
 constexpr double kShortest = 1e-4, kLongest = 1e3, kGrowth = 3, kGrown = 1e2;
@@ -28,12 +29,13 @@ class Descent {
         sums_(problem.p, problem.r), step_(problem.p, problem.r), next_(problem.p, problem.r),
         value_(problem), next_value_(problem),
         C_(static_cast<std::size_t>(problem.p * problem.r)),
-        offset_(static_cast<std::size_t>(problem.r)), slope_(static_cast<std::size_t>(problem.r)),
-        metric_(static_cast<std::size_t>(problem.r)) {
+        columns_(static_cast<std::size_t>(5 * problem.r)) {
     job_.C = C_.data();
-    job_.offset = offset_.data();
-    job_.slope = slope_.data();
-    job_.metric = metric_.data();
+    job_.keep = columns_.data();
+    job_.base = job_.keep + problem.r;
+    job_.length = job_.base + problem.r;
+    job_.metric = job_.length + problem.r;
+    job_.inverse = job_.metric + problem.r;
     job_.scale = static_cast<T>(problem.n);
   }
 
@@ -48,6 +50,7 @@ class Descent {
     set_gradient();
     past_.push_back(value_.F);
     if (length == 0) {
+      set_step(1, false);
       const double steepest = kernels_.steepest(job_);
       length = kFirstMove / std::max(steepest, kFirstMove / kLongest);
     }
@@ -56,9 +59,11 @@ class Descent {
   // One iteration; returns the residual.
   double iterate(double& length) {
     double a = length, squared = 0;
-    const double limit = *std::max_element(past_.begin(), past_.end());
+    const double rounding = kSlack * static_cast<double>(std::numeric_limits<T>::epsilon()) *
+                            (std::abs(value_.F) + std::abs(value_.f));
+    const double limit = *std::max_element(past_.begin(), past_.end()) + rounding;
     for (int trial = 0; trial < kMostBacktracks; ++trial) {
-      job_.step = static_cast<T>(a);
+      set_step(a, true);
       kernels_.simplex_sweep(job_);
       next_.add_step(sums_, step_, problem_.r);
       next_value_.evaluate(problem_, next_);
@@ -69,7 +74,7 @@ class Descent {
     }
     const double bend = curvature(problem_, step_, value_, next_value_);
     length = bend > 1e-300 ? std::min(std::max(squared / bend, kShortest), kLongest)
-                           : std::min(kGrowth * a, kGrown);
+                           : std::min(std::max(kGrowth * a, kShortest), kGrown);
     accept();
     return std::sqrt(squared / static_cast<double>(problem_.n)) / a * kResidual;
   }
@@ -92,12 +97,23 @@ class Descent {
 
   void set_gradient() {
     const std::ptrdiff_t p = problem_.p, r = problem_.r;
-    for (std::ptrdiff_t c = 0; c < r; ++c) {
+    for (std::ptrdiff_t c = 0; c < r; ++c)
       for (std::ptrdiff_t j = 0; j < p; ++j)
         C_[static_cast<std::size_t>(j * r + c)] = static_cast<T>(value_.C[static_cast<std::size_t>(c * p + j)]);
-      offset_[static_cast<std::size_t>(c)] = static_cast<T>(value_.offset[static_cast<std::size_t>(c)]);
-      slope_[static_cast<std::size_t>(c)] = static_cast<T>(value_.slope[static_cast<std::size_t>(c)]);
-      metric_[static_cast<std::size_t>(c)] = static_cast<T>(metric_of_column(problem_, sums_, c));
+  }
+
+  // A step of length a, in the metric of the column sizes or in the plain one.
+  void set_step(double a, bool scaled) {
+    const auto r = static_cast<std::size_t>(problem_.r);
+    for (std::size_t c = 0; c < r; ++c) {
+      const double metric =
+          scaled ? metric_of_column(problem_, sums_, static_cast<std::ptrdiff_t>(c)) : 1.0;
+      const double length = a * metric;
+      columns_[c] = static_cast<T>(1 - length * value_.slope[c]);
+      columns_[r + c] = static_cast<T>(-length * value_.offset[c]);
+      columns_[2 * r + c] = static_cast<T>(length);
+      columns_[3 * r + c] = static_cast<T>(metric);
+      columns_[4 * r + c] = static_cast<T>(1 / metric);
     }
   }
 
@@ -106,7 +122,7 @@ class Descent {
   const Kernels<T>& kernels_;
   SimplexSums sums_, step_, next_;
   SimplexValue value_, next_value_;
-  std::vector<T> C_, offset_, slope_, metric_;
+  std::vector<T> C_, columns_;
   std::vector<double> past_;
 };
 

@@ -6,25 +6,19 @@
 // - 1) / the sum of their s, from below; every step drops entries for good, so it ends after r
 // steps at most, and after 3 or 4 as a rule. Without `s` all are 1: the Euclidean projection.
 
-// Entries of a column are kTileRows apart from the next; VECTORS * lanes rows are projected in place.
-template <int VECTORS, bool SCALED, class T>
-CL_INLINE void project_rows(T* y, const T* s, std::ptrdiff_t r) {
+// `bound` starts an iteration for VECTORS * lanes rows: an entry is 1 at most, so theta >= (y_c - 1) /
+// s_c for all c, and the largest of these leaves numbers near 1 or below, none too large for the 1.
+// Plain rows take their largest entry instead, which keeps more digits: theta >= -1. Entries of a
+// column are kTileRows apart from the next; `finish` gets the place of each vector and its value.
+template <int VECTORS, bool SCALED, class T, class Finish>
+CL_INLINE void project_rows(T* y, const T* s, std::ptrdiff_t r, Vec<T>* bound, Finish finish) {
   constexpr int l = Simd<T>::lanes;
   const Vec<T> one = splat(T(1)), zero = {};
-  // An entry is 1 at most, so theta >= (y_c - 1) / s_c. Taken from all entries at once, that bound
-  // leaves numbers near 1 or below, and none is too large for the 1.
-  Vec<T> bound[VECTORS], theta[VECTORS];
-  for (int v = 0; v < VECTORS; ++v) bound[v] = splat(-static_cast<T>(__builtin_inf()));
-  for (std::ptrdiff_t c = 0; c < r; ++c) {
-    const Vec<T> inverse = SCALED ? splat(T(1) / s[c]) : one;
-    for (int v = 0; v < VECTORS; ++v)
-      bound[v] = vmax(bound[v], (load(y + c * kTileRows + v * l) - (SCALED ? one : zero)) * inverse);
-  }
   // Rounding may have raised it by nearly this, and no entry is left above a theta that is too large.
   constexpr T rounding = sizeof(T) == 4 ? T(0x1p-21) : T(0x1p-50);
   if (SCALED)
     for (int v = 0; v < VECTORS; ++v) bound[v] -= splat(rounding) * vmax(bound[v], -bound[v]);
-  Vec<T> sum[VECTORS] = {};
+  Vec<T> sum[VECTORS] = {}, theta[VECTORS];
   T scales = 0;
   for (std::ptrdiff_t c = 0; c < r; ++c) {
     const Vec<T> scale = SCALED ? splat(s[c]) : one;
@@ -35,7 +29,6 @@ CL_INLINE void project_rows(T* y, const T* s, std::ptrdiff_t r) {
       sum[v] += shifted;
     }
   }
-  // Plain rows are shifted by their largest entry, which keeps more digits: theta >= -1.
   for (int v = 0; v < VECTORS; ++v)
     theta[v] = vmax((sum[v] - one) / splat(scales), SCALED ? zero : -one);
   for (std::ptrdiff_t step = 0; step < r; ++step) {
@@ -60,15 +53,28 @@ CL_INLINE void project_rows(T* y, const T* s, std::ptrdiff_t r) {
   for (std::ptrdiff_t c = 0; c < r; ++c) {
     const Vec<T> scale = SCALED ? splat(s[c]) : one;
     for (int v = 0; v < VECTORS; ++v)
-      store(y + c * kTileRows + v * l,
-            vmax(load(y + c * kTileRows + v * l) - (SCALED ? scale * theta[v] : theta[v]), zero));
+      finish(c * kTileRows + v * l,
+             vmax(load(y + c * kTileRows + v * l) - (SCALED ? scale * theta[v] : theta[v]), zero));
   }
 }
 
-template <bool SCALED, class T>
-CL_INLINE void project_tile(T* y, const T* s, std::ptrdiff_t r) {
-  constexpr int vectors = kTileRows / Simd<T>::lanes, step = vectors < 2 ? 1 : 2;
-  for (int v = 0; v < vectors; v += step) project_rows<step, SCALED>(y + v * Simd<T>::lanes, s, r);
+// Vectors that are worked on together, so that one's latency hides behind the other's.
+template <class T>
+inline constexpr int kProjected = kTileRows / Simd<T>::lanes < 2 ? 1 : 2;
+
+// The Euclidean projection of a tile, in place.
+template <class T>
+CL_INLINE void project_tile(T* y, std::ptrdiff_t r) {
+  constexpr int l = Simd<T>::lanes;
+  for (T* rows = y; rows < y + kTileRows; rows += kProjected<T> * l) {
+    Vec<T> bound[kProjected<T>];
+    for (int v = 0; v < kProjected<T>; ++v) {
+      bound[v] = load(rows + v * l);
+      for (std::ptrdiff_t c = 1; c < r; ++c) bound[v] = vmax(bound[v], load(rows + c * kTileRows + v * l));
+    }
+    project_rows<kProjected<T>, false>(rows, rows, r, bound,
+                                       [rows](std::ptrdiff_t at, Vec<T> w) { store(rows + at, w); });
+  }
 }
 
 template <class T>
@@ -89,7 +95,7 @@ void project_chunk(void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int 
     for (std::ptrdiff_t row = 0; row < kTileRows; ++row)
       for (std::ptrdiff_t j = 0; j < r; ++j)
         y[j * kTileRows + row] = c.V.at(row < count ? i + row : i, j);
-    project_tile<false>(y, y, r);
+    project_tile(y, r);
     for (std::ptrdiff_t row = 0; row < count; ++row)
       for (std::ptrdiff_t j = 0; j < r; ++j) c.out[(i + row) * r + j] = y[j * kTileRows + row];
   }

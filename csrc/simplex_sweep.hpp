@@ -5,7 +5,7 @@
 // are rows and nothing is ever turned around. A step reads X and W once: rows of X that a product
 // X C has brought into the cache are used again for X'D, D being what the step has changed.
 
-// Columns whose products with a tile are held in registers together.
+// Columns whose steps on a tile are held in registers together.
 template <class T>
 inline constexpr int kProductColumns = [] {
   constexpr int vectors = kTileRows / Simd<T>::lanes, registers = CL_VECTOR_BYTES == 64 ? 24 : 12;
@@ -13,28 +13,54 @@ inline constexpr int kProductColumns = [] {
   return columns < 1 ? 1 : columns > 12 ? 12 : columns;
 }();
 
-// out[c] = X C_c for `NC` columns from c on.
+// The steps of NC columns from c on: y = keep W + base + length (X C + scale linear). `bound` becomes
+// the largest (y - 1) / metric of each row.
 template <int NC, class T>
-void product_columns(const T* x, std::ptrdiff_t p, const T* C, std::ptrdiff_t r, T* out) {
+void step_columns(const StepJob<T>& job, std::ptrdiff_t tile, std::ptrdiff_t c, T* y, Vec<T>* bound) {
   constexpr int l = Simd<T>::lanes, vectors = kTileRows / l;
+  const T *x = job.X + tile * job.p * kTileRows, *w = job.W + (tile * job.r + c) * kTileRows;
   Vec<T> sum[NC][vectors] = {};
-  for (std::ptrdiff_t j = 0; j < p; ++j) {
+  for (std::ptrdiff_t j = 0; j < job.p; ++j) {
     Vec<T> row[vectors];
     for (int v = 0; v < vectors; ++v) row[v] = load(x + j * kTileRows + v * l);
 #pragma GCC unroll 12
-    for (int c = 0; c < NC; ++c) {
-      const Vec<T> factor = splat(C[j * r + c]);
-      for (int v = 0; v < vectors; ++v) sum[c][v] = fma(row[v], factor, sum[c][v]);
+    for (int i = 0; i < NC; ++i) {
+      const Vec<T> factor = splat(job.C[j * job.r + c + i]);
+      for (int v = 0; v < vectors; ++v) sum[i][v] = fma(row[v], factor, sum[i][v]);
     }
   }
-  for (int c = 0; c < NC; ++c)
-    for (int v = 0; v < vectors; ++v) store(out + c * kTileRows + v * l, sum[c][v]);
+#pragma GCC unroll 12
+  for (int i = 0; i < NC; ++i) {
+    const Vec<T> keep = splat(job.keep[c + i]), base = splat(job.base[c + i]),
+                 length = splat(job.length[c + i]), inverse = splat(job.inverse[c + i]);
+    const T* linear = job.linear == nullptr
+                          ? nullptr
+                          : job.linear + (tile * job.groups + job.group[c + i]) * kTileRows;
+    for (int v = 0; v < vectors; ++v) {
+      Vec<T> slope = sum[i][v];
+      if (linear != nullptr) slope = fma(splat(job.scale), load(linear + v * l), slope);
+      const Vec<T> step = fma(length, slope, fma(keep, load(w + i * kTileRows + v * l), base));
+      bound[v] = vmax(bound[v], (step - splat(T(1))) * inverse);
+      store(y + (c + i) * kTileRows + v * l, step);
+    }
+  }
 }
 
 template <int NC, class T>
-void product_of(int columns, const T* x, std::ptrdiff_t p, const T* C, std::ptrdiff_t r, T* out) {
-  if (columns == NC) return product_columns<NC>(x, p, C, r, out);
-  if constexpr (NC > 1) product_of<NC - 1>(columns, x, p, C, r, out);
+void steps_of(int columns, const StepJob<T>& job, std::ptrdiff_t tile, std::ptrdiff_t c, T* y, Vec<T>* bound) {
+  if (columns == NC) return step_columns<NC>(job, tile, c, y, bound);
+  if constexpr (NC > 1) steps_of<NC - 1>(columns, job, tile, c, y, bound);
+}
+
+// The steps of a tile, before they are projected.
+template <class T>
+CL_INLINE void steps_of_tile(const StepJob<T>& job, std::ptrdiff_t tile, T* y, Vec<T>* bound) {
+  for (int v = 0; v < kTileRows / Simd<T>::lanes; ++v) bound[v] = splat(-static_cast<T>(__builtin_inf()));
+  const std::ptrdiff_t parts = (job.r + kProductColumns<T> - 1) / kProductColumns<T>;
+  for (std::ptrdiff_t part = 0; part < parts; ++part) {
+    const std::ptrdiff_t begin = part * job.r / parts, end = (part + 1) * job.r / parts;
+    steps_of<kProductColumns<T>>(static_cast<int>(end - begin), job, tile, begin, y, bound);
+  }
 }
 
 // Sums of a column besides its products.
@@ -63,29 +89,6 @@ struct StepBuffers {
   }
 };
 
-// step = the gradient of a tile.
-template <class T>
-CL_INLINE void gradient_of_tile(const StepJob<T>& job, std::ptrdiff_t tile, T* step) {
-  constexpr int l = Simd<T>::lanes;
-  const T *x = job.X + tile * job.p * kTileRows, *w = job.W + tile * job.r * kTileRows;
-  const std::ptrdiff_t parts = (job.r + kProductColumns<T> - 1) / kProductColumns<T>;
-  for (std::ptrdiff_t part = 0; part < parts; ++part) {
-    const std::ptrdiff_t begin = part * job.r / parts, end = (part + 1) * job.r / parts;
-    product_of<kProductColumns<T>>(static_cast<int>(end - begin), x, job.p, job.C + begin, job.r,
-                                   step + begin * kTileRows);
-  }
-  for (std::ptrdiff_t c = 0; c < job.r; ++c) {
-    const Vec<T> offset = splat(job.offset[c]), slope = splat(job.slope[c]), scale = splat(job.scale);
-    const T* linear =
-        job.linear == nullptr ? nullptr : job.linear + (tile * job.groups + job.group[c]) * kTileRows;
-    for (std::ptrdiff_t v = c * kTileRows; v < (c + 1) * kTileRows; v += l) {
-      Vec<T> g = fma(slope, load(w + v), offset) - load(step + v);
-      if (linear != nullptr) g -= scale * load(linear + v - c * kTileRows);
-      store(step + v, g);
-    }
-  }
-}
-
 // Lanes beyond the last row hold zeros.
 template <class T>
 CL_INLINE void clear_missing(T* tile, std::ptrdiff_t r, std::ptrdiff_t rows) {
@@ -94,23 +97,22 @@ CL_INLINE void clear_missing(T* tile, std::ptrdiff_t r, std::ptrdiff_t rows) {
 }
 
 template <class T>
-CL_INLINE void step_of_tile(const StepJob<T>& job, std::ptrdiff_t tile, T* step, T* change) {
+CL_INLINE void step_of_tile(const StepJob<T>& job, std::ptrdiff_t tile, T* y, T* change) {
   constexpr int l = Simd<T>::lanes;
   const std::ptrdiff_t size = job.r * kTileRows;
   const T* w = job.W + tile * size;
   T* next = job.next + tile * size;
-  gradient_of_tile(job, tile, step);
-  for (std::ptrdiff_t c = 0; c < job.r; ++c) {
-    const Vec<T> length = splat(job.step * job.metric[c]);
-    for (std::ptrdiff_t v = c * kTileRows; v < (c + 1) * kTileRows; v += l)
-      store(step + v, load(w + v) - length * load(step + v));
-  }
-  project_tile<true>(step, job.metric, job.r);
-  if ((tile + 1) * kTileRows > job.n) clear_missing(step, job.r, job.n - tile * kTileRows);
-  for (std::ptrdiff_t v = 0; v < size; v += l) {
-    const Vec<T> value = load(step + v);
-    store(next + v, value);
-    store(change + v, value - load(w + v));
+  Vec<T> bound[kTileRows / l];
+  steps_of_tile(job, tile, y, bound);
+  for (int v = 0; v < kTileRows / l; v += kProjected<T>)
+    project_rows<kProjected<T>, true>(y + v * l, job.metric, job.r, bound + v,
+                                      [&, v](std::ptrdiff_t at, Vec<T> value) {
+                                        store(next + at + v * l, value);
+                                        store(change + at + v * l, value - load(w + at + v * l));
+                                      });
+  if ((tile + 1) * kTileRows > job.n) {
+    clear_missing(next, job.r, job.n - tile * kTileRows);
+    clear_missing(change, job.r, job.n - tile * kTileRows);
   }
 }
 
@@ -234,23 +236,27 @@ void simplex_sweep(const StepJob<T>& job) {
   sum_over_leaves(leaves, job.r * (job.p + kStepSums), threads, step_leaf<T>, &pass, job.sums);
 }
 
-// The largest distance of an entry of the gradient from the mean of its row; one thread, once.
+// The largest distance of an entry of the gradient from the mean of its row, for a job whose lengths
+// are 1; one thread, once.
 template <class T>
 double steepest(const StepJob<T>& job) {
-  Scratch scratch(sizeof(T) * static_cast<std::size_t>(kTileRows * job.r), 1);
-  T* step = reinterpret_cast<T*>(scratch.slice(0));
-  T most = 0;
+  const Scratch scratch(sizeof(T) * static_cast<std::size_t>(kTileRows * job.r), 1);
+  T* y = reinterpret_cast<T*>(scratch.slice(0));
+  Vec<T> bound[kTileRows / Simd<T>::lanes];
+  double most = 0;
   for (std::ptrdiff_t tile = 0; tile * kTileRows < job.n; ++tile) {
-    gradient_of_tile(job, tile, step);
+    const T* w = job.W + tile * job.r * kTileRows;
+    steps_of_tile(job, tile, y, bound);
     for (std::ptrdiff_t i = 0; i < kTileRows && tile * kTileRows + i < job.n; ++i) {
-      T mean = 0;
-      for (std::ptrdiff_t c = 0; c < job.r; ++c) mean += step[c * kTileRows + i];
-      mean /= static_cast<T>(job.r);
+      double mean = 0;
+      for (std::ptrdiff_t c = 0; c < job.r; ++c) mean += static_cast<double>(w[c * kTileRows + i] - y[c * kTileRows + i]);
+      mean /= static_cast<double>(job.r);
       for (std::ptrdiff_t c = 0; c < job.r; ++c) {
-        const T distance = static_cast<T>(__builtin_fabs(static_cast<double>(step[c * kTileRows + i] - mean)));
+        const double distance =
+            __builtin_fabs(static_cast<double>(w[c * kTileRows + i] - y[c * kTileRows + i]) - mean);
         most = most > distance ? most : distance;
       }
     }
   }
-  return static_cast<double>(most);
+  return most;
 }

@@ -143,8 +143,9 @@ struct ProjectionJob {
   int threads;
 };
 
-// next = projection of W - step metric gradient, in that metric, where column c of the gradient is
-// offset_c + slope_c W_c - X C_c - scale linear_group(c). Without `next` the sums are those of W.
+// next = the projection of keep W + base + length (X C + scale linear) in `metric`, for each column:
+// a step along the gradient offset + slope W - X C - scale linear, multiplied out. Without `next` the
+// sums are those of W.
 template <class T>
 struct StepJob {
   std::ptrdiff_t n, p, r, groups;
@@ -152,8 +153,9 @@ struct StepJob {
   T* next;
   const T* linear;            // tiles of `groups` columns, or null
   const std::int32_t* group;  // (r)
-  const T *C, *offset, *slope, *metric;  // (p, r), (r), (r), (r)
-  T scale, step;
+  const T* C;                 // (p, r)
+  const T *keep, *base, *length, *metric, *inverse;  // (r); inverse = 1 / metric
+  T scale;
   // (r, p + 6) with D = next - W, or W without `next`: X'D, sums of D, D^2, D W and linear D, then of
   // W + D and of its squares.
   double* sums;

@@ -132,12 +132,12 @@ def simplex_descent(
 
     it minimises ``F = -f + sum_k multiplier_k v_k + penalty / 2 sum_k v_k^2`` by spectral projected
     gradients [1]_: Barzilai-Borwein steps along n times the gradient, each row projected onto the
-    simplex, accepted when F falls below the largest of its last 10 values. Steps and projections
-    are those of the metric ``sum_ic D_ic^2 / s_c`` with ``s_c = d_c r / n`` (1e-6 at least): the
-    curvature along a column goes by ``1 / d_c``, and in the plain metric one small column makes
-    all steps small. ``Z = sum_c W_c W_c' / d_c`` is then a non-negative matrix of low rank whose
-    rows sum to 1, f its inner product with ``X P X'`` plus the linear part, and v the error of its
-    traces.
+    simplex, accepted when F does not exceed the largest of its last 10 values, rounding of
+    ``4 eps (|F| + |f|)`` apart. Steps and projections are those of the metric
+    ``sum_ic D_ic^2 / s_c`` with ``s_c = d_c r / n`` (1e-6 at least): the curvature along a column
+    goes by ``1 / d_c``, and in the plain metric one small column makes all steps small.
+    ``Z = sum_c W_c W_c' / d_c`` is then a non-negative matrix of low rank whose rows sum to 1, f
+    its inner product with ``X P X'`` plus the linear part, and v the error of its traces.
 
     Parameters
     ----------

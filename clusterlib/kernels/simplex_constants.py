@@ -11,12 +11,16 @@ __all__ = [
     "MOST_BACKTRACKS",
     "RESIDUAL",
     "SHORTEST",
+    "SLACK",
     "SMALLEST_SHARE",
     "SMALLEST_SIZE",
 ]
 
 MEMORY = 10
 """Values whose largest a step may not exceed."""
+
+SLACK = 4.0
+"""Units of rounding of F and f by which it may, so that no search goes on for what is rounding."""
 
 BACKTRACK, DECREASE, MOST_BACKTRACKS = 0.3, 1e-4, 40
 """Factor of a refused step, share of its squared length that F has to fall by, and how often."""

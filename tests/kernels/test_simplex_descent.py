@@ -227,6 +227,16 @@ def test_f_falls_below_the_largest_of_its_last_values(backend, form):
     assert values[-1] < values[0] - 1e-3
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_descent_that_has_arrived_stays(backend, form, dtype):
+    # Rounding alone decides whether F rises here: no search for a shorter step may start from it.
+    case = program(form, 100, 3, 6, dtype)
+    history = descend(case, n_iters=600, backend=backend)[1].history[400:]
+    assert history[:, 1].max() <= 100 * unit_roundoff(dtype)
+    assert np.ptp(history[:, 0]) <= 100 * unit_roundoff(dtype) * np.abs(history[:, 0]).max()
+
+
 def test_the_residual_is_the_scaled_move(backend):
     case = program("groups", 130, 5, 7)
     start = unpack_rows(case.W, 130)

@@ -22,6 +22,7 @@ from clusterlib.kernels.simplex_constants import (
     MOST_BACKTRACKS,
     RESIDUAL,
     SHORTEST,
+    SLACK,
     SMALLEST_SHARE,
     SMALLEST_SIZE,
 )
@@ -168,7 +169,8 @@ def simplex_descent(
     past = deque([value.F], maxlen=MEMORY)
     n_done, residual = 0, math.inf
     while n_done < len(history) and not residual < tol:
-        a, limit = step[0], max(past)
+        rounding = SLACK * np.finfo(X.dtype).eps * (abs(value.F) + abs(value.f))
+        a, limit = step[0], max(past) + rounding
         for _ in range(MOST_BACKTRACKS):
             change = sweep.sums(factor, after, value, a)
             next_sums = _after_step(sums, change)
@@ -178,9 +180,10 @@ def simplex_descent(
                 break
             a *= BACKTRACK
         bend = _curvature(change, value, next_value)
-        step[0] = (
-            min(max(squared / bend, SHORTEST), LONGEST) if bend > 1e-300 else min(GROWTH * a, GROWN)
-        )
+        if bend > 1e-300:
+            step[0] = min(max(squared / bend, SHORTEST), LONGEST)
+        else:
+            step[0] = min(max(GROWTH * a, SHORTEST), GROWN)
         factor, after, sums, value = after, factor, next_sums, next_value
         past.append(value.F)
         residual = math.sqrt(squared / n_rows) / a * RESIDUAL

@@ -15,6 +15,7 @@ from clusterlib.kernels.simplex_constants import (
     MOST_BACKTRACKS,
     RESIDUAL,
     SHORTEST,
+    SLACK,
     SMALLEST_SHARE,
     SMALLEST_SIZE,
 )
@@ -107,22 +108,24 @@ def simplex_descent(
         steepest = np.abs(G - G.mean(axis=1, keepdims=True)).max(initial=0.0)
         step[0] = FIRST_MOVE / max(steepest, FIRST_MOVE / LONGEST)
     past = deque([F], maxlen=MEMORY)
+    unit = SLACK * np.finfo(W.dtype).eps
     n_done = 0
     while n_done < len(history):
         metric = np.maximum(factor.sum(axis=0) * factor.shape[1] / n_rows, SMALLEST_SHARE)
-        a = step[0]
+        a, limit = step[0], max(past) + unit * (abs(past[-1]) + abs(f))
         for _ in range(MOST_BACKTRACKS):
             candidate = projected(factor - a * metric * G, metric)
             D = candidate - factor
             squared = (D * D / metric).sum()
             F, f, v, next_G = problem.evaluate(candidate)
-            if max(past) - DECREASE * squared / (2 * a * n_rows) >= F:
+            if F <= limit - DECREASE * squared / (2 * a * n_rows):
                 break
             a *= BACKTRACK
         bend = (D * (next_G - G)).sum()
-        step[0] = (
-            np.clip(squared / bend, SHORTEST, LONGEST) if bend > 1e-300 else min(GROWTH * a, GROWN)
-        )
+        if bend > 1e-300:
+            step[0] = np.clip(squared / bend, SHORTEST, LONGEST)
+        else:
+            step[0] = np.clip(GROWTH * a, SHORTEST, GROWN)
         factor, G = candidate, next_G
         past.append(F)
         residual = np.sqrt(squared / n_rows) / a * RESIDUAL

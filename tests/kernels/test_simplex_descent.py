@@ -234,7 +234,8 @@ def test_a_descent_that_has_arrived_stays(backend, form, dtype):
     case = program(form, 100, 3, 6, dtype)
     history = descend(case, n_iters=600, backend=backend)[1].history[400:]
     assert history[:, 1].max() <= 100 * unit_roundoff(dtype)
-    assert np.ptp(history[:, 0]) <= 100 * unit_roundoff(dtype) * np.abs(history[:, 0]).max()
+    # The products behind f are added up over all steps, each of which adds a few units.
+    assert np.ptp(history[:, 0]) <= 1000 * unit_roundoff(dtype) * np.abs(history[:, 0]).max()
 
 
 def test_the_residual_is_the_scaled_move(backend):

@@ -166,10 +166,10 @@ def simplex_descent(
         return 0
     if step[0] == 0:
         step[0] = FIRST_MOVE / max(sweep.steepest(factor, value), FIRST_MOVE / LONGEST)
-    past = deque([value.F], maxlen=MEMORY)
+    past, unit = deque([value.F], maxlen=MEMORY), SLACK * float(np.finfo(X.dtype).eps)
     n_done, residual = 0, math.inf
     while n_done < len(history) and not residual < tol:
-        rounding = SLACK * np.finfo(X.dtype).eps * (abs(value.F) + abs(value.f))
+        rounding = unit * (abs(value.F) + abs(value.f))
         a, limit = step[0], max(past) + rounding
         for _ in range(MOST_BACKTRACKS):
             change = sweep.sums(factor, after, value, a)

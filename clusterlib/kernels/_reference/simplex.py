@@ -108,7 +108,7 @@ def simplex_descent(
         steepest = np.abs(G - G.mean(axis=1, keepdims=True)).max(initial=0.0)
         step[0] = FIRST_MOVE / max(steepest, FIRST_MOVE / LONGEST)
     past = deque([F], maxlen=MEMORY)
-    unit = SLACK * np.finfo(W.dtype).eps
+    unit = SLACK * float(np.finfo(W.dtype).eps)
     n_done = 0
     while n_done < len(history):
         metric = np.maximum(factor.sum(axis=0) * factor.shape[1] / n_rows, SMALLEST_SHARE)

@@ -31,6 +31,7 @@ from clusterlib.solvers.domain_transport import (
 )
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.geometry import row_norms, unit_rows
+from clusterlib.solvers.likelihood_certificate import LikelihoodCertificate, certify_likelihood
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
 from clusterlib.solvers.low_rank_likelihood import (
     Trace,
@@ -84,6 +85,7 @@ __all__ = [
     "BoundMethod",
     "Certificate",
     "ConicSolver",
+    "LikelihoodCertificate",
     "LloydResult",
     "LowRankResult",
     "MiniBatchResult",
@@ -113,6 +115,7 @@ __all__ = [
     "balanced_labels",
     "candidate_labels",
     "center_distances",
+    "certify_likelihood",
     "certify_partition",
     "cost_scale",
     "costs_of_assignment",

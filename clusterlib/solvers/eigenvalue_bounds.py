@@ -6,15 +6,19 @@ error bounds of dense ones are not known. A Cholesky factorisation, though, that
 proves that its matrix is positive semidefinite up to an explicit error.
 """
 
+from itertools import count as count_from
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh
+from scipy.sparse.linalg import ArpackError, eigsh
 
 __all__ = ["UNIT", "LowRank", "dot_error", "proved_top_sum", "proved_top_sum_low_rank"]
 
 UNIT = 2.0**-53  # half the distance from 1 to the next number of float64
 _GROWTH = 8.0  # of the allowance between two attempts at a factorisation
+# How often to look for eigenvalues that the given vectors miss, and what is not worth it.
+_MOST_SEARCHES, _NEGLIGIBLE = 6, 1e-9
 
 
 def dot_error(length):
@@ -82,28 +86,48 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0):
     n = len(H)
     if n == 0:
         return 0.0
+    norm = float(np.linalg.norm(H)) * (1.0 + dot_error(n + 2))
     values, vectors = _approximate_pairs(H, count, vectors)
-    level = max(float(values[count]), 0.0) if len(values) > count else 0.0
-    excess = np.maximum(values - level, 0.0)
-    columns = vectors[:, excess > 0]
-    excess = excess[excess > 0]
-    outer = (columns * excess) @ columns.T
-    squared_norms = np.square(columns).sum(axis=0) * (1.0 + dot_error(n + 2))
-    spike = float(excess @ squared_norms) * (1.0 + dot_error(len(excess) + 2))
-    size = spike + float(np.linalg.norm(H)) * (1.0 + dot_error(n + 2))
-    # Entries are sums of len(excess) + 2 terms, and the norm of a matrix of errors is at most
-    # that of Frobenius.
-    error = error + dot_error(len(excess) + 4) * size
-    outer -= H
-    diagonal = np.einsum("ii->i", outer)
-    bare = diagonal.copy()
-    lift = 2.0 * _cholesky_error(n, np.abs(bare).sum() + n * level) + error
-    while True:
-        diagonal[:] = bare + (level + lift)
-        spare = _cholesky_error(n, np.abs(diagonal).sum()) + error + 2.0 * UNIT * (level + lift)
-        if _has_factor(outer):
+    lift = None
+    for attempt in count_from(1):
+        level = max(float(np.sort(values)[-count - 1]), 0.0) if len(values) > count else 0.0
+        excess = np.maximum(values - level, 0.0)
+        is_spike = excess > 0
+        columns, excess = vectors[:, is_spike], excess[is_spike]
+        squared_norms = np.square(columns).sum(axis=0) * (1.0 + dot_error(n + 2))
+        spike = float(excess @ squared_norms) * (1.0 + dot_error(len(excess) + 2))
+        # Entries are sums of len(excess) + 2 terms, and the norm of a matrix of errors is at most
+        # that of Frobenius.
+        rounding = error + dot_error(len(excess) + 4) * (spike + norm)
+        rest = (columns * excess) @ columns.T
+        rest -= H
+        bare = rest.diagonal().copy()
+        if lift is None:
+            lift = 2.0 * _cholesky_error(n, np.abs(bare).sum() + n * level) + rounding
+        np.fill_diagonal(rest, bare + (level + lift))
+        spare = _cholesky_error(n, np.abs(rest.diagonal()).sum()) + rounding
+        spare += 2.0 * UNIT * (level + lift)
+        if _has_factor(rest):
             return (count * (level + lift + spare) + spike) * (1.0 + 8.0 * UNIT)
-        lift = max(_GROWTH * lift, UNIT * size)
+        missed = _missed_pairs(rest, level + lift) if attempt <= _MOST_SEARCHES else None
+        if missed is not None and missed[0].max() > level + _NEGLIGIBLE * norm:
+            values = np.concatenate([values, missed[0]])
+            vectors = np.concatenate([vectors, missed[1]], axis=1)
+            continue
+        lift = max(_GROWTH * lift, UNIT * norm)
+
+
+def _missed_pairs(rest, level):
+    """Eigenvalues above the level that the vectors have not seen, with vectors of their own."""
+    n = len(rest)
+    if n < 50:
+        return None
+    start = np.random.default_rng(n).standard_normal(n)
+    try:
+        values, vectors = eigsh(rest, k=4, which="SA", v0=start, tol=1e-6)
+    except ArpackError:
+        return None
+    return level - values, vectors
 
 
 def _cholesky_error(n, trace):

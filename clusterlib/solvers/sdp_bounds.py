@@ -24,7 +24,17 @@ _SLACK = 1e-9  # relative, by which rounding may bring a bound past the cost of 
 
 
 class BoundMethod(Enum):
-    """How :func:`kmeans_lower_bound` finds its multipliers."""
+    """How :func:`kmeans_lower_bound` finds its multipliers.
+
+    Attributes
+    ----------
+    FAST
+        From the partition, in a few passes over the rows.
+    BLOCK
+        From the dual of the relaxation of blocks of similar rows.
+    FULL
+        From the dual of the relaxation of all rows.
+    """
 
     FAST = "fast"
     BLOCK = "block"

@@ -1,0 +1,299 @@
+"""Bounds of the likelihood-adjusted program for given covariances, from a partition."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
+from scipy.sparse.linalg import ArpackError, eigsh
+
+from clusterlib.kernels.checks import as_matrix, as_numeric, as_vector, check_finite
+from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, proved_top_sum
+from clusterlib.solvers.low_rank_likelihood import Trace
+from clusterlib.solvers.partition_certificate import checked_partition
+
+__all__ = ["LikelihoodCertificate", "certify_likelihood"]
+
+_MOST_ROWS = 5000
+_DENSE_ROWS = 400
+_SLACK = 1e-9  # relative, by which rounding may bring a bound below the value of the partition
+# Multipliers of the traces, in units of the largest eigenvalue of the whitened scatter.
+_FIRST_FACTORS = (0.6, 1.0, 1.6)
+_N_REFINEMENTS = 3
+_GOLDEN = 0.381966
+
+
+class LikelihoodCertificate(NamedTuple):
+    """What :func:`certify_likelihood` found.
+
+    Attributes
+    ----------
+    upper_value : float
+        No feasible memberships have a larger ``sum_k <A_k, Z_k>``, and no partition either.
+    value : float
+        That of the given partition: twice its classification log-likelihood with the best means,
+        plus ``n p log(2 pi)``.
+    certified : bool
+        Whether the two differ by no more than ``tol`` for each row.
+    rigorous : bool
+        Whether the rounding of everything after the whitening is accounted for: always.
+    history : ndarray of shape (n_tried, 3), float64
+        Whether multipliers of rank one were used, factor of the multipliers of the traces, and
+        the bound it gave, before it was proved.
+    """
+
+    upper_value: float
+    value: float
+    certified: bool
+    rigorous: bool
+    history: np.ndarray
+
+
+def certify_likelihood(X, labels, covariances, *, log_weights=None, trace=Trace.GROUP, tol=1e-6):
+    """Bound the value of every clustering by groups with given covariances.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+        Rows, n <= 5000.
+    labels : ndarray of shape (n,), int
+        A partition, from 0 to K - 1, with no group empty; the better, the better the bound.
+    covariances : ndarray of shape (K, p, p), float64
+        Symmetric and positive definite.
+    log_weights : ndarray of shape (K,), default=None
+        ``log pi``; None leaves the weights out.
+    trace : Trace or str, default="group"
+        What the traces of the groups have to be: "group", 1 for each, or "total", K for all.
+    tol : float, default=1e-6
+        Gap for each row up to which the partition counts as certified.
+
+    Returns
+    -------
+    certificate : LikelihoodCertificate
+        A bound that is true for any partition it is built from.
+
+    Raises
+    ------
+    ValueError
+        For too many rows, wrong shapes, NaN or infinity, labels out of range, groups without rows
+        and covariances that are not positive definite.
+    ArithmeticError
+        For a bound below the value of the partition: an error of this library.
+
+    Notes
+    -----
+    For any vector a and any ``N_k >= 0``, weak duality gives ``sum_k <A_k, Z_k> <= 1'a + sum_k
+    l_k``, l_k the largest eigenvalue of ``S_k = A_k + N_k - (a 1' + 1 a') / 2``, and for one trace
+    K times the largest of all instead of their sum. With the scores ``q_k(i) = -log|S_k| + 2 log
+    pi_k - (x_i - m_k)' S_k^-1 (x_i - m_k)``, ``a_i = q_k(i) - t_k / n_k`` makes the indicator of
+    group k an eigenvector of S_k for t_k on the rows of the group, and 1'a plus all t_k the value
+    of the partition. Between two groups, N_k is either of rank one and makes the sums of S_k 0, or
+    removes all negative entries; the t_k are searched along a line, and the best bound counts.
+
+    The rows whitened by each covariance, in float64, are what the bound is true for. About 10 K
+    extreme eigenvalues of n x n matrices and K Cholesky factorisations: O(K n^3) time, 24 n^2
+    bytes.
+
+    References
+    ----------
+    .. [1] Y. Zhuang, X. Chen, Y. Yang, "Likelihood adjusted semidefinite programs for clustering
+       heterogeneous data", International Conference on Machine Learning, 2023 (the program).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import certify_likelihood
+    >>> X = np.array([[0.0], [1.0], [20.0], [24.0]])
+    >>> covariances = np.array([[[0.25]], [[4.0]]])
+    >>> certify_likelihood(X, [0, 0, 1, 1], covariances).certified
+    True
+    """
+    X = as_matrix("X", X)
+    if len(X) > _MOST_ROWS:
+        raise ValueError(f"X may have at most {_MOST_ROWS} rows here, got {len(X)}")
+    check_finite("X", X)
+    factors, offsets = _checked_covariances(covariances, X.shape[1])
+    if log_weights is not None:
+        offsets = offsets + 2.0 * as_vector("log_weights", log_weights, len(factors))
+    labels = checked_partition(labels, len(X), len(factors))
+    dual = _Dual(X, labels, factors, offsets, Trace(trace))
+    searches = [_Search(dual, True), _Search(dual, False)]
+    upper = dual.proved(*min(search.best() for search in searches)[1:])
+    scale = abs(dual.value) + dual.size
+    if upper < dual.value - _SLACK * scale:
+        raise ArithmeticError(
+            f"the bound {upper!r} is below the value {dual.value!r} of the given partition; "
+            "this is an error of the library, please report it"
+        )
+    history = [
+        (search.is_product, *tried)
+        for search in searches
+        for tried in sorted(search.values.items())
+    ]
+    certified = bool(upper - dual.value <= tol * len(X))
+    return LikelihoodCertificate(
+        max(upper, dual.value), dual.value, certified, True, np.array(history)
+    )
+
+
+def _checked_covariances(covariances, n_features):
+    """Cholesky factors, and ``-log|S_k|`` of every group."""
+    covariances = as_numeric("covariances", covariances).astype(np.float64)
+    wanted = f"(n_groups, {n_features}, {n_features})"
+    if covariances.ndim != 3 or covariances.shape[1:] != (n_features, n_features):
+        raise ValueError(f"covariances must have shape {wanted}, got {covariances.shape}")
+    check_finite("covariances", covariances)
+    factors = np.empty_like(covariances)
+    for k, covariance in enumerate(covariances):
+        if not np.allclose(covariance, covariance.T, rtol=1e-8, atol=0.0):
+            raise ValueError(f"covariances must be symmetric, got that of group {k} otherwise")
+        try:
+            factors[k] = cholesky(covariance, lower=True)
+        except LinAlgError:
+            raise ValueError(
+                f"covariances must be positive definite, got that of group {k} otherwise"
+            ) from None
+    log_determinants = 2.0 * np.log(np.einsum("kii->ki", factors)).sum(axis=1)
+    return factors, -log_determinants
+
+
+class _Dual:
+    """Slack matrices of one partition as functions of the multipliers of the traces."""
+
+    def __init__(self, X, labels, factors, offsets, trace):
+        self.labels, self.trace, self.offsets = labels, trace, offsets
+        self.n_groups = len(factors)
+        self.sizes = np.bincount(labels, minlength=self.n_groups)
+        rows = X.astype(np.float64)
+        self.whitened, self.squares = [], []
+        for k, factor in enumerate(factors):
+            # A_k has differences of rows alone: any origin will do, and this one is near.
+            deviations = rows - rows[labels == k].mean(axis=0)
+            y = solve_triangular(factor, deviations.T, lower=True).T
+            self.whitened.append(y)
+            self.squares.append(np.square(y).sum(axis=1))
+        own = np.arange(len(rows))
+        scores = offsets[:, None] - np.array(self.squares)
+        self.scores = scores[labels, own]
+        self.value = float(self.scores.sum())
+        self.size = float(np.abs(self.scores).sum())
+        scatters = [np.linalg.norm(y[labels == k], 2) ** 2 for k, y in enumerate(self.whitened)]
+        # One row has no scatter, but its trace still needs a multiplier.
+        self.levels = np.maximum(scatters, 1e-3 * max(scatters) + np.finfo(float).tiny)
+        if trace is Trace.TOTAL:
+            self.levels = np.full(self.n_groups, max(self.levels))
+        else:
+            # Where covariances are alike, the slack of one group also has the others' eigenvalues.
+            self.levels = np.array(self.eigenvalues(1.0, True)[0])
+
+    def alpha(self, factor):
+        """The multiplier of the sums of rows, and the sum of its entries."""
+        shares = factor * self.levels / self.sizes
+        alpha = self.scores - shares[self.labels]
+        return alpha, float(alpha.sum())
+
+    def slack(self, k, alpha, is_product):
+        """S_k, and a bound of the norm of its rounding errors."""
+        y, n = self.whitened[k], len(alpha)
+        half = 0.5 * (self.squares[k] + alpha - self.offsets[k])
+        S = y @ y.T
+        S -= half[:, None]
+        S -= half
+        self._cancel(S, is_product)
+        terms = float(self.squares[k].sum()) + 2.0 * np.sqrt(n) * float(np.linalg.norm(half))
+        # Errors of offsets and alpha come in through their magnitudes.
+        terms += 2.0 * n * (abs(self.offsets[k]) + float(np.abs(alpha).max()))
+        return S, dot_error(y.shape[1] + 8) * terms
+
+    def _cancel(self, S, is_product):
+        """Add multipliers N >= 0 between different groups, in place.
+
+        Of rank one, they make both sums of a block 0; else they remove its negative entries.
+        """
+        members = [np.flatnonzero(self.labels == group) for group in range(self.n_groups)]
+        for a in range(self.n_groups):
+            for b in range(a):
+                block = S[np.ix_(members[a], members[b])]
+                if is_product:
+                    u = np.maximum(-block.sum(axis=1), 0.0)
+                    v = np.maximum(-block.sum(axis=0), 0.0)
+                    if u.any() and v.any():
+                        block = block + np.outer(u, v) / np.sqrt(u.sum() * v.sum())
+                else:
+                    block = np.maximum(block, 0.0)
+                S[np.ix_(members[a], members[b])] = block
+                S[np.ix_(members[b], members[a])] = block.T
+
+    def combined(self, eigenvalues):
+        """What the traces make of the largest eigenvalues of the groups."""
+        if self.trace is Trace.GROUP:
+            return float(sum(eigenvalues))
+        return self.n_groups * float(max(eigenvalues))
+
+    def eigenvalues(self, factor, is_product):
+        """The largest one of every slack, as far as an eigensolver can tell, and the sum of alpha."""
+        alpha, total = self.alpha(factor)
+        slacks = (self.slack(k, alpha, is_product)[0] for k in range(self.n_groups))
+        return [float(_top_pairs(S)[0][-1]) for S in slacks], total
+
+    def estimated(self, factor, is_product):
+        """The bound, not proved."""
+        values, total = self.eigenvalues(factor, is_product)
+        return total + self.combined(values)
+
+    def proved(self, factor, is_product):
+        """The bound, rounded upwards."""
+        alpha, total = self.alpha(factor)
+        bounds = []
+        for k in range(self.n_groups):
+            S, error = self.slack(k, alpha, is_product)
+            vectors = _top_pairs(S)[1]
+            bounds.append(proved_top_sum(S, 1, vectors, error=error))
+        size = float(np.abs(alpha).sum()) + sum(bounds) + self.size
+        return total + self.combined(bounds) + (dot_error(len(alpha)) + 8.0 * UNIT) * size
+
+
+def _top_pairs(matrix):
+    """The two largest eigenvalues, ascending, and their vectors."""
+    n = len(matrix)
+    if n > _DENSE_ROWS:
+        start = np.random.default_rng(n).standard_normal(n)
+        try:
+            values, vectors = eigsh(matrix, k=3, which="LA", v0=start, tol=1e-9)
+            order = np.argsort(values)
+            return values[order], vectors[:, order]
+        except ArpackError:
+            pass
+    return eigh(matrix, subset_by_index=[max(0, n - 2), n - 1])
+
+
+class _Search:
+    """The bound as a function of one factor of all multipliers of the traces."""
+
+    def __init__(self, dual, is_product):
+        self.dual, self.is_product, self.values = dual, is_product, {}
+
+    def value(self, factor):
+        if factor not in self.values:
+            self.values[factor] = self.dual.estimated(factor, self.is_product)
+        return self.values[factor]
+
+    def best(self):
+        """The best value that was found, with its factor and kind."""
+        low, middle, high = _FIRST_FACTORS
+        tight = self.dual.value + 1e-10 * (abs(self.dual.value) + self.dual.size)
+        while self.value(high) < self.value(middle) and high < 8.0 and self.value(middle) > tight:
+            low, middle, high = middle, high, 1.5 * high
+        for _ in range(_N_REFINEMENTS):
+            if self.value(middle) <= tight:
+                break
+            is_right = high - middle > middle - low
+            probe = middle + _GOLDEN * ((high - middle) if is_right else (low - middle))
+            if self.value(probe) < self.value(middle):
+                low, high = (middle, high) if is_right else (low, middle)
+                middle = probe
+            elif is_right:
+                high = probe
+            else:
+                low = probe
+        factor = min(self.values, key=self.values.get)
+        return self.values[factor], factor, self.is_product

@@ -3,7 +3,15 @@
 from clusterlib.cluster._clustered_memory import ClusteredMemory
 from clusterlib.cluster._kmeans import KMeans
 from clusterlib.cluster._minibatch_kmeans import MiniBatchKMeans
+from clusterlib.cluster._sdp import SDPClustering
 from clusterlib.cluster._sinkhorn import SinkhornClustering
 from clusterlib.cluster._spherical_kmeans import SphericalKMeans
 
-__all__ = ["ClusteredMemory", "KMeans", "MiniBatchKMeans", "SinkhornClustering", "SphericalKMeans"]
+__all__ = [
+    "ClusteredMemory",
+    "KMeans",
+    "MiniBatchKMeans",
+    "SDPClustering",
+    "SinkhornClustering",
+    "SphericalKMeans",
+]

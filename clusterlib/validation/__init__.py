@@ -46,6 +46,15 @@ from clusterlib.validation.prototypes import (
     checked_n_passes,
     checked_normalization,
 )
+from clusterlib.validation.sdp import (
+    Certification,
+    RelaxationSolver,
+    checked_pair_rows,
+    checked_rank,
+    checked_reference_rows,
+    checked_sketch_size,
+    checked_spread,
+)
 from clusterlib.validation.starts import (
     Start,
     checked_n_init,
@@ -63,6 +72,7 @@ from clusterlib.validation.transport import (
 )
 
 __all__ = [
+    "Certification",
     "CostScale",
     "CovarianceShape",
     "CovarianceUpdate",
@@ -75,6 +85,7 @@ __all__ = [
     "OutOfSample",
     "Prior",
     "PrototypeRule",
+    "RelaxationSolver",
     "Start",
     "TraceRule",
     "check_is_fitted",
@@ -100,12 +111,17 @@ __all__ = [
     "checked_n_passes",
     "checked_n_samples",
     "checked_normalization",
+    "checked_pair_rows",
     "checked_prior",
+    "checked_rank",
     "checked_real",
+    "checked_reference_rows",
     "checked_row_flags",
     "checked_same_clusters",
     "checked_sample_weight",
     "checked_second_matrix",
+    "checked_sketch_size",
+    "checked_spread",
     "checked_start",
     "checked_start_centers",
     "checked_start_labels",

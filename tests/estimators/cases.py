@@ -6,6 +6,7 @@ from clusterlib.cluster import (
     ClusteredMemory,
     KMeans,
     MiniBatchKMeans,
+    SDPClustering,
     SinkhornClustering,
     SphericalKMeans,
 )
@@ -32,6 +33,9 @@ ESTIMATORS = [
     SinkhornClustering(),
     SinkhornClustering(prior="estimate", init="random", n_init=2),
     SinkhornClustering(n_iters=3, normalize=False, epsilon=1.0, queue_size=20),
+    SDPClustering(),
+    SDPClustering(n_init=2, n_kmeans=0, certify="fast"),
+    SDPClustering(solver="sketch", sketch_size=10, n_sketches=1, certify="block"),
     OTPrototypeClassifier(),
     OTPrototypeClassifier(normalize=None),
     OTPrototypeClassifier(0.05, marginals="uniform", normalize=None, classifier="logistic"),

@@ -172,6 +172,8 @@ std::ptrdiff_t run_descent(std::ptrdiff_t n_rows, const py::array& X, py::array&
     const std::ptrdiff_t given = py::cast<py::array>(linear).shape(1);
     if (given < groups) refuse("linear", "must have a column for each group");
     groups = given;
+  } else if (!precisions.is_none()) {  // there may be more than columns name
+    groups = std::max<std::ptrdiff_t>(groups, py::cast<py::array>(precisions).shape(0));
   }
   const SimplexProblem problem{
       n_rows, p, r, bounds,

@@ -122,6 +122,20 @@ def test_the_value_is_that_of_the_matrix(backend, form):
     assert np.allclose(result.violation, traces - problem.target, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("left_out", ["linear", "precisions"])
+def test_groups_that_no_column_belongs_to_change_nothing(backend, left_out):
+    case = program("groups", 50, 3, 4)
+    case.options.update({left_out: None, "group": np.array([0, 1, 1, 0])})
+    W, result = descend(case, n_iters=3, backend=backend)
+    kept = "precisions" if left_out == "linear" else "linear"
+    some = np.ascontiguousarray(np.take(case.options[kept], [0, 1], axis=kept == "linear"))
+    again, other = descend(
+        case._replace(options=case.options | {kept: some}), n_iters=3, backend=backend
+    )
+    assert np.array_equal(again, W)
+    assert all(np.array_equal(a, b) for a, b in zip(other, result, strict=True))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_first_step_follows_the_gradient(backend, dtype):
     case = program("groups", 90, 5, 7, dtype)

@@ -127,11 +127,10 @@ def test_groups_that_no_column_belongs_to_change_nothing(backend, left_out):
     case = program("groups", 50, 3, 4)
     case.options.update({left_out: None, "group": np.array([0, 1, 1, 0])})
     W, result = descend(case, n_iters=3, backend=backend)
-    kept = "precisions" if left_out == "linear" else "linear"
-    some = np.ascontiguousarray(np.take(case.options[kept], [0, 1], axis=kept == "linear"))
-    again, other = descend(
-        case._replace(options=case.options | {kept: some}), n_iters=3, backend=backend
-    )
+    kept, axis = ("precisions", 0) if left_out == "linear" else ("linear", 1)
+    two = np.ascontiguousarray(np.take(case.options[kept], [0, 1], axis=axis))
+    fewer = case._replace(options=case.options | {kept: two})
+    again, other = descend(fewer, n_iters=3, backend=backend)
     assert np.array_equal(again, W)
     assert all(np.array_equal(a, b) for a, b in zip(other, result, strict=True))
 

@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 
-from clusterlib.base import CallbackSupportMixin
 from clusterlib.blocks import as_blocks, map_blocks
 from clusterlib.cluster._group_density import GroupDensity, log_density, most_likely, posterior
 from clusterlib.validation import check_is_fitted, checked_matrix
@@ -11,7 +10,7 @@ from clusterlib.validation import check_is_fitted, checked_matrix
 __all__ = ["GaussianGroupsEstimator"]
 
 
-class GaussianGroupsEstimator(ClusterMixin, CallbackSupportMixin, BaseEstimator):
+class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
     """Base of estimators with ``means_``, ``covariances_`` and ``weights_``."""
 
     def predict(self, X):
@@ -141,7 +140,8 @@ class GaussianGroupsEstimator(ClusterMixin, CallbackSupportMixin, BaseEstimator)
         ValueError
             If X is no finite matrix with the features seen in ``fit``.
         """
-        return float(2 * self.n_parameters_ - 2 * self.score_samples(X).sum())
+        log_densities = self.score_samples(X)
+        return float(2 * self.n_parameters_ - 2 * log_densities.sum())
 
     def _labels(self, X):
         return self._answers(most_likely, X)

@@ -76,7 +76,7 @@ class GroupDensity(NamedTuple):
         return -0.5 * (squares + n_directions * (_LOG_2_PI + np.log(self.noise_variance)))
 
     def _coordinates(self, rows):
-        rows = rows.astype(np.float64, copy=False)
+        rows = np.ascontiguousarray(rows, dtype=np.float64)  # the same bits for any layout
         return rows if self.axes is None else (rows - self.origin) @ self.axes.T
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "GroupWeights",
     "TraceRule",
     "checked_covariances",
+    "checked_extent",
     "checked_group_start",
     "checked_n_components",
     "checked_start_labels",
@@ -21,6 +22,8 @@ __all__ = [
 # What rounding in float32 leaves of a symmetric matrix; and of an eigenvalue that should be 0.
 _ASYMMETRY = 1e-5
 _LEAST_RATIO = 1e-13
+# Squares of other numbers, summed over many rows, are no normal numbers of float64.
+_LEAST_EXTENT, _LARGEST_EXTENT = 1e-140, 1e140
 
 
 class CovarianceShape(Enum):
@@ -248,6 +251,42 @@ def checked_covariances(covariances, shape, n_clusters, n_features):
                 f"is {eigenvalues[0]:.3g}"
             )
     return (values + values.transpose(0, 2, 1)) / 2
+
+
+def checked_extent(centred):
+    """Refuse rows that are all the same, or so far apart that their squares leave float64.
+
+    Parameters
+    ----------
+    centred : ndarray of shape (n_samples, q), float64
+        Rows without their mean; q = 0 stands for rows that are all the same.
+
+    Returns
+    -------
+    unit : float
+        A power of two near the largest entry: to divide by it changes no digit.
+
+    Raises
+    ------
+    ValueError
+        If a covariance cannot be computed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import checked_extent
+    >>> checked_extent(np.array([[-5.0], [5.0]]))
+    4.0
+    """
+    largest = float(np.abs(centred).max(initial=0.0))
+    if largest == 0:
+        raise ValueError("all rows of X are the same: there are no groups to find")
+    if not _LEAST_EXTENT < largest < _LARGEST_EXTENT:
+        raise ValueError(
+            f"rows of X are up to {largest:.3g} away from their mean, whose square leaves "
+            "float64; multiply X by a power of ten"
+        )
+    return 2.0 ** np.floor(np.log2(largest))
 
 
 def _known_shape(shape, n_clusters, n_features):

@@ -109,6 +109,7 @@ GOALS = {
     ),
     "certificate": Goal("proof for 100 000 rows", seconds=2.0, error=1e-12),
     "bound": Goal("gap of 1000 rows", seconds=5.0, error=1e-4),
+    "bound of blocks": Goal("gap of 20 000 rows", seconds=30.0, error=3e-3),
 }
 TRANSPORT = ("sinkhorn", "scaling", "lazy", "batch", "codes", "solve", "episodes")
 SDP = ("relaxation", "likelihood", "mixture", "sketch", "certificate", "bound")
@@ -304,6 +305,7 @@ CASES = (
     _balls("sketch", 1_000_000, 8, goals=("sketch",)),
     _balls("certificate", 100_000, separation=11, goals=("certificate",)),
     _balls("bound", 1000, goals=("bound",)),
+    _balls("bound", 20_000, goals=("bound of blocks",)),
 )
 
 SHORT = (

@@ -59,9 +59,13 @@ class Matrices(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """Answer of a ``certificate`` or ``bound``: no k-means cost is below ``lower``."""
+    """Answer of a ``certificate`` or ``bound``: no k-means cost is below ``lower``.
+
+    W, if there is one, is the factor of a relaxation whose value the bound is meant to meet.
+    """
 
     lower: float
+    W: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

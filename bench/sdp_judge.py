@@ -22,7 +22,10 @@ def digest(problem: Problem, answer) -> tuple | float:
     """What is kept of an answer: (value, infeasibility, iterations), a cost, a share, a bound."""
     case = problem.case
     if isinstance(answer, Bound):
-        return float(answer.lower)
+        if answer.W is None:
+            return float(answer.lower), None
+        value, _, _ = _relaxed_value(problem, Simplex(answer.W))
+        return float(answer.lower), _scatter(problem) - value
     if case.op == "mixture":
         return _share_found(problem.labels, np.asarray(answer), case.k)
     if case.op == "sketch":
@@ -49,10 +52,7 @@ def verdicts(problem: Problem, digests: Mapping[str, object]) -> dict[str, dict]
         cost = reference_cost(problem)
         if op == "sketch":
             return {name: {"error": value / cost - 1} for name, value in digests.items()}
-        return {
-            name: {"error": (cost - lower) / cost, "false_bound": lower > cost * (1 + ROUNDING)}
-            for name, lower in digests.items()
-        }
+        return {name: _gap(cost, *value) for name, value in digests.items()}
     feasible = [value for value, infeasible, _ in digests.values() if infeasible <= FEASIBLE]
     best = max(feasible or [value for value, _, _ in digests.values()])
     scale = problem.X.size if op == "likelihood" else _scatter(problem) - best
@@ -60,6 +60,11 @@ def verdicts(problem: Problem, digests: Mapping[str, object]) -> dict[str, dict]
         name: {"error": (best - value) / scale, "infeasible": infeasible, "n_iter": n_iter}
         for name, (value, infeasible, n_iter) in digests.items()
     }
+
+
+def _gap(cost, lower, relaxed):
+    wanted = cost if relaxed is None else relaxed
+    return {"error": (wanted - lower) / wanted, "false_bound": lower > cost * (1 + ROUNDING)}
 
 
 def reference_cost(problem: Problem) -> float:

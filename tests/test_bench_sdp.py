@@ -118,10 +118,12 @@ def test_costs_and_bounds_are_held_against_lloyd():
     found = verdicts_of(problem, {"means": means, "moved": means + 0.5})
     assert found["means"]["error"] == pytest.approx(0, abs=1e-12)
     assert found["moved"]["error"] > 0.1
-    answers = {"half": Bound(cost / 2), "too much": Bound(cost * 1.001)}
+    W = np.eye(3)[problem.labels]
+    answers = {"half": Bound(cost / 2), "too much": Bound(cost * 1.001), "tight": Bound(cost, W)}
     bounds = verdicts_of(problem_of("bound", rank=None), answers)
     assert bounds["half"] == {"error": pytest.approx(0.5), "false_bound": False}
     assert bounds["too much"]["false_bound"]
+    assert bounds["tight"]["error"] == pytest.approx(0, abs=1e-12)
 
 
 def test_share_of_a_mixture_does_not_depend_on_names():
@@ -145,10 +147,28 @@ def test_solvers_reach_the_program_as_it_is_written_down(op):
 
 
 def test_published_solver_is_among_the_peers():
-    problem = problem_of("relaxation", n=2000, d=20, rank=6, separation=6.0)
-    lines = list(run.measure(problem, adapters.load(["ours", "nlr"]), 2, 0.01))
+    problem = problem_of("relaxation", n=2000, d=20, rank=6)
+    entries = {}
+    for adapter in adapters.load(["ours", "nlr"]).adapters.values():
+        entries |= dict(adapter.entries(problem))
+    answers = {name: entries[name]()() for name in ("clusterlib", "NLR")}
+    found = verdicts_of(problem, answers)
+    assert max(line["error"] for line in found.values()) < 1e-4
+    assert max(line["infeasible"] for line in found.values()) < 1e-4
+
+
+@pytest.mark.parametrize("op", ["certificate", "bound"])
+def test_estimators_and_certificates_give_answers(op):
+    options = {"n": 300, "rank": None, "separation": 12.0} if op != "mixture" else {"n": 90}
+    problem = problem_of(op, **options)
+    object.__setattr__(problem, "backend", None)
+    lines = list(run.measure(problem, adapters.load(["ours", "sklearn"]), 2, 0.01))
+    assert [line["why"] for line in lines if line["kind"] == "failed"] == []
     answers = {line["contestant"]: line for line in lines}
-    assert answers["NLR"]["error"] < 1e-4 and answers["clusterlib"]["error"] < 1e-4
+    assert "clusterlib" in answers
+    for line in answers.values():
+        assert line.get("accuracy", 1) > 0.95 and line.get("error", 0) < 1e-3
+        assert not line.get("false_bound")
 
 
 def line_of(contestant, milliseconds, **more):

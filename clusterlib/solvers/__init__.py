@@ -42,7 +42,7 @@ from clusterlib.solvers.low_rank_sdp import LowRankResult, low_rank_sdp
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.partition_certificate import PartitionCertificate, certify_partition
-from clusterlib.solvers.sdp_bounds import BoundMethod, SDPBound, kmeans_lower_bound
+from clusterlib.solvers.sdp_bounds import SDPBound, kmeans_lower_bound
 from clusterlib.solvers.sdp_reference import (
     CVXPY_LIKELIHOOD_ROWS,
     CVXPY_ROWS,
@@ -82,7 +82,6 @@ from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 __all__ = [
     "CVXPY_LIKELIHOOD_ROWS",
     "CVXPY_ROWS",
-    "BoundMethod",
     "Certificate",
     "ConicSolver",
     "LikelihoodCertificate",

@@ -18,7 +18,12 @@ _DENSE_ROWS = 400
 _SLACK = 1e-9  # relative, by which rounding may bring a bound below the value of the partition
 # Multipliers of the traces, in units of the largest eigenvalue of the whitened scatter.
 _FIRST_FACTORS = (0.6, 1.0, 1.6)
+_STEP, _LARGEST_FACTOR = 1.5, 20.0
+_SEARCH_ROWS = 600
 _N_REFINEMENTS = 3
+_N_BISECTIONS = 20
+# Of the sum of a group's own slack, what the slack of another group may keep; 1 and 0 proved less.
+_SHARE = 0.5
 _GOLDEN = 0.381966
 
 
@@ -36,9 +41,9 @@ class LikelihoodCertificate(NamedTuple):
         Whether the two differ by no more than ``tol`` for each row.
     rigorous : bool
         Whether the rounding of everything after the whitening is accounted for: always.
-    history : ndarray of shape (n_tried, 3), float64
-        Whether multipliers of rank one were used, factor of the multipliers of the traces, and
-        the bound it gave, before it was proved.
+    history : ndarray of shape (n_tried, 4), float64
+        Whether the multipliers between groups were of rank one, whether there were any inside of
+        groups, the factor of the multipliers of the traces, and the bound before it was proved.
     """
 
     upper_value: float
@@ -87,7 +92,8 @@ def certify_likelihood(X, labels, covariances, *, log_weights=None, trace=Trace.
     pi_k - (x_i - m_k)' S_k^-1 (x_i - m_k)``, ``a_i = q_k(i) - t_k / n_k`` makes the indicator of
     group k an eigenvector of S_k for t_k on the rows of the group, and 1'a plus all t_k the value
     of the partition. Between two groups, N_k is either of rank one and makes the sums of S_k 0, or
-    removes all negative entries; the t_k are searched along a line, and the best bound counts.
+    removes all negative entries, and it may be positive inside of other groups; the t_k are
+    searched along a line, and the best bound counts.
 
     The rows whitened by each covariance, in float64, are what the bound is true for. About 10 K
     extreme eigenvalues of n x n matrices and K Cholesky factorisations: O(K n^3) time, 24 n^2
@@ -116,22 +122,17 @@ def certify_likelihood(X, labels, covariances, *, log_weights=None, trace=Trace.
         offsets = offsets + 2.0 * as_vector("log_weights", log_weights, len(factors))
     labels = checked_partition(labels, len(X), len(factors))
     dual = _Dual(X, labels, factors, offsets, Trace(trace))
-    searches = [_Search(dual, True), _Search(dual, False)]
-    upper = dual.proved(*min(search.best() for search in searches)[1:])
+    best, tried = _best_multipliers(dual, X, factors, offsets)
+    upper = dual.proved(*best)
     scale = abs(dual.value) + dual.size
     if upper < dual.value - _SLACK * scale:
         raise ArithmeticError(
             f"the bound {upper!r} is below the value {dual.value!r} of the given partition; "
             "this is an error of the library, please report it"
         )
-    history = [
-        (search.is_product, *tried)
-        for search in searches
-        for tried in sorted(search.values.items())
-    ]
     certified = bool(upper - dual.value <= tol * len(X))
     return LikelihoodCertificate(
-        max(upper, dual.value), dual.value, certified, True, np.array(history)
+        max(upper, dual.value), dual.value, certified, True, np.array(tried)
     )
 
 
@@ -156,13 +157,34 @@ def _checked_covariances(covariances, n_features):
     return factors, -log_determinants
 
 
+class _Kind(NamedTuple):
+    """How multipliers N_k >= 0 are chosen.
+
+    Attributes
+    ----------
+    is_product : bool
+        Between two groups, of rank one, such that both sums of the slack are 0; else they remove
+        its negative entries.
+    is_raised : bool
+        Inside another group than k, as large as keeps the slack of k at most that of the other
+        group; else 0.
+    """
+
+    is_product: bool
+    is_raised: bool
+
+
+_KINDS = [_Kind(a, b) for a in (True, False) for b in (False, True)]
+
+
 class _Dual:
     """Slack matrices of one partition as functions of the multipliers of the traces."""
 
     def __init__(self, X, labels, factors, offsets, trace):
         self.labels, self.trace, self.offsets = labels, trace, offsets
         self.n_groups = len(factors)
-        self.sizes = np.bincount(labels, minlength=self.n_groups)
+        self.members = [np.flatnonzero(labels == k) for k in range(self.n_groups)]
+        self.sizes = np.array([len(rows) for rows in self.members])
         rows = X.astype(np.float64)
         self.whitened, self.squares = [], []
         for k, factor in enumerate(factors):
@@ -178,50 +200,46 @@ class _Dual:
         self.size = float(np.abs(self.scores).sum())
         scatters = [np.linalg.norm(y[labels == k], 2) ** 2 for k, y in enumerate(self.whitened)]
         # One row has no scatter, but its trace still needs a multiplier.
-        self.levels = np.maximum(scatters, 1e-3 * max(scatters) + np.finfo(float).tiny)
-        if trace is Trace.TOTAL:
-            self.levels = np.full(self.n_groups, max(self.levels))
-        else:
-            # Where covariances are alike, the slack of one group also has the others' eigenvalues.
-            self.levels = np.array(self.eigenvalues(1.0, True)[0])
+        self._levels = np.maximum(scatters, 1e-3 * max(scatters) + np.finfo(float).tiny)
+        self._common = np.full(self.n_groups, max(self._levels))
+        if trace is Trace.GROUP:
+            # Where covariances are alike, slacks also have the eigenvalues of other groups.
+            self._levels = np.array(self.eigenvalues(1.0, _KINDS[0])[0])
 
-    def alpha(self, factor):
+    def alpha(self, factor, kind):
         """The multiplier of the sums of rows, and the sum of its entries."""
-        shares = factor * self.levels / self.sizes
+        is_common = kind.is_raised or self.trace is Trace.TOTAL
+        shares = factor * (self._common if is_common else self._levels) / self.sizes
         alpha = self.scores - shares[self.labels]
         return alpha, float(alpha.sum())
 
-    def slack(self, k, alpha, is_product):
+    def slack(self, k, alpha, kind):
         """S_k, and a bound of the norm of its rounding errors."""
-        y, n = self.whitened[k], len(alpha)
-        half = 0.5 * (self.squares[k] + alpha - self.offsets[k])
+        S, error = self._without_multipliers(k, alpha, slice(None))
+        for a, rows in enumerate(self.members):
+            for b in range(a):
+                here, there = np.ix_(rows, self.members[b]), np.ix_(self.members[b], rows)
+                S[here] = _cancelled(S[here], kind)
+                S[there] = S[here].T
+            if kind.is_raised and a != k:
+                own, own_error = self._without_multipliers(a, alpha, rows)
+                S[np.ix_(rows, rows)] = _raised(S[np.ix_(rows, rows)], own)
+                error += own_error
+        return S, error
+
+    def _without_multipliers(self, k, alpha, rows):
+        """``A_k - (a 1' + 1 a') / 2`` on some rows, and a bound of its rounding errors."""
+        y, alpha = self.whitened[k][rows], alpha[rows]
+        squares = self.squares[k][rows]
+        half = 0.5 * (squares + alpha - self.offsets[k])
         S = y @ y.T
         S -= half[:, None]
         S -= half
-        self._cancel(S, is_product)
-        terms = float(self.squares[k].sum()) + 2.0 * np.sqrt(n) * float(np.linalg.norm(half))
+        n, p = y.shape
+        terms = float(squares.sum()) + 2.0 * np.sqrt(n) * float(np.linalg.norm(half))
         # Errors of offsets and alpha come in through their magnitudes.
         terms += 2.0 * n * (abs(self.offsets[k]) + float(np.abs(alpha).max()))
-        return S, dot_error(y.shape[1] + 8) * terms
-
-    def _cancel(self, S, is_product):
-        """Add multipliers N >= 0 between different groups, in place.
-
-        Of rank one, they make both sums of a block 0; else they remove its negative entries.
-        """
-        members = [np.flatnonzero(self.labels == group) for group in range(self.n_groups)]
-        for a in range(self.n_groups):
-            for b in range(a):
-                block = S[np.ix_(members[a], members[b])]
-                if is_product:
-                    u = np.maximum(-block.sum(axis=1), 0.0)
-                    v = np.maximum(-block.sum(axis=0), 0.0)
-                    if u.any() and v.any():
-                        block = block + np.outer(u, v) / np.sqrt(u.sum() * v.sum())
-                else:
-                    block = np.maximum(block, 0.0)
-                S[np.ix_(members[a], members[b])] = block
-                S[np.ix_(members[b], members[a])] = block.T
+        return S, dot_error(p + 8) * terms
 
     def combined(self, eigenvalues):
         """What the traces make of the largest eigenvalues of the groups."""
@@ -229,27 +247,59 @@ class _Dual:
             return float(sum(eigenvalues))
         return self.n_groups * float(max(eigenvalues))
 
-    def eigenvalues(self, factor, is_product):
+    def eigenvalues(self, factor, kind):
         """The largest one of every slack, as far as an eigensolver can tell, and the sum of alpha."""
-        alpha, total = self.alpha(factor)
-        slacks = (self.slack(k, alpha, is_product)[0] for k in range(self.n_groups))
+        alpha, total = self.alpha(factor, kind)
+        slacks = (self.slack(k, alpha, kind)[0] for k in range(self.n_groups))
         return [float(_top_pairs(S)[0][-1]) for S in slacks], total
 
-    def estimated(self, factor, is_product):
+    def estimated(self, factor, kind):
         """The bound, not proved."""
-        values, total = self.eigenvalues(factor, is_product)
+        values, total = self.eigenvalues(factor, kind)
         return total + self.combined(values)
 
-    def proved(self, factor, is_product):
+    def proved(self, factor, kind):
         """The bound, rounded upwards."""
-        alpha, total = self.alpha(factor)
+        alpha, total = self.alpha(factor, kind)
         bounds = []
         for k in range(self.n_groups):
-            S, error = self.slack(k, alpha, is_product)
+            S, error = self.slack(k, alpha, kind)
             vectors = _top_pairs(S)[1]
             bounds.append(proved_top_sum(S, 1, vectors, error=error))
         size = float(np.abs(alpha).sum()) + sum(bounds) + self.size
         return total + self.combined(bounds) + (dot_error(len(alpha)) + 8.0 * UNIT) * size
+
+
+def _cancelled(block, kind):
+    """A slack between two groups, plus multipliers."""
+    if not kind.is_product:
+        return np.maximum(block, 0.0)
+    u = np.maximum(-block.sum(axis=1), 0.0)
+    v = np.maximum(-block.sum(axis=0), 0.0)
+    if not (u.any() and v.any()):
+        return block
+    return block + np.outer(u, v) / np.sqrt(u.sum() * v.sum())
+
+
+def _raised(block, own):
+    """The slack of another group, plus multipliers that make it the group's own, less a constant.
+
+    Entries that are above that anyway would make the eigenvalue of ones too large; the constant
+    brings the sum of all entries down to a part of that of the own slack.
+    """
+    diagonal = block.diagonal().copy()
+    wanted = _SHARE * float(own.sum()) - float(diagonal.sum())
+    low, high = 0.0, float(np.abs(own - block).max())
+    for _ in range(_N_BISECTIONS):
+        middle = 0.5 * (low + high)
+        raised = np.maximum(block, own - middle)
+        if float(raised.sum()) - float(raised.diagonal().sum()) > wanted:
+            low = middle
+        else:
+            high = middle
+    raised = np.maximum(block, own - high)
+    np.fill_diagonal(raised, diagonal)
+    return raised
 
 
 def _top_pairs(matrix):
@@ -266,26 +316,44 @@ def _top_pairs(matrix):
     return eigh(matrix, subset_by_index=[max(0, n - 2), n - 1])
 
 
+def _best_multipliers(dual, X, factors, offsets):
+    """Factor and kind of the best bound, and all that was tried: kind, factor and bound.
+
+    Kinds are searched on every few rows of each group, and compared on all rows.
+    """
+    step = -(-len(X) // _SEARCH_ROWS)
+    rows = np.sort(np.concatenate([members[::step] for members in dual.members]))
+    sample = dual if step == 1 else _Dual(X[rows], dual.labels[rows], factors, offsets, dual.trace)
+    searches = []
+    for kind in _KINDS:
+        factor = _Search(sample, kind).best(_FIRST_FACTORS)
+        searches.append(_Search(dual, kind, factor))
+    best = min(searches, key=lambda search: search.value(search.start))
+    factor = best.best((best.start / _STEP, best.start, best.start * _STEP))
+    tried = [(*s.kind, *pair) for s in searches for pair in sorted(s.values.items())]
+    return (factor, best.kind), tried
+
+
 class _Search:
     """The bound as a function of one factor of all multipliers of the traces."""
 
-    def __init__(self, dual, is_product):
-        self.dual, self.is_product, self.values = dual, is_product, {}
+    def __init__(self, dual, kind, start=1.0):
+        self.dual, self.kind, self.start, self.values = dual, kind, start, {}
+        self._tight = dual.value + 1e-10 * (abs(dual.value) + dual.size)
 
     def value(self, factor):
         if factor not in self.values:
-            self.values[factor] = self.dual.estimated(factor, self.is_product)
+            self.values[factor] = self.dual.estimated(factor, self.kind)
         return self.values[factor]
 
-    def best(self):
-        """The best value that was found, with its factor and kind."""
-        low, middle, high = _FIRST_FACTORS
-        tight = self.dual.value + 1e-10 * (abs(self.dual.value) + self.dual.size)
-        while self.value(high) < self.value(middle) and high < 8.0 and self.value(middle) > tight:
-            low, middle, high = middle, high, 1.5 * high
-        for _ in range(_N_REFINEMENTS):
-            if self.value(middle) <= tight:
-                break
+    def best(self, bracket):
+        """The best factor that is found from three of growing size."""
+        low, middle, high = bracket
+        is_done = self.value(middle) <= self._tight
+        while not is_done and high < _LARGEST_FACTOR and self.value(high) < self.value(middle):
+            low, middle, high = middle, high, _STEP * high
+            is_done = self.value(middle) <= self._tight
+        for _ in range(0 if is_done else _N_REFINEMENTS):
             is_right = high - middle > middle - low
             probe = middle + _GOLDEN * ((high - middle) if is_right else (low - middle))
             if self.value(probe) < self.value(middle):
@@ -295,5 +363,4 @@ class _Search:
                 high = probe
             else:
                 low = probe
-        factor = min(self.values, key=self.values.get)
-        return self.values[factor], factor, self.is_product
+        return min(self.values, key=self.values.get)

@@ -13,7 +13,7 @@ from clusterlib.solvers.partition_bounds import fast_bound
 from clusterlib.solvers.partition_geometry import PartitionGeometry, squared_total
 from clusterlib.solvers.sdp_dual import solve_dual
 
-__all__ = ["BoundMethod", "SDPBound", "kmeans_lower_bound"]
+__all__ = ["SDPBound", "kmeans_lower_bound"]
 
 _MOST_ROWS = 10_000
 _BLOCK_ROWS = 1000
@@ -92,7 +92,7 @@ def kmeans_lower_bound(
         Any partition, from 0 to ``n_clusters`` - 1; the better, the better the bound.
     n_clusters : int
         K, from 1 to n.
-    method : {"fast", "block", "full"} or BoundMethod, default="fast"
+    method : {"fast", "block", "full"}, default="fast"
         "fast" builds multipliers from the partition; any n, but for more than 40 clusters only
         the bound of PCA is left. "full" solves the dual of the relaxation, n <= 10000. "block"
         solves it for blocks of similar rows and adds up; any n. The last two never return less

@@ -11,7 +11,7 @@ pytest.importorskip("threadpoolctl")
 
 import numpy as np
 
-from bench import adapters, judge, page, run, sdp_judge, table, verdict
+from bench import adapters, growth, judge, page, run, sdp_judge, table, verdict
 from bench.cases import CASES, SDP, Case
 from bench.others import nlr
 from bench.problems import Bound, Factor, Matrices, Simplex, make_problem
@@ -158,7 +158,7 @@ def test_published_solver_is_on_its_way(monkeypatch):
     assert abs(found["NLR"]["error"]) < 2e-3 and found["NLR"]["infeasible"] < 0.01
 
 
-@pytest.mark.parametrize("op", ["certificate", "bound"])
+@pytest.mark.parametrize("op", ["sketch", "certificate", "bound"])
 def test_estimators_and_certificates_give_answers(op):
     options = {"n": 300, "rank": None, "separation": 12.0} if op != "mixture" else {"n": 90}
     problem = problem_of(op, **options)
@@ -207,3 +207,22 @@ def test_reports_show_value_and_feasibility(tmp_path, capsys):
         "| `relaxation-a` | 1 | 1 (error 1e-06, infeasible 2e-07) | cvxpy SCS **500.00**" in shown
     )
     assert "FALSE" in shown and "ours / floor" not in shown
+
+
+def test_growth_is_fitted_over_cases_that_differ_in_rows(tmp_path, capsys):
+    sizes = (100, 1000, 10_000)
+    lines = [
+        line_of(name, 3 * (n / 1000) ** power, n=n, case=f"relaxation-n{n}-d9-k4")
+        for name, power in (("clusterlib", 1.0), ("cvxpy SCS", 2.5))
+        for n in sizes
+    ]
+    lines += [line_of("clusterlib", 1.0, n=n, case=f"relaxation-n{n}-d7-k4", d=7) for n in (5, 6)]
+    found = {series.contestant: series for series in growth.growths(lines)}
+    assert found["clusterlib"].exponent == pytest.approx(1)
+    assert found["cvxpy SCS"].exponent == pytest.approx(2.5)
+    assert found["clusterlib"].rows == sizes
+    path = tmp_path / "results.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    growth.main([str(path)])
+    shown = capsys.readouterr().out
+    assert "| `relaxation-d9-k4` | cvxpy SCS | 1 |" in shown and "| 2.50 |" in shown

@@ -126,8 +126,8 @@ class SDPClustering(CentersEstimator):
     ``Z = W D^-1 W'``. An iteration takes O(n p r) time for rank r, and some hundred are usual
     (thousands where clusters overlap); memory besides X is about ``8 n (p + 6 r)`` bytes. A
     sketch takes a few passes over X, which may be memory-mapped, and memory of O(n) beside that
-    of its samples. No matrix of n_samples x n_samples is made unless ``solver="cvxpy"``,
-    ``certify="full"`` or :meth:`membership_matrix` ask for it.
+    of its samples; certificates copy X to float64. No matrix of n_samples x n_samples is made
+    unless ``solver="cvxpy"``, ``certify="full"`` or :meth:`membership_matrix` ask for it.
 
     Labels are those of the lowest k-means cost among Lloyd's iterations from the rounded
     relaxation and from k-means++. The relaxation often wins where there are many features or
@@ -138,7 +138,8 @@ class SDPClustering(CentersEstimator):
     The relaxation has no weights of rows, so ``fit`` takes none. The same seed gives the same
     answer for any number of threads and any layout of X. Fitting warns (ConvergenceWarning)
     when the solver stopped early, and when fewer different clusters were found than asked for;
-    the best point is kept then.
+    the best point is kept then. Ctrl-C interrupts the fit, which then leaves nothing behind; from
+    the work on a bound of "block" or "full" it moves on with the bound reached so far.
 
     References
     ----------

@@ -1,17 +1,16 @@
-"""From the factor of a relaxation to clusters: embeddings of the rows, and k-means on them."""
+"""From the factor of a relaxation to clusters: several ways, of which the cheapest end wins."""
 
-import operator
 from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.blocks import as_blocks, map_reduce, tree_reduce
-from clusterlib.kernels import LEAF_ROWS, cluster_sums
+from clusterlib.blocks import as_blocks, tree_reduce
+from clusterlib.kernels import cluster_sums
 from clusterlib.solvers.draws import RowDraws
+from clusterlib.solvers.factor_embedding import denoised_embedding, spectral_embedding
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import kmeans_plusplus
-from clusterlib.solvers.spread import mean_row
 
 __all__ = [
     "RoundedPartition",
@@ -26,8 +25,6 @@ __all__ = [
 _SEEDING_ROWS = 20_000
 _N_STARTS = 4
 _EMBEDDING_ITER = 50
-# Directions of an embedding whose squared length is below this share of the largest are rounding.
-_NEGLIGIBLE = 1e-12
 
 
 class Rounding(Enum):
@@ -217,8 +214,7 @@ def candidate_labels(X, W, n_clusters, rng, *, group=None):
 
     Notes
     -----
-    O(n r (r + p)) time, O(n (r + K)) memory. Embeddings are products of U with small matrices,
-    taken leaf by leaf, so that neither threads nor blocks change them.
+    O(n r (r + p)) time, O(n (r + K)) memory. Neither threads nor blocks change the answer.
 
     Examples
     --------
@@ -240,47 +236,10 @@ def _embedded_labels(X, U, n_clusters, rng):
     """Labels from the two embeddings of the rows."""
     blocks = as_blocks(X)
     places = {
-        Rounding.SPECTRAL: _spectral_map(U, n_clusters),
-        Rounding.DENOISED: _denoised_map(blocks, U),
+        Rounding.SPECTRAL: spectral_embedding(U, n_clusters),
+        Rounding.DENOISED: denoised_embedding(blocks, U),
     }
-    return {
-        rounding: _clusters(_product(U, small), n_clusters, rng)
-        for rounding, small in places.items()
-    }
-
-
-def _leaves(n):
-    return (slice(start, start + LEAF_ROWS) for start in range(0, max(n, 1), LEAF_ROWS))
-
-
-def _product(U, small):
-    """``U @ small``, leaf by leaf: the bits of a row depend on its leaf alone."""
-    out = np.empty((len(U), small.shape[1]))
-    for leaf in _leaves(len(U)):
-        np.matmul(U[leaf], small, out=out[leaf])
-    return out
-
-
-def _spectral_map(U, n_clusters):
-    """The small matrix that takes U to its top left singular vectors."""
-    gram = tree_reduce(operator.add, (U[leaf].T @ U[leaf] for leaf in _leaves(len(U))))
-    values, vectors = np.linalg.eigh(gram)
-    kept = values > _NEGLIGIBLE * max(values[-1], np.finfo(np.float64).tiny)
-    kept[:-n_clusters] = False
-    return vectors[:, kept] / np.sqrt(values[kept])
-
-
-def _denoised_map(blocks, U):
-    """A small matrix L with ``L L' = B B'``, ``B = U' X``: U L has the distances of Z X."""
-    cross = map_reduce(_cross, operator.add, blocks, U, broadcast=(mean_row(blocks),))
-    left, values, _ = np.linalg.svd(cross, full_matrices=False)
-    return left * values
-
-
-def _cross(rows, factor, mean):
-    """``factor' (rows - mean)`` of one block in float64."""
-    parts = (factor[leaf].T @ (rows[leaf] - mean) for leaf in _leaves(len(rows)))
-    return tree_reduce(operator.add, parts)
+    return {rounding: _clusters(place, n_clusters, rng) for rounding, place in places.items()}
 
 
 def _clusters(embedding, n_clusters, rng):

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -285,7 +286,18 @@ def test_a_second_fit_forgets_the_first():
     assert estimator.certificate_ == "exact"
 
 
-# Storage, progress, interruption.
+# Memory, storage, progress, interruption.
+
+
+@pytest.mark.parametrize("solver", ["low_rank", "sketch"])
+def test_memory_is_linear_in_the_rows(solver):
+    X, _ = mixture(n=20_000, p=20, separation=6.0)
+    estimator = sdp(n_clusters=4, solver=solver, tol=1e-4)
+    tracemalloc.start()
+    estimator.fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 8 * 20_000 * (20 + 6 * 8) + 1e6  # a matrix of all pairs takes 3.2e9
 
 
 def test_storage_round_trip(estimator):

@@ -16,7 +16,7 @@ from clusterlib.solvers import (
     round_membership,
     unit_trace_columns,
 )
-from clusterlib.solvers.sdp_rounding import _denoised_map, _product, _spectral_map
+from clusterlib.solvers.factor_embedding import denoised_embedding, spectral_embedding
 
 
 def generator(seed=0):
@@ -102,7 +102,7 @@ def test_columns_that_share_a_cluster_defeat_the_largest_membership_only():
 def test_the_spectral_embedding_is_that_of_the_singular_value_decomposition():
     U = unit_trace_columns(memberships(mixture()[1], 8))
     vectors = np.linalg.svd(U, full_matrices=False)[0][:, :4]
-    found = _product(U, _spectral_map(U, 4))
+    found = spectral_embedding(U, 4)
     assert_allclose(found @ found.T, vectors @ vectors.T, atol=1e-12)
 
 
@@ -110,7 +110,7 @@ def test_the_denoised_embedding_has_the_distances_of_averaged_rows():
     X, y = mixture()
     U = unit_trace_columns(memberships(y, 8))
     averaged = U @ (U.T @ X)
-    found = _product(U, _denoised_map(as_blocks(X), U))
+    found = denoised_embedding(X, U)
     for one, other in generator().integers(0, 200, size=(20, 2)):
         expected = np.linalg.norm(averaged[one] - averaged[other])
         assert_allclose(np.linalg.norm(found[one] - found[other]), expected, atol=1e-10)
@@ -188,3 +188,17 @@ def test_a_column_without_rows_costs_no_cluster():
     W = np.eye(8)[np.minimum(y, 2)]  # the last two clusters share a column
     partition = round_membership(X, W, 4, generator())
     assert len(np.unique(partition.labels)) == 4
+
+
+def test_blas_threads_change_no_bit():
+    """A BLAS splits products of this size between its threads, and rounds them otherwise then."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    X, _ = mixture(n=5000, k=10, p=100)
+    W = generator().dirichlet(np.full(20, 0.1), size=5000)
+    answers = []
+    for n_threads in (1, 2):
+        with threadpoolctl.threadpool_limits(n_threads):
+            places = denoised_embedding(X, W), spectral_embedding(W, 10)
+            answers.append((*places, round_membership(X, W, 10, generator()).labels))
+    for one, other in zip(*answers, strict=True):
+        assert_array_equal(one, other)

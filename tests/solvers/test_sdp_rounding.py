@@ -191,14 +191,14 @@ def test_a_column_without_rows_costs_no_cluster():
 
 
 def test_blas_threads_change_no_bit():
-    """A BLAS splits products of this size between its threads, and rounds them otherwise then."""
+    """A BLAS divides products of this size among its threads, and rounds them otherwise then."""
     threadpoolctl = pytest.importorskip("threadpoolctl")
-    X, _ = mixture(n=5000, k=10, p=100)
-    W = generator().dirichlet(np.full(20, 0.1), size=5000)
+    X, _ = mixture(n=5000, k=10, p=20)
+    W = generator().dirichlet(np.full(100, 0.1), size=5000)
     answers = []
     for n_threads in (1, 2):
         with threadpoolctl.threadpool_limits(n_threads):
-            places = denoised_embedding(X, W), spectral_embedding(W, 10)
+            places = denoised_embedding(X, W), spectral_embedding(W[:, :40], 10)
             answers.append((*places, round_membership(X, W, 10, generator()).labels))
     for one, other in zip(*answers, strict=True):
         assert_array_equal(one, other)

@@ -241,9 +241,9 @@ def _transport(rng, case):
     return X / np.sqrt(largest), Y / np.sqrt(largest)
 
 
-def make_problem(case: Case, threads: int, backend: str | None = None) -> Problem:
+def make_problem(case: Case, threads: int, backend: str | None = None, *, seed: int = 0) -> Problem:
     """Generate the data of a case; a ``fit`` starts at k different rows of X."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     generate = _transport if case.op in TRANSPORT else KINDS[case.data]
     X, Y = (np.ascontiguousarray(A, dtype=case.dtype) for A in generate(rng, case))
     if case.op == "fit":

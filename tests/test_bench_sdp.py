@@ -11,7 +11,7 @@ pytest.importorskip("threadpoolctl")
 
 import numpy as np
 
-from bench import adapters, growth, judge, page, run, sdp_judge, table, verdict
+from bench import adapters, closing, growth, judge, page, run, sdp_judge, table, verdict
 from bench.cases import CASES, SDP, Case
 from bench.others import nlr
 from bench.problems import Bound, Factor, Matrices, Simplex, make_problem
@@ -226,3 +226,11 @@ def test_growth_is_fitted_over_cases_that_differ_in_rows(tmp_path, capsys):
     growth.main([str(path)])
     shown = capsys.readouterr().out
     assert "| `relaxation-d9-k4` | cvxpy SCS | 1 |" in shown and "| 2.50 |" in shown
+
+
+def test_certificates_close_as_clusters_move_apart(capsys):
+    options = ["--rows", "120", "--d", "4", "--k", "3", "--seeds", "2", "--full"]
+    near, far = closing.main([*options, "--separation", "3", "--separation", "30"])
+    assert near.proved == 0 and 0 < near.full_gap <= near.fast_gap < 0.5
+    assert far == closing.Closing(30.0, 2, 1.0, 0.0, 0.0)
+    assert "| 30 | 2 | 1.00 | 0.0e+00 | 0.0e+00 |" in capsys.readouterr().out

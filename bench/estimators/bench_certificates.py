@@ -17,7 +17,7 @@ def entries(problem):
 
 
 def _certificate(problem):
-    labels = _settled(problem)
+    labels = settled(problem)
 
     def call():
         found = certify_partition(problem.X, labels)
@@ -29,7 +29,7 @@ def _certificate(problem):
 def _bound(problem):
     """The relaxation and its bound; blocks of rows where the whole is too large."""
     X, k = problem.X, problem.case.k
-    labels = _settled(problem)
+    labels = settled(problem)
 
     def whole():
         W = low_rank_sdp(X, k, rng=np.random.default_rng(0), n_threads=problem.threads).W
@@ -41,6 +41,6 @@ def _bound(problem):
     return whole if len(X) <= MOST_ROWS else blocks
 
 
-def _settled(problem):
+def settled(problem):
     """The partition in question: where Lloyd's iteration from the planted centres ends."""
     return lloyd(problem.X, problem.Y.astype(problem.case.dtype), max_iter=300).labels

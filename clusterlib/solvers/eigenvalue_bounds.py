@@ -58,7 +58,7 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0):
     count : int
         How many, at least 1.
     vectors : ndarray of shape (n, m), default=None
-        Approximate eigenvectors, m > count, which make the bound good but not true. None computes
+        Approximations of a space of eigenvectors, m > count, which make the bound good but not true. None computes
         them, in O(n^3) time.
     error : float, default=0.0
         Bound of the spectral norm of what H differs by from the matrix that is meant.
@@ -150,9 +150,9 @@ def _approximate_pairs(H, count, vectors):
         first = max(0, n - count - 1)
         values, vectors = eigh(H, subset_by_index=[first, n - 1], check_finite=False)
         return values[::-1], vectors[:, ::-1]
-    values = np.einsum("ij,ij->j", vectors, H @ vectors)
-    order = np.argsort(-values, kind="stable")
-    return values[order], vectors[:, order]
+    vectors = np.linalg.qr(vectors)[0]
+    values, turn = np.linalg.eigh(vectors.T @ (H @ vectors))
+    return values[::-1], vectors @ turn[:, ::-1]
 
 
 def proved_top_sum_low_rank(matrix, count):

@@ -16,6 +16,8 @@ __all__ = [
     "checked_spread",
 ]
 
+# Up to here more columns cost little, and local maxima are rarer.
+_SMALL_ROWS = 10_000
 # Below this, squares have lost digits to the end of the normal numbers.
 _LEAST_SPREAD = 1e-280
 
@@ -52,16 +54,18 @@ def checked_rank(rank, n_clusters, n_samples):
     Returns
     -------
     rank : int
-        None stands for twice the clusters, or the rows if they are fewer.
+        None stands for four times the clusters up to 10 000 rows and twice beyond, or the rows if
+        they are fewer: the defaults of :func:`clusterlib.solvers.low_rank_sdp`.
 
     Examples
     --------
     >>> from clusterlib.validation import checked_rank
-    >>> checked_rank(None, 8, 1000)
-    16
+    >>> checked_rank(None, 8, 1000), checked_rank(None, 8, 100_000)
+    (32, 16)
     """
     if rank is None:
-        return min(2 * n_clusters, n_samples)
+        columns = 4 if n_samples <= _SMALL_ROWS else 2
+        return min(columns * n_clusters, n_samples)
     return checked_integer("rank", rank, n_clusters, n_samples, high_name="n_samples")
 
 

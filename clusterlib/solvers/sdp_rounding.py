@@ -132,7 +132,9 @@ def round_membership(X, W, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=N
 
     Notes
     -----
-    Candidates are those of :func:`candidate_labels`. O(n r (r + p)) time, O(n (r + K)) memory; no
+    Candidates are those of :func:`candidate_labels`, and up to 20 000 rows all ends of k-means in
+    the embeddings rather than the best ones: where clusters overlap, the lowest cost there need
+    not lead to the lowest cost here. O(n r (r + p)) time, O(n (r + K)) memory; no
     array of n x n. None of the candidates is the best on all data, and a relaxation that is far
     from a partition can round to worse than plain k-means, hence ``n_kmeans``.
 
@@ -153,8 +155,12 @@ def round_membership(X, W, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=N
     >>> np.sort(partition.centers, axis=None), partition.inertia
     (array([0.5, 8.5]), 1.0)
     """
-    group = np.arange(n_clusters) if W.shape[1] == n_clusters else None
-    candidates = candidate_labels(X, W, n_clusters, rng, group=group)
+    candidates = []
+    if W.shape[1] == n_clusters:
+        candidates.append((Rounding.LARGEST, np.argmax(W, axis=1).astype(np.int32)))
+    U = unit_trace_columns(W)
+    for rounding, found in _embedded(X, U, n_clusters, rng).items():
+        candidates += [(rounding, result.labels) for result in found]
     return _best_partition(X, candidates, n_clusters, rng, n_kmeans, max_iter, draws)
 
 
@@ -184,7 +190,8 @@ def round_factor(X, U, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=None)
     >>> round_factor(X, U, 2, np.random.default_rng(0)).inertia
     0.5
     """
-    candidates = _embedded_labels(X, U, n_clusters, rng)
+    found = _embedded(X, U, n_clusters, rng)
+    candidates = [(rounding, each.labels) for rounding in found for each in found[rounding]]
     return _best_partition(X, candidates, n_clusters, rng, n_kmeans, max_iter, draws)
 
 
@@ -229,41 +236,41 @@ def candidate_labels(X, W, n_clusters, rng, *, group=None):
     if group is not None:
         of_clusters = [W[:, group == k].sum(axis=1) for k in range(n_clusters)]
         candidates[Rounding.LARGEST] = np.argmax(of_clusters, axis=0).astype(np.int32)
-    return candidates | _embedded_labels(X, unit_trace_columns(W), n_clusters, rng)
+    for rounding, found in _embedded(X, unit_trace_columns(W), n_clusters, rng).items():
+        candidates[rounding] = min(found, key=lambda result: result.inertia).labels
+    return candidates
 
 
-def _embedded_labels(X, U, n_clusters, rng):
-    """Labels from the two embeddings of the rows."""
-    blocks = as_blocks(X)
+def _embedded(X, U, n_clusters, rng):
+    """Ends of k-means on the two embeddings of the rows."""
     places = {
         Rounding.SPECTRAL: spectral_embedding(U, n_clusters),
-        Rounding.DENOISED: denoised_embedding(blocks, U),
+        Rounding.DENOISED: denoised_embedding(X, U),
     }
     return {rounding: _clusters(place, n_clusters, rng) for rounding, place in places.items()}
 
 
 def _clusters(embedding, n_clusters, rng):
-    """Labels of k-means on embedded rows, seeded on some of them where they are many."""
+    """Ends of k-means on embedded rows, from seeds among some of them where they are many."""
     seeding = embedding
     if len(embedding) > _SEEDING_ROWS:
         seeding = embedding[np.sort(rng.choice(len(embedding), _SEEDING_ROWS, replace=False))]
     draws = RowDraws(as_blocks(seeding))
-    best = None
-    for _ in range(_N_STARTS):
-        centers = kmeans_plusplus(seeding, n_clusters, rng, draws=draws).centers
-        result = lloyd(seeding, centers, max_iter=_EMBEDDING_ITER)
-        if best is None or result.inertia < best.inertia:
-            best = result
+    starts = (
+        kmeans_plusplus(seeding, n_clusters, rng, draws=draws).centers for _ in range(_N_STARTS)
+    )
+    found = [lloyd(seeding, start, max_iter=_EMBEDDING_ITER) for start in starts]
     if seeding is embedding:
-        return best.labels
-    return lloyd(embedding, best.centers, max_iter=_EMBEDDING_ITER).labels
+        return found
+    best = min(found, key=lambda result: result.inertia)
+    return [lloyd(embedding, best.centers, max_iter=_EMBEDDING_ITER)]
 
 
 def _best_partition(X, candidates, n_clusters, rng, n_kmeans, max_iter, draws):
     """Run Lloyd's iteration from all candidates and from k-means++, keep the lowest cost."""
     blocks = as_blocks(X)
     best, seen = None, set()
-    for rounding, labels in candidates.items():
+    for rounding, labels in candidates:
         # The same partition under other numbers leads to the same end.
         if (signature := _canonical(labels, n_clusters).tobytes()) in seen:
             continue

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from clusterlib.datasets import make_gaussian_mixture
+from clusterlib.cluster import SDPClustering
+from clusterlib.datasets import make_gaussian_mixture, make_separated_mixture
 from clusterlib.plotting import MembershipDisplay
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -93,6 +94,17 @@ def test_fitted_memberships_are_drawn(pyplot, soft):
         estimator = SimpleNamespace(labels_=labels, **{name: W})
         display = MembershipDisplay.from_estimator(estimator)
         np.testing.assert_allclose(display.together, dense(W, labels), atol=1e-14)
+
+
+def test_the_relaxation_of_k_means_is_drawn(pyplot):
+    X, _ = make_separated_mixture(60, 4, n_clusters=3, separation=3, random_state=0)
+    estimator = SDPClustering(3, random_state=0).fit(X)
+    display = MembershipDisplay.from_estimator(estimator)
+    expected = dense(estimator.membership_, estimator.labels_)
+    np.testing.assert_allclose(display.together, expected, atol=1e-12)
+    # At this separation some rows stay undecided.
+    assert ((display.together > 0.05) & (display.together < 0.95)).any()
+    np.testing.assert_array_equal(display.cluster_names, np.unique(estimator.labels_))
 
 
 def test_new_rows_are_drawn_by_their_probabilities(pyplot):

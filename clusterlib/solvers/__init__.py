@@ -30,8 +30,16 @@ from clusterlib.solvers.domain_transport import (
     weights_of_relative_entropy,
 )
 from clusterlib.solvers.draws import RowDraws
+from clusterlib.solvers.gaussian import CovarianceType
+from clusterlib.solvers.gaussian import CovarianceType
 from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.likelihood_certificate import LikelihoodCertificate, certify_likelihood
+from clusterlib.solvers.likelihood_choice import aic_of_rest, candidate_dimensions
+from clusterlib.solvers.likelihood_sdp import LikelihoodResult, likelihood_sdp
+from clusterlib.solvers.likelihood_starts import StartKind
+from clusterlib.solvers.likelihood_choice import aic_of_rest, candidate_dimensions
+from clusterlib.solvers.likelihood_sdp import LikelihoodResult, likelihood_sdp
+from clusterlib.solvers.likelihood_starts import StartKind
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
 from clusterlib.solvers.low_rank_likelihood import (
     Trace,
@@ -84,7 +92,9 @@ __all__ = [
     "CVXPY_ROWS",
     "Certificate",
     "ConicSolver",
+    "CovarianceType",
     "LikelihoodCertificate",
+    "LikelihoodResult",
     "LloydResult",
     "LowRankResult",
     "MiniBatchResult",
@@ -106,12 +116,15 @@ __all__ = [
     "SinkhornMeansResult",
     "SinkhornResult",
     "SketchResult",
+    "StartKind",
     "Trace",
+    "aic_of_rest",
     "align_prototypes",
     "align_prototypes_adaptively",
     "assign",
     "assign_several",
     "balanced_labels",
+    "candidate_dimensions",
     "candidate_labels",
     "center_distances",
     "certify_likelihood",
@@ -125,6 +138,7 @@ __all__ = [
     "labelled_cost",
     "likelihood_gram",
     "likelihood_reference_rows",
+    "likelihood_sdp",
     "lloyd",
     "low_rank_likelihood",
     "low_rank_sdp",

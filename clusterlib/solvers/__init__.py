@@ -31,12 +31,8 @@ from clusterlib.solvers.domain_transport import (
 )
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.gaussian import CovarianceType
-from clusterlib.solvers.gaussian import CovarianceType
 from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.likelihood_certificate import LikelihoodCertificate, certify_likelihood
-from clusterlib.solvers.likelihood_choice import aic_of_rest, candidate_dimensions
-from clusterlib.solvers.likelihood_sdp import LikelihoodResult, likelihood_sdp
-from clusterlib.solvers.likelihood_starts import StartKind
 from clusterlib.solvers.likelihood_choice import aic_of_rest, candidate_dimensions
 from clusterlib.solvers.likelihood_sdp import LikelihoodResult, likelihood_sdp
 from clusterlib.solvers.likelihood_starts import StartKind

@@ -50,8 +50,9 @@ class SDPClustering(CentersEstimator):
     n_kmeans : int, default=5
         Starts of k-means++ that compete with the rounded relaxation for the labels; 0 for none.
     sketch_size : int or None, default=None
-        Rows of a sample, at least n_clusters; None is ``50 n_clusters rank``, kept between 2000
-        and 50 000. With no more rows than that, "sketch" solves for all of them.
+        Rows of a sample, at least n_clusters; None is ``50 n_clusters rank``, but not above
+        ``1e6 / rank`` and not below 2000 and ``20 n_clusters``. With no more rows than that,
+        "sketch" solves for all of them.
     n_sketches : int, default=2
         Samples that are relaxed; their centres are averaged in the end.
     max_iter : int or None, default=None

@@ -16,7 +16,7 @@ __all__ = ["SketchResult", "default_sketch_size", "sketch_sdp"]
 
 # Rows of a sketch for each cluster and column: errors of centres fall with their square root.
 _ROWS_FOR_A_COLUMN = 50
-_LEAST_ROWS, _MOST_ROWS = 2_000, 50_000
+_LEAST_ROWS, _LEAST_OF_CLUSTER, _MOST_ENTRIES = 2_000, 20, 1_000_000
 _PILOT_STARTS = 3
 # k-means++ starts on a sketch beside its relaxation.
 _SKETCH_STARTS = 1
@@ -60,7 +60,7 @@ class SketchResult(NamedTuple):
 
 
 def default_sketch_size(n_clusters, rank):
-    """Rows of a sketch that nobody has asked for: ``50 n_clusters rank`` from 2000 to 50 000.
+    """Choose the rows of a sketch: ``50 n_clusters rank``, and no more than are solved in seconds.
 
     Parameters
     ----------
@@ -70,16 +70,16 @@ def default_sketch_size(n_clusters, rank):
     Returns
     -------
     size : int
-        At least ``n_clusters``.
+        At least 2000 and 20 for each cluster; else, a factor of at most a million entries.
 
     Examples
     --------
     >>> from clusterlib.solvers import default_sketch_size
-    >>> default_sketch_size(8, 16)
-    6400
+    >>> default_sketch_size(8, 16), default_sketch_size(50, 100)
+    (6400, 10000)
     """
-    wanted = max(_LEAST_ROWS, _ROWS_FOR_A_COLUMN * n_clusters * rank)
-    return max(min(wanted, _MOST_ROWS), n_clusters)
+    size = min(_ROWS_FOR_A_COLUMN * n_clusters * rank, _MOST_ENTRIES // rank)
+    return max(size, _LEAST_ROWS, _LEAST_OF_CLUSTER * n_clusters)
 
 
 def sketch_sdp(

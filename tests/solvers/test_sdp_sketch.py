@@ -179,8 +179,9 @@ def test_fewer_different_rows_than_clusters_need_no_relaxation():
 def test_sizes_of_sketches():
     assert default_sketch_size(2, 4) == 2000
     assert default_sketch_size(8, 16) == 6400
-    assert default_sketch_size(100, 200) == 50_000
-    assert default_sketch_size(60_000, 120_000) == 60_000
+    assert default_sketch_size(50, 100) == 10_000  # of a million entries
+    assert default_sketch_size(100, 200) == 5000
+    assert default_sketch_size(1000, 2000) == 20_000  # 20 rows for each cluster
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -83,6 +83,9 @@ class SDPClustering(CentersEstimator):
         problem without choice.
     cluster_sizes_ : ndarray of shape (n_clusters,), float64
         Rows of each cluster.
+    membership_ : ndarray of shape (n_samples, rank), float64
+        Memberships of the rows, non-negative and of sum 1: the factor of the relaxed solution, or
+        indicators of the labels where that is a partition.
     objective_ : float
         ``<Xc Xc', Z>`` of the relaxed solution (of the partition for a sketch, and where that is
         clearly better): ``|Xc|^2 - objective_`` is what the relaxation takes for the cost, at

@@ -35,7 +35,7 @@ ESTIMATORS = [
     SinkhornClustering(n_iters=3, normalize=False, epsilon=1.0, queue_size=20),
     SDPClustering(),
     SDPClustering(n_init=2, n_kmeans=0, certify="fast"),
-    SDPClustering(solver="sketch", sketch_size=10, n_sketches=1, certify="block"),
+    SDPClustering(solver="sketch", sketch_size=10, n_sketches=1),
     OTPrototypeClassifier(),
     OTPrototypeClassifier(normalize=None),
     OTPrototypeClassifier(0.05, marginals="uniform", normalize=None, classifier="logistic"),

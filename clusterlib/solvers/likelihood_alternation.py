@@ -5,50 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from clusterlib.solvers.gaussian import CovarianceType, GaussianGroups
+from clusterlib.solvers.gaussian import CovarianceType
 from clusterlib.solvers.gaussian_em import classification_em
-from clusterlib.solvers.gaussian_moments import group_moments, indicators, lifted_moments
-from clusterlib.solvers.low_rank_likelihood import (
-    Trace,
-    group_memberships,
-    low_rank_likelihood,
-)
+from clusterlib.solvers.gaussian_moments import group_moments, indicators
+from clusterlib.solvers.likelihood_program import solve_program
+from clusterlib.solvers.low_rank_likelihood import group_memberships
 from clusterlib.solvers.sdp_rounding import candidate_labels
 
-__all__ = ["Alternation", "Program", "alternate", "matched_labels"]
-
-# Shares of noise in a factor that is built from labels: without any, nothing would move; with
-# much of it, now and then a group loses all rows.
-_NOISES = (0.7, 0.3)
-# A trace that is wrong by more is a failed solve.
-_FAILED_TRACE = 1e-3
-
-
-class Program(NamedTuple):
-    """How the programs of an alternation are solved.
-
-    Attributes
-    ----------
-    rank : int
-        Columns of each group.
-    trace : Trace
-        What the traces have to be.
-    lifted : bool
-        Whether covariances come from the membership matrices; else from the rounded labels.
-    max_iter : int
-        Most rounds.
-    tol : float
-        Relative tolerance of a solve.
-    n_threads : None or int
-        Of the kernel.
-    """
-
-    rank: int = 1
-    trace: Trace = Trace.GROUP
-    lifted: bool = True
-    max_iter: int = 20
-    tol: float = 1e-6
-    n_threads: int | None = None
+__all__ = ["Alternation", "alternate", "groups_for_clusters"]
 
 
 class Alternation(NamedTuple):
@@ -59,7 +23,7 @@ class Alternation(NamedTuple):
     labels : ndarray of shape (n_samples,), int32
         The best partition that was met, after classification EM.
     memberships : ndarray of shape (n_samples, n_groups), float64
-        Soft labels of the last program.
+        Soft labels of the last program, in the order of ``labels``.
     objective : float
         Log-likelihood of the classification and log density of the prior at ``labels``.
     history : ndarray of shape (n_iter,), float64
@@ -76,15 +40,6 @@ class Alternation(NamedTuple):
     history: np.ndarray
     n_iter: int
     converged: bool
-
-
-class _Solution(NamedTuple):
-    """A factor, the parameters that are best for it, and their lifted objective."""
-
-    W: np.ndarray
-    columns: np.ndarray
-    groups: GaussianGroups
-    objective: float
 
 
 def alternate(X, labels, n_groups, model, program, rng, callback=None):
@@ -124,12 +79,12 @@ def alternate(X, labels, n_groups, model, program, rng, callback=None):
     seen, history, last = {labels.tobytes()}, [], None
     converged = False
     while len(history) < program.max_iter and not converged:
-        solution = _solve(X, labels, groups, model, program, last, rng)
+        solution = solve_program(X, labels, groups, model, program, rng, last)
         if solution is None:
             converged = True
             break
         last = solution
-        step = _rounded(X, last, model, program.rank, rng)
+        step = _rounded(X, last, model, rng)
         labels = step.labels[0]
         if step.objective[0] > best.objective[0]:
             best = step
@@ -142,7 +97,7 @@ def alternate(X, labels, n_groups, model, program, rng, callback=None):
     best = classification_em(X, best.labels, n_groups, model)
     return Alternation(
         best.labels[0],
-        group_memberships(last.W, last.columns, n_groups),
+        _aligned(group_memberships(last.W, last.columns, n_groups), best.labels[0]),
         float(best.objective[0]),
         np.array(history),
         len(history),
@@ -150,7 +105,7 @@ def alternate(X, labels, n_groups, model, program, rng, callback=None):
     )
 
 
-def matched_labels(X, labels, groups, model):
+def groups_for_clusters(X, labels, groups, model):
     """Give every cluster the covariance, and the share, that suits it best.
 
     Parameters
@@ -187,97 +142,30 @@ def matched_labels(X, labels, groups, model):
     return order[labels]
 
 
+def _aligned(memberships, labels):
+    """Put the columns in the order that agrees with the labels on the most rows."""
+    shared = indicators(labels[None], memberships.shape[1])[0] @ memberships
+    return memberships[:, linear_sum_assignment(shared, maximize=True)[1]]
+
+
 def _groups_of_labels(X, labels, n_groups, model):
     moments = group_moments(X, indicators(labels[None], n_groups), model.covariance_type)
     return model.groups(moments)
 
 
-def _solve(X, labels, groups, model, program, last, rng):
-    """Solve the program for given groups; None if the last factor cannot be improved on."""
-    n_groups = groups.means.shape[1]
-    solution = None
-    for noise in _NOISES:
-        start = _factor_around(labels, n_groups, program.rank, noise, rng)
-        solution = _solution(X, start, groups, model, program, rng)
-        if solution is not None:
-            break
-    if last is None:
-        # The labels themselves are feasible, if they leave no group empty.
-        start = _factor_around(labels, n_groups, program.rank, 0.0, rng)
-        columns = np.repeat(np.arange(n_groups, dtype=np.int32), program.rank)
-        return solution or _with_groups(X, start, columns, n_groups, model)
-    if solution is not None and (solution.objective > last.objective or not program.lifted):
-        return solution
-    start = np.zeros((len(X), n_groups * program.rank))
-    start[:, _places(last.columns, program.rank)] = last.W
-    solution = _solution(X, start, groups, model, program, rng)
-    # What is left of a trace's error could pass for progress.
-    least = program.tol * max(1.0, abs(last.objective))
-    better = solution is not None and solution.objective > last.objective + least
-    return solution if better else None
-
-
-def _places(columns, rank):
-    """Where columns stand among ``rank`` for each group, of which some may be missing."""
-    ranks = [np.count_nonzero(columns[:index] == k) for index, k in enumerate(columns)]
-    return columns * rank + np.array(ranks)
-
-
-def _solution(X, start, groups, model, program, rng):
-    """Solve once; None if a group lost all its rows, which no partition asked for does."""
-    n_groups = groups.means.shape[1]
-    result = low_rank_likelihood(
-        X,
-        model.matrices(groups)[0],
-        rng=rng,
-        log_weights=groups.log_weights[0],
-        rank=program.rank,
-        trace=program.trace,
-        W=start,
-        tol=program.tol,
-        callback=_stands_on_failure,
-        n_threads=program.n_threads,
-    )
-    if result.trace_error > _FAILED_TRACE:
-        return None
-    return _with_groups(X, result.W, result.group, n_groups, model)
-
-
-def _stands_on_failure(n_iter, objective, trace_error, residual):
-    """Whether a solve has come to rest where its traces are wrong: it would stay there."""
-    return trace_error > _FAILED_TRACE and residual == 0
-
-
-def _with_groups(X, W, columns, n_groups, model):
-    """A factor with the parameters that are best for it."""
-    moments = lifted_moments(X, W, columns, n_groups, model.covariance_type)
-    best = model.groups(moments)
-    objective = model.profile_likelihood(best, moments) + model.log_prior(best)
-    return _Solution(W, columns, best, float(objective[0]))
-
-
-def _factor_around(labels, n_groups, rank, noise, rng):
-    """Noise, and the rest of each row in a column of its group."""
-    n = len(labels)
-    W = rng.standard_gamma(5.0, (n, n_groups * rank))
-    W *= noise / W.sum(axis=1, keepdims=True)
-    column = rng.integers(rank, size=n) if noise else 0
-    W[np.arange(n), labels * rank + column] += 1 - noise
-    return W
-
-
-def _rounded(X, solution, model, rank, rng):
+def _rounded(X, solution, model, rng):
     """The best partition that a factor can be rounded to, after a step of classification EM.
 
-    With one column for each group the factor is a partition but for the tolerance.
+    With one column for each group the factor is a partition but for the tolerance. Where the
+    covariances are much the same, memberships of more columns tell the clusters but not the groups.
     """
     n_groups = solution.groups.means.shape[1]
-    if rank == 1:
+    if len(solution.columns) == n_groups:
         found = [solution.columns[solution.W.argmax(axis=1)]]
     else:
         rounded = candidate_labels(X, solution.W, n_groups, rng, group=solution.columns)
         found = list(rounded.values())
-    matched = [matched_labels(X, labels, solution.groups, model) for labels in found]
+    matched = [groups_for_clusters(X, labels, solution.groups, model) for labels in found]
     steps = classification_em(X, np.stack(matched), n_groups, model, max_iter=1)
     best = int(np.argmax(steps.objective))
     return steps._replace(

@@ -8,8 +8,9 @@ from clusterlib.solvers.gaussian import CovariancePrior, CovarianceType, GroupMo
 from clusterlib.solvers.gaussian_em import classification_em
 from clusterlib.solvers.gaussian_frame import GaussianFrame
 from clusterlib.solvers.gaussian_moments import group_moments, indicators
-from clusterlib.solvers.likelihood_alternation import Program, alternate
+from clusterlib.solvers.likelihood_alternation import alternate
 from clusterlib.solvers.likelihood_choice import corrected_aic
+from clusterlib.solvers.likelihood_program import Program
 from clusterlib.solvers.likelihood_screening import permuted_labels, screen
 from clusterlib.solvers.likelihood_starts import starting_labels
 from clusterlib.solvers.low_rank_likelihood import Trace

@@ -6,19 +6,19 @@ error bounds of dense ones are not known. A Cholesky factorisation, though, that
 proves that its matrix is positive semidefinite up to an explicit error.
 """
 
-from itertools import count as count_from
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh
-from scipy.sparse.linalg import ArpackError, eigsh
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
 
 __all__ = ["UNIT", "LowRank", "dot_error", "proved_top_sum", "proved_top_sum_low_rank"]
 
 UNIT = 2.0**-53  # half the distance from 1 to the next number of float64
-_GROWTH = 8.0  # of the allowance between two attempts at a factorisation
+_GROWTH = 16.0  # of the allowance between two attempts at a factorisation
 # How often to look for eigenvalues that the given vectors miss, and what is not worth it.
-_MOST_SEARCHES, _NEGLIGIBLE = 6, 1e-9
+_MOST_SEARCHES, _MOST_RESTARTS, _NEGLIGIBLE = 6, 50, 1e-9
 
 
 def dot_error(length):
@@ -88,8 +88,8 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0):
         return 0.0
     norm = float(np.linalg.norm(H)) * (1.0 + dot_error(n + 2))
     values, vectors = _approximate_pairs(H, count, vectors)
-    lift = None
-    for attempt in count_from(1):
+    lift, n_searches = None, 0
+    while True:
         level = max(float(np.sort(values)[-count - 1]), 0.0) if len(values) > count else 0.0
         excess = np.maximum(values - level, 0.0)
         is_spike = excess > 0
@@ -109,24 +109,28 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0):
         spare += 2.0 * UNIT * (level + lift)
         if _has_factor(rest):
             return (count * (level + lift + spare) + spike) * (1.0 + 8.0 * UNIT)
-        missed = _missed_pairs(rest, level + lift) if attempt <= _MOST_SEARCHES else None
-        if missed is not None and missed[0].max() > level + _NEGLIGIBLE * norm:
-            values = np.concatenate([values, missed[0]])
-            vectors = np.concatenate([vectors, missed[1]], axis=1)
-            continue
+        if lift >= _NEGLIGIBLE * norm and n_searches < _MOST_SEARCHES:
+            n_searches += 1
+            missed, found = _missed_pairs(rest, level + lift)
+            if missed.max(initial=0.0) > level + lift + _NEGLIGIBLE * norm:
+                values = np.concatenate([values, missed])
+                vectors = np.concatenate([vectors, found], axis=1)
+                continue
         lift = max(_GROWTH * lift, UNIT * norm)
 
 
 def _missed_pairs(rest, level):
     """Eigenvalues above the level that the vectors have not seen, with vectors of their own."""
     n = len(rest)
-    if n < 50:
-        return None
     start = np.random.default_rng(n).standard_normal(n)
     try:
-        values, vectors = eigsh(rest, k=4, which="SA", v0=start, tol=1e-6)
+        values, vectors = eigsh(
+            rest, k=min(4, n - 1), which="SA", v0=start, tol=1e-4, maxiter=_MOST_RESTARTS
+        )
+    except ArpackNoConvergence as error:
+        values, vectors = error.eigenvalues, error.eigenvectors
     except ArpackError:
-        return None
+        values, vectors = np.empty(0), np.empty((n, 0))
     return level - values, vectors
 
 
@@ -194,7 +198,8 @@ def proved_top_sum_low_rank(matrix, count):
             break
         except LinAlgError:
             enlargement *= _GROWTH
-    H = factor.T @ core @ factor
-    magnitude = np.abs(factor).T @ np.abs(core) @ np.abs(factor)
-    error = 2.0 * dot_error(2 * m + 8) * float(np.linalg.norm(magnitude))
+    # Cores have few entries. Norms bound those of the matrices of absolute values.
+    H = factor.T @ (csr_array(core) @ factor)
+    magnitude = float(np.square(factor).sum()) * float(np.linalg.norm(core))
+    error = 2.0 * dot_error(2 * m + 8) * magnitude
     return proved_top_sum((H + H.T) / 2.0, count, error=error)

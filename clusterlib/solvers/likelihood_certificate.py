@@ -308,7 +308,7 @@ def _top_pairs(matrix):
     if n > _DENSE_ROWS:
         start = np.random.default_rng(n).standard_normal(n)
         try:
-            values, vectors = eigsh(matrix, k=3, which="LA", v0=start, tol=1e-9)
+            values, vectors = eigsh(matrix, k=3, which="LA", v0=start, tol=1e-9, maxiter=300)
             order = np.argsort(values)
             return values[order], vectors[:, order]
         except ArpackError:

@@ -10,6 +10,9 @@ __all__ = ["fast_bound"]
 
 # Above this many columns the eigenvalues of A + N are no small matter any more.
 _LARGEST_CORE = 1600
+# Cores of corrected multipliers, when z is looked for and at last.
+_SEARCH_CORE, _CORRECTED_CORE = 450, 1200
+_STEP_DOWN, _MOST_STEPS_DOWN = 0.85, 5
 # z in units of the largest eigenvalue within the clusters, and how to go on from the best.
 _FIRST_FACTORS = (0.5, 0.8, 1.2)
 _N_REFINEMENTS = 4
@@ -36,6 +39,7 @@ def fast_bound(geometry, n_clusters):
         Proved upper bound of ``<A, Z>``, in units of the rows of ``geometry``.
     history : ndarray of shape (n_tried, 2), float64
         z, in the same units, and the bound it gave; the first row is N = 0 with z = infinity.
+        What was tried on a part of the rows alone is not in it.
 
     Notes
     -----
@@ -45,17 +49,25 @@ def fast_bound(geometry, n_clusters):
     history = [(np.inf, _bound_without_multipliers(geometry, n_clusters))]
     K, p = geometry.n_clusters, geometry.rows.shape[1]
     if 1 < K and p + K * (K - 1) <= _LARGEST_CORE:
-        level = float(np.linalg.eigvalsh(geometry.within_scatter)[-1])
         sample, share = _thinned(geometry)
+        level = share * float(np.linalg.eigvalsh(geometry.within_scatter)[-1])
         searches = [
-            _Search(sample, n_clusters, correction, share * level)
-            for correction in _corrections(geometry)
+            _Search(sample, n_clusters, correction, level)
+            for correction in _corrections(geometry, _SEARCH_CORE)
         ]
         best = min(searches, key=_Search.first_value)
-        for search in {id(best): best, id(searches[-1]): searches[-1]}.values():
-            z = search.best() / share
-            dual = PartitionDual(geometry, z, search.correction)
-            history.append((z, dual_bound(dual, n_clusters)))
+        z = best.best() / share
+        correction = _corrections(geometry, _CORRECTED_CORE)[searches.index(best)]
+        has_more = correction is not None and (
+            best.correction is None
+            or correction.directions.shape[1] > best.correction.directions.shape[1]
+        )
+        # With more directions than in the search a smaller z is better.
+        for _ in range(_MOST_STEPS_DOWN if has_more else 1):
+            history.append((z, dual_bound(PartitionDual(geometry, z, correction), n_clusters)))
+            if len(history) > 2 and history[-1][1] > history[-2][1]:
+                break
+            z *= _STEP_DOWN
     history = np.array(history)
     return float(history[:, 1].min()), history
 
@@ -83,10 +95,11 @@ def dual_bound(dual, n_clusters):
     return along_ones + proved_top_sum_low_rank(matrix, n_clusters - 1)
 
 
-def _corrections(geometry):
-    n_directions = most_directions(geometry.rows.shape[1], geometry.n_clusters)
-    if n_directions == 0:
-        return [None]
+def _corrections(geometry, largest_core):
+    """One of every kind, with as many directions as fit; None where not even the line does."""
+    n_directions = most_directions(geometry.rows.shape[1], geometry.n_clusters, largest_core)
+    if n_directions < 0:
+        return [None] * len(_KINDS)
     directions = np.linalg.eigh(geometry.within_scatter)[1][:, ::-1][:, :n_directions]
     return [None if kind is None else Correction(directions, *kind) for kind in _KINDS]
 

@@ -13,6 +13,7 @@ from clusterlib.solvers.partition_geometry import PartitionGeometry, chunks
 __all__ = ["PartitionCertificate", "certify_partition"]
 
 _LARGEST_CORE = 2500
+_CORRECTED_CORE = 1200
 # Radius and overshoot of the corrected multipliers. Of radii from 0.9 to infinity and overshoots
 # from 0 to 1, these proved most of what can be proved at the edge.
 _RADIUS, _OVERSHOOT = 1.3, 1.0
@@ -194,8 +195,8 @@ class _Attempts:
         K, p = g.n_clusters, g.rows.shape[1]
         if min(K * p, p + K * (K - 1)) <= _LARGEST_CORE:
             yield largest_z, None
-        n_directions = most_directions(g.rows.shape[1], g.n_clusters)
-        if n_directions == 0:
+        n_directions = most_directions(p, K, _CORRECTED_CORE)
+        if n_directions < 0:
             return
         directions = np.linalg.eigh(g.within_scatter)[1][:, ::-1][:, :n_directions]
         yield largest_z, Correction(directions, _RADIUS, _OVERSHOOT)

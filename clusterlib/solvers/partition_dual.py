@@ -24,7 +24,6 @@ __all__ = ["ROOM", "Correction", "PartitionDual", "most_directions"]
 
 # Above this many pairs of rows the largest inner product is bounded by norms.
 _MOST_PAIRS = 20_000_000
-_LARGEST_CORE = 1200
 ROOM = 1e-6  # of t below its limit, for the rounding of what the limit is computed from
 
 
@@ -55,11 +54,11 @@ class Correction:
         return full[:, : min(q + 1, p)]
 
 
-def most_directions(n_features, n_clusters):
-    """How many directions of correction keep the core of the multipliers small."""
+def most_directions(n_features, n_clusters, largest_core):
+    """How many directions across keep the core small; -1 where not even the line fits."""
     pairs = n_clusters * (n_clusters - 1)
-    fitting = (_LARGEST_CORE - n_features) // max(pairs, 1) - 1
-    return max(0, min(n_features - 1, fitting))
+    fitting = (largest_core - n_features) // max(pairs, 1) - 2
+    return max(-1, min(n_features - 1, fitting))
 
 
 class PartitionDual:
@@ -117,7 +116,7 @@ class PartitionDual:
             bases[a, b] = (
                 bases[b, a] if b < a else self.correction.basis(self.geometry.offsets[a, b])
             )
-        return bases if bases[0, 1].shape[1] else {}
+        return bases
 
     def _clipped(self, a, b):
         g = self.geometry

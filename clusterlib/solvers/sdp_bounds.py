@@ -250,7 +250,7 @@ class _Problem:
         if n > _DENSE_ROWS:
             start = np.random.default_rng(n).standard_normal(n)
             try:
-                vectors = eigsh(H, k=self.n_clusters + 1, v0=start, tol=1e-8)[1]
+                vectors = eigsh(H, self.n_clusters + 1, which="LA", v0=start, tol=1e-7)[1]
             except ArpackError:
                 vectors = None
         return along_ones + error + proved_top_sum(H, self.n_clusters - 1, vectors, error=error)

@@ -22,7 +22,9 @@ _FIRST_RHO = 2.0
 _PERIOD = 10  # iterations between two looks at the residuals
 _IMBALANCE, _RHO_STEP = 3.0, 1.5
 _FIRST_VECTORS = 24
-_SPARE_VECTORS = 4
+# Part of the vectors that may belong to positive eigenvalues; with fewer spare ones the iteration
+# loses some of those close to 0, and bounds stay far from what they are estimated to be.
+_FILLED = 0.6
 _CAUTION, _SMALL_RESIDUAL = 0.25, 2e-4  # objectives of infeasible Z are off by more than gaps
 _DENSE = 100  # rows up to which all eigenvalues are computed
 
@@ -68,7 +70,7 @@ class _State:
         width = _FIRST_VECTORS + 2 * n_clusters
         self.dense = n <= _DENSE or width > n // 3
         if not self.dense:
-            given = np.concatenate([factor, self.rows], axis=1)[:, : width - _SPARE_VECTORS]
+            given = np.concatenate([factor, self.rows], axis=1)[:, : width // 2]
             self.vectors = self._widened(given, width)
             for _ in range(3):
                 self.vectors = self._orthonormal(self.multiplied(self.vectors))
@@ -104,7 +106,7 @@ class _State:
             vectors = self.vectors = self.vectors @ turn
         kept = project_spectrum(values.astype(np.float64), self.n_clusters - 1)
         positive = kept > 0
-        if not self.dense and np.count_nonzero(positive) > len(kept) - _SPARE_VECTORS:
+        if not self.dense and np.count_nonzero(positive) > _FILLED * len(kept):
             self._grow()
         return kept[positive].astype(self.dtype), vectors[:, positive]
 

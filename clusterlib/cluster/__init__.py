@@ -2,6 +2,7 @@
 
 from clusterlib.cluster._clustered_memory import ClusteredMemory
 from clusterlib.cluster._kmeans import KMeans
+from clusterlib.cluster._likelihood_sdp import LikelihoodAdjustedSDP
 from clusterlib.cluster._minibatch_kmeans import MiniBatchKMeans
 from clusterlib.cluster._sdp import SDPClustering
 from clusterlib.cluster._sinkhorn import SinkhornClustering
@@ -10,6 +11,7 @@ from clusterlib.cluster._spherical_kmeans import SphericalKMeans
 __all__ = [
     "ClusteredMemory",
     "KMeans",
+    "LikelihoodAdjustedSDP",
     "MiniBatchKMeans",
     "SDPClustering",
     "SinkhornClustering",

@@ -280,7 +280,9 @@ def checked_extent(centred):
     """
     largest = float(np.abs(centred).max(initial=0.0))
     if largest == 0:
-        raise ValueError("all rows of X are the same: there are no groups to find")
+        raise ValueError(
+            f"all rows of X are the same (n_samples={len(centred)}): there are no groups to find"
+        )
     if not _LEAST_EXTENT < largest < _LARGEST_EXTENT:
         raise ValueError(
             f"rows of X are up to {largest:.3g} away from their mean, whose square leaves "

@@ -5,6 +5,7 @@ import numpy as np
 from clusterlib.cluster import (
     ClusteredMemory,
     KMeans,
+    LikelihoodAdjustedSDP,
     MiniBatchKMeans,
     SDPClustering,
     SinkhornClustering,
@@ -36,6 +37,9 @@ ESTIMATORS = [
     SDPClustering(),
     SDPClustering(n_init=2, n_kmeans=0, certify="fast"),
     SDPClustering(solver="sketch", sketch_size=10, n_sketches=1),
+    LikelihoodAdjustedSDP(n_init=1),
+    LikelihoodAdjustedSDP(3, covariance_type="diag", weights="estimated", init="ward", rank=2),
+    LikelihoodAdjustedSDP(2, covariance_type="tied", trace="total", update="hard", n_init=2),
     OTPrototypeClassifier(),
     OTPrototypeClassifier(normalize=None),
     OTPrototypeClassifier(0.05, marginals="uniform", normalize=None, classifier="logistic"),

@@ -94,7 +94,8 @@ class SDPClustering(CentersEstimator):
         No partition into n_clusters has a lower k-means cost than this; 0.0, which is always
         true, if nothing better was computed.
     optimality_gap_ : float
-        ``(inertia_ - lower_bound_) / inertia_``, from 0 (optimal) to 1 (nothing known).
+        ``(inertia_ - lower_bound_) / inertia_``, from 0 (optimal) to 1 (nothing known). Of optimal
+        labels it is 0, or what rounding the centres to float32 costs.
     certificate_ : {"exact", "bound", "none"}
         Whether the partition is known to be optimal, or how far it may be from that.
     certificate_rigorous_ : bool

@@ -55,7 +55,7 @@ def certified(blocks, total, partition, n_clusters, certify, *, factor=None, upp
         With ``lower_bound`` at most the cost of the partition, and at least 0.
     """
     if partition.rounding is Rounding.ONLY or partition.inertia == 0:
-        return CostBound(partition.inertia, "exact", True)
+        return _exact(partition, total if n_clusters == 1 else 0.0, True)
     known = CostBound(0.0, "none", True)  # costs are not negative
     if np.isfinite(upper_value):
         known = CostBound(max(0.0, total - upper_value), "bound", False)
@@ -65,7 +65,7 @@ def certified(blocks, total, partition, n_clusters, certify, *, factor=None, upp
         if np.bincount(partition.labels, minlength=n_clusters).all():
             proof = certify_partition(rows, partition.labels, n_clusters=n_clusters)
             if proof.certified:
-                return CostBound(partition.inertia, "exact", proof.rigorous)
+                return _exact(partition, proof.cost, proof.rigorous)
         bound = kmeans_lower_bound(
             rows,
             partition.labels,
@@ -78,6 +78,12 @@ def certified(blocks, total, partition, n_clusters, certify, *, factor=None, upp
             known = CostBound(bound.lower_bound, "bound", bound.rigorous)
         logger.info("SDPClustering: the k-means cost is at least %.9g", known.lower_bound)
     return known._replace(lower_bound=min(known.lower_bound, partition.inertia))
+
+
+def _exact(partition, cost, rigorous):
+    """The cost itself, without what the rounding of centres to float32 has added to the inertia."""
+    is_rounding = cost >= partition.inertia * (1 - 1e-12)
+    return CostBound(partition.inertia if is_rounding else cost, "exact", rigorous)
 
 
 def _log_full(n_iter, objective, bound, residual):

@@ -257,3 +257,19 @@ def test_more_columns_than_rows_are_cut():
     estimator = sdp(n_clusters=5).fit(X[:6])
     assert estimator.membership_.shape[1] <= 6
     assert len(np.unique(estimator.labels_)) == 5
+
+
+@pytest.mark.parametrize("n_clusters", [1, 3])
+def test_centres_in_single_precision_raise_no_bound(n_clusters):
+    """Far from the origin rounded centres cost more than the means: the bound must not."""
+    data = (1e6 + 8 * X).astype(np.float32)
+    estimator = sdp(n_clusters=n_clusters, certify="fast").fit(data)
+    assert estimator.certificate_ == "exact"
+    rows = data.astype(np.float64)
+    cost = 0.0
+    for k in range(n_clusters):
+        members = rows[estimator.labels_ == k]
+        cost += np.square(members - members.mean(axis=0)).sum()
+    assert estimator.inertia_ > cost
+    assert_allclose(estimator.lower_bound_, cost, rtol=1e-9)
+    assert 0 < estimator.optimality_gap_ < 1e-3

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from clusterlib.solvers.gaussian import CovarianceType
 from clusterlib.solvers.gaussian_em import classification_em
 from clusterlib.solvers.gaussian_moments import group_moments, indicators
-from clusterlib.solvers.likelihood_program import solve_program
+from clusterlib.solvers.likelihood_program import settle, solve_program
 from clusterlib.solvers.low_rank_likelihood import group_memberships
 from clusterlib.solvers.sdp_rounding import candidate_labels
 
@@ -23,7 +23,7 @@ class Alternation(NamedTuple):
     labels : ndarray of shape (n_samples,), int32
         The best partition that was met, after classification EM.
     memberships : ndarray of shape (n_samples, n_groups), float64
-        Soft labels of the last program, in the order of ``labels``.
+        Soft labels of the last program, numbered like ``labels``.
     objective : float
         Log-likelihood of the classification and log density of the prior at ``labels``.
     history : ndarray of shape (n_iter,), float64
@@ -72,9 +72,10 @@ def alternate(X, labels, n_groups, model, program, rng, callback=None):
     of the round before, which is feasible still, it is solved again from there; where that is
     no better either, the alternation has converged. So the lifted objective never falls, global
     solve or not (with ``lifted=False`` it may). Labels of a factor are matched to the groups
-    before they are used.
+    before they are used. The last round starts from the best partition that was met, unless the
+    program has found better already.
     """
-    best = classification_em(X, labels[None], n_groups, model)
+    first, best = labels, classification_em(X, labels[None], n_groups, model)
     groups = _groups_of_labels(X, labels, n_groups, model)
     seen, history, last = {labels.tobytes()}, [], None
     converged = False
@@ -94,7 +95,16 @@ def alternate(X, labels, n_groups, model, program, rng, callback=None):
         seen.add(labels.tobytes())
         if callback is not None and callback(len(history), last.objective):
             break
-    best = classification_em(X, best.labels, n_groups, model)
+    ended = best.labels[0]
+    if model.covariances is None:
+        ended = _renumbered(ended, first, n_groups)
+    best = classification_em(X, ended[None], n_groups, model)
+    # What a partition is above its relaxation within the tolerance is no reason for a round.
+    if best.objective[0] > last.objective + program.tol * max(1.0, abs(last.objective)):
+        last = settle(X, best.labels[0], n_groups, model, program, rng)
+        # Known covariances make one program, solved from elsewhere, and no second round.
+        history = history if model.covariances is None else []
+        history.append(last.objective)
     return Alternation(
         best.labels[0],
         _aligned(group_memberships(last.W, last.columns, n_groups), best.labels[0]),
@@ -140,6 +150,12 @@ def groups_for_clusters(X, labels, groups, model):
     order = np.empty(n_groups, dtype=np.int32)
     order[clusters] = numbers
     return order[labels]
+
+
+def _renumbered(labels, first, n_groups):
+    """Number the clusters so that they agree with the first labels on the most rows."""
+    shared = indicators(labels[None], n_groups)[0] @ indicators(first[None], n_groups)[0].T
+    return linear_sum_assignment(shared, maximize=True)[1].astype(np.int32)[labels]
 
 
 def _aligned(memberships, labels):

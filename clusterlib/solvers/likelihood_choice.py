@@ -126,14 +126,13 @@ def aic_of_rest(variances, n_components, n_samples):
     >>> import numpy as np
     >>> from clusterlib.solvers import aic_of_rest
     >>> round(aic_of_rest(np.array([1.0, 1.0]), 1, 100), 2)
-    582.3
+    582.31
     """
     n_rest = len(variances)
-    rows = n_samples + 1.0
-    shrunk = (n_samples * variances + variances.mean()) / rows
-    log_likelihood = -0.5 * n_samples * (np.log(shrunk).sum() + n_rest * (_LOG_2_PI + 1))
+    log_likelihood = -0.5 * n_samples * (np.log(variances).sum() + n_rest * (_LOG_2_PI + 1))
     n_parameters = n_rest * (n_components + 1) + n_rest * (n_rest + 1) / 2
-    penalty = _overstated(n_parameters, np.array([rows]), n_rest + n_components + 2)
+    lost = n_rest + n_components + 2
+    penalty = _overstated(n_parameters, np.array([float(n_samples)]), lost)
     return float(-2 * log_likelihood + 2 * penalty)
 
 

@@ -10,11 +10,12 @@ from clusterlib.solvers.gaussian_moments import lifted_moments
 from clusterlib.solvers.low_rank_likelihood import Trace, low_rank_likelihood
 from clusterlib.solvers.low_rank_sdp import low_rank_sdp
 
-__all__ = ["Program", "ProgramSolution", "solve_program"]
+__all__ = ["Program", "ProgramSolution", "settle", "solve_program"]
 
 # Shares of noise in a factor that is built from labels: without any, nothing would move; with
 # much of it, now and then a group loses all rows.
 _NOISES = (0.7, 0.3)
+_LITTLE_NOISE = 0.05
 # A trace that is wrong by more is a failed solve.
 _FAILED_TRACE = 1e-3
 
@@ -112,6 +113,39 @@ def solve_program(X, labels, groups, model, program, rng, last=None):
     least = program.tol * max(1.0, abs(last.objective))
     better = solution is not None and solution.objective > last.objective + least
     return solution if better else None
+
+
+def settle(X, labels, n_groups, model, program, rng):
+    """Relax a partition with the covariances that are best for it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float64
+        Rows, in the frame of the model.
+    labels : ndarray of shape (n_samples,), int32
+        The partition.
+    n_groups : int
+        Number of groups.
+    model : GroupModel
+        What is assumed of them.
+    program : Program
+        How to solve.
+    rng : numpy.random.Generator
+        For a little noise.
+
+    Returns
+    -------
+    solution : ProgramSolution
+        With an objective not below that of the partition.
+    """
+    columns = np.repeat(np.arange(n_groups, dtype=np.int32), program.rank)
+    start = _factor_around(labels, n_groups, program.rank, 0.0, rng)
+    partition = _with_groups(X, start, columns, n_groups, model)
+    start = _factor_around(labels, n_groups, program.rank, _LITTLE_NOISE, rng)
+    solution = _solved(X, start, partition.groups, model, program, rng)
+    if solution is None or solution.objective < partition.objective:
+        return partition
+    return solution
 
 
 def _from_labels(X, labels, groups, model, program, rng):

@@ -18,7 +18,7 @@ from clusterlib.solvers.low_rank_likelihood import Trace
 __all__ = ["LikelihoodResult", "likelihood_sdp"]
 
 # Starts and models are compared on so many rows, which tell them apart well enough.
-_SCREENING_ROWS = 2000
+_SCREENING_ROWS = 1000
 _ROWS_PER_GROUP = 100
 # Random starts that are screened for every start that is asked for.
 _SCREENED_PER_START = 3
@@ -148,7 +148,7 @@ def likelihood_sdp(
 
     Notes
     -----
-    Starts and models are compared on 2000 rows at most (100 for each group, if that is more), so
+    Starts and models are compared on 1000 rows at most (100 for each group, if that is more), so
     time and memory are linear in n_samples. A partition that leaves no group empty is preferred.
 
     References

@@ -4,7 +4,7 @@ from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse.linalg import ArpackError, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from clusterlib.kernels.checks import as_matrix, check_finite, checked_integer
 from clusterlib.solvers.block_bounds import similar_blocks
@@ -19,7 +19,8 @@ _MOST_ROWS = 10_000
 _BLOCK_ROWS = 1000
 _SINGLE_PRECISION_ROWS = 500  # from here on T is kept in float32, unless the tolerance is small
 _SMALLEST_SINGLE_TOL = 1e-6
-_DENSE_ROWS = 800  # up to here all eigenvalues are computed; beyond, a few by Lanczos
+_DENSE_ROWS = 1200  # up to here eigenvalues are computed by a dense solver
+_MOST_RESTARTS = 10
 _SLACK = 1e-9  # relative, by which rounding may bring a bound past the cost of a partition
 
 
@@ -234,7 +235,7 @@ class _Problem:
             dtype=np.float32 if is_single else np.float64, **options,
         )  # fmt: skip
 
-    def prove(self, multipliers):
+    def prove(self, multipliers, vectors):
         """A true bound of ``<A, Z>`` for N >= 0, which is overwritten."""
         g, n = self.geometry, len(self.geometry.rows)
         p = g.rows.shape[1]
@@ -246,14 +247,20 @@ class _Problem:
         along_ones = float(H.sum()) / n
         H -= H.mean(axis=0)
         H -= H.mean(axis=1)[:, None]
-        vectors = None
-        if n > _DENSE_ROWS:
-            start = np.random.default_rng(n).standard_normal(n)
-            try:
-                vectors = eigsh(H, self.n_clusters + 1, which="LA", v0=start, tol=1e-7)[1]
-            except ArpackError:
-                vectors = None
+        vectors = None if n <= _DENSE_ROWS else self._improved(H, vectors)
         return along_ones + error + proved_top_sum(H, self.n_clusters - 1, vectors, error=error)
+
+    def _improved(self, H, vectors):
+        """Vectors of the dual iteration, with what a short Lanczos iteration adds to them."""
+        start = np.random.default_rng(len(H)).standard_normal(len(H))
+        count = self.n_clusters - 1
+        try:
+            found = eigsh(
+                H, count, which="LA", v0=start, ncv=3 * count + 30, maxiter=_MOST_RESTARTS
+            )[1]
+        except ArpackNoConvergence as error:
+            found = error.eigenvectors
+        return np.concatenate([vectors.astype(np.float64), found], axis=1)
 
 
 def _block_bound(problem, upper, block_size, *, callback, rng, **options):

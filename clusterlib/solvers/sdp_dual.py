@@ -20,7 +20,7 @@ _TILE_BYTES = 1 << 19  # a tile of T and its scratch stay in the cache
 _RELAXATION = 1.6
 _FIRST_RHO = 2.0
 _PERIOD = 10  # iterations between two looks at the residuals
-_IMBALANCE, _RHO_STEP = 3.0, 1.5
+_IMBALANCE, _RHO_STEP = 2.0, 1.3
 _FIRST_VECTORS = 24
 # Part of the vectors that may belong to positive eigenvalues; with fewer spare ones the iteration
 # loses some of those close to 0, and bounds stay far from what they are estimated to be.
@@ -69,6 +69,7 @@ class _State:
         self.scratch = np.empty((2, min(step, n), n), dtype)
         width = _FIRST_VECTORS + 2 * n_clusters
         self.dense = n <= _DENSE or width > n // 3
+        self.vectors = np.empty((n, 0), dtype)
         if not self.dense:
             given = np.concatenate([factor, self.rows], axis=1)[:, : width // 2]
             self.vectors = self._widened(given, width)
@@ -100,6 +101,7 @@ class _State:
             matrix -= matrix.mean(axis=0)
             matrix -= matrix.mean(axis=1)[:, None]
             values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
+            self.vectors = vectors[:, -_FIRST_VECTORS:]
         else:
             self.vectors = self._orthonormal(self.multiplied(self.vectors))
             values, turn = np.linalg.eigh(self.vectors.T @ self.multiplied(self.vectors))
@@ -144,8 +146,14 @@ class _State:
         return np.array([float(np.vdot(part, part)) for part in parts])
 
     def balance(self, norms):
-        """Change rho if the primal and the dual residual are of different size."""
-        primal, dual = norms[0], norms[1]
+        """Change rho if the primal and the dual residual are of different size.
+
+        Each is measured by the root of what it is a residual of. Neither absolute nor relative
+        residuals are good throughout: the first let rho grow too much where balls overlap, the
+        second keep it too small where they are apart.
+        """
+        primal = norms[0] / np.sqrt(norms[2])
+        dual = norms[1] / np.sqrt(max(norms[3], np.finfo(self.dtype).tiny))
         if primal > _IMBALANCE * dual:
             factor = _RHO_STEP
         elif dual > _IMBALANCE * primal:
@@ -195,7 +203,8 @@ def solve_dual(rows, n_clusters, start, prove, *, tol, max_iter, dtype, rng, cal
     start : ndarray of shape (n, r), float64
         A factor of the Z to start from.
     prove : callable
-        ``prove(N)`` returns a true bound of ``<A, Z>`` for multipliers N of shape (n, n), float64.
+        ``prove(N, vectors)`` returns a true bound of ``<A, Z>`` for multipliers N of shape (n, n),
+        float64; vectors of shape (n, v) approximate the eigenvectors that matter.
     tol : float
         Gap between bound and objective at which to stop, in the squared units of the rows.
     max_iter : int
@@ -236,7 +245,7 @@ def solve_dual(rows, n_clusters, start, prove, *, tol, max_iter, dtype, rng, cal
                     break
                 # Z is close to feasible where the two agree and it agrees with Y as well.
                 if abs(bound - objective) <= _CAUTION * tol and residual <= _SMALL_RESIDUAL:
-                    best, is_proved = min(best, prove(state.multipliers())), True
+                    best, is_proved = min(best, prove(state.multipliers(), state.vectors)), True
                     converged = best - objective <= tol
                 if n_iter > _PERIOD:
                     state.balance(norms)
@@ -245,7 +254,7 @@ def solve_dual(rows, n_clusters, start, prove, *, tol, max_iter, dtype, rng, cal
     except KeyboardInterrupt:
         _LOGGER.info("interrupted after %d iterations; the bound so far is kept", n_iter)
     if not is_proved:
-        best = min(best, prove(state.multipliers()))
+        best = min(best, prove(state.multipliers(), state.vectors))
     history = np.array(history, dtype=np.float64).reshape(-1, 4)
     return DualSolution(best, objective, n_iter, converged, history)
 

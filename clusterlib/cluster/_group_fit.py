@@ -157,21 +157,36 @@ def _found(estimator, space, unit, options, seed):
     coordinates = space.coordinates / unit
     n_samples, dimension = coordinates.shape
     known = options.covariances
-    result = likelihood_sdp(
-        coordinates,
-        options.n_clusters,
-        rng=np.random.default_rng(seed),
-        covariances=None if known is None else known / unit**2,
-        labels=options.labels,
-        callback=_reporting(estimator, dimension) if options.verbose else None,
-        **options.of_solver,
-    )
+    with _explained(known is not None):
+        result = likelihood_sdp(
+            coordinates,
+            options.n_clusters,
+            rng=np.random.default_rng(seed),
+            covariances=None if known is None else known / unit**2,
+            labels=options.labels,
+            callback=_reporting(estimator, dimension) if options.verbose else None,
+            **options.of_solver,
+        )
     if known is None and options.labels is None:
         result = _in_order_of_appearance(result)
     criterion = result.corrected_aic
     if len(space.rest):
         criterion += aic_of_rest(space.rest / unit**2, dimension, n_samples)
     return _Found(space, result, criterion)
+
+
+@contextmanager
+def _explained(covariances_are_known):
+    """Say why a factorisation failed: covariances that fit the rows by no order of magnitude."""
+    try:
+        yield
+    except np.linalg.LinAlgError:
+        if not covariances_are_known:
+            raise
+        raise ValueError(
+            "covariances and the spread of the rows of X differ by too many orders of magnitude "
+            "for float64: check the units of both"
+        ) from None
 
 
 def _in_order_of_appearance(result):

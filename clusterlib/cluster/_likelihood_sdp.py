@@ -255,8 +255,9 @@ def _warn_of_few_directions(estimator):
         return
     if wanted is None or wanted > len(axes):
         warnings.warn(
-            f"X varies in {len(axes)} directions only, fewer than n_components={wanted!r} asks "
-            "for: groups were found in these. Constant or collinear features may be left out.",
+            f"the rank of X about its mean is {len(axes)}, less than n_components={wanted!r} asks "
+            "for: groups were found in so many dimensions. Constant or collinear features, or few "
+            "rows, are the reason.",
             UserWarning,
             stacklevel=3,
         )

@@ -91,6 +91,12 @@ def test_known_covariances_have_the_shape_of_their_type(shape, wrong, message):
         groups(covariance_type=shape, covariances=wrong).fit(X)
 
 
+def test_known_covariances_of_other_units():
+    units = np.array([1e9, 1.0, 1e-9])
+    with pytest.raises(ValueError, match="differ by too many orders of magnitude .* check the"):
+        groups(covariances=np.tile(0.25 * np.eye(3) + 0.1, (3, 1, 1))).fit(X * units)
+
+
 def test_known_covariances_belong_to_all_features():
     with pytest.raises(ValueError, match="n_components=2 cannot be combined with known covar"):
         groups(covariances=KNOWN, n_components=2).fit(X)
@@ -198,7 +204,7 @@ def test_unusual_data(covariance_type, data):
 def test_fewer_directions_than_asked_for_warn_once():
     data = np.c_[X, X[:, 0] - X[:, 1]]
     for n_components in (None, 4):
-        with pytest.warns(UserWarning, match="varies in 3 directions only") as caught:
+        with pytest.warns(UserWarning, match="rank of X about its mean is 3, less than n_comp") as caught:
             estimator = groups(n_components=n_components).fit(data)
         assert len(caught) == 1
         assert caught[0].filename == __file__

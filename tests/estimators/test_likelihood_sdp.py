@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -130,6 +131,13 @@ def test_features_that_say_nothing_are_taken_as_noise():
     assert reduced.bic(noisy) < whole.bic(noisy)
 
 
+def test_criteria_find_the_number_of_groups():
+    X, _ = blobs()
+    fits = [groups(n_clusters=k, covariance_type="spherical").fit(X) for k in (1, 2, 3, 4, 5)]
+    assert np.argmin([fit.bic(X) for fit in fits]) == 2
+    assert np.argmax([fit.score(X) for fit in fits]) >= 2
+
+
 def test_many_features_are_reduced_by_default():
     mixture = make_heterogeneous_mixture("long_axes", n_features=200, random_state=0)
     estimator = groups(n_init=10).fit(mixture.X)
@@ -214,6 +222,19 @@ def test_units_change_no_label(factor):
     assert_array_equal(known[0].labels_, known[1].labels_)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+def test_units_of_single_features_change_no_label(covariance_type):
+    mixture = make_heterogeneous_mixture("wide_and_tight", 90, random_state=1)
+    units = np.array([1e4, 1.0, 1e-4, 7.0, 0.3])
+    estimator = groups(covariance_type=covariance_type, init=mixture.labels)
+    one, other = (clone(estimator).fit(mixture.X * factors) for factors in (1.0, units))
+    assert_array_equal(one.labels_, other.labels_)
+    assert_allclose(other.means_, one.means_ * units, rtol=1e-7, atol=1e-9 * units.max())
+    shift = 90 * np.log(units).sum()
+    assert_allclose(other.log_likelihood_ + shift, one.log_likelihood_, rtol=1e-8)
+    assert_allclose(other.bic(mixture.X * units) - 2 * shift, one.bic(mixture.X), rtol=1e-8)
+
+
 def test_an_offset_changes_no_label():
     X = make_heterogeneous_mixture("crossed", 90, random_state=1).X
     estimator, far = groups().fit(X), groups().fit(X + 1e6)
@@ -262,6 +283,17 @@ def test_relabelled_and_reordered_rows():
     order = np.random.default_rng(0).permutation(150)
     estimator, other = groups(n_init=10).fit(mixture.X), groups(n_init=10).fit(mixture.X[order])
     assert adjusted_rand_score(estimator.labels_[order], other.labels_) > 0.95
+
+
+def test_memory_grows_with_the_rows_and_not_with_their_pairs():
+    X = make_heterogeneous_mixture("crossed", 20_000, random_state=0).X
+    estimator = groups(n_init=1, init="k-means", covariance_type="full")
+    tracemalloc.start()
+    estimator.fit(X).predict_proba(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Rows, three layouts of them, products of their features, factors: far from 20 000 for each.
+    assert peak < 8 * len(X) * 200
 
 
 def test_pipeline_and_storage():

@@ -158,7 +158,7 @@ def test_published_solver_is_on_its_way(monkeypatch):
     assert abs(found["NLR"]["error"]) < 2e-3 and found["NLR"]["infeasible"] < 0.01
 
 
-@pytest.mark.parametrize("op", ["sketch", "certificate", "bound"])
+@pytest.mark.parametrize("op", ["mixture", "sketch", "certificate", "bound"])
 def test_estimators_and_certificates_give_answers(op):
     options = {"n": 300, "rank": None, "separation": 12.0} if op != "mixture" else {"n": 90}
     problem = problem_of(op, **options)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.problems import Simplex
-from clusterlib.cluster import SDPClustering
+from clusterlib.cluster import LikelihoodAdjustedSDP, SDPClustering
 from clusterlib.config import config_context
 from clusterlib.solvers import low_rank_likelihood, low_rank_sdp
 
@@ -19,6 +19,9 @@ def entries(problem):
             yield "SDPClustering fit", lambda: _fit(problem, estimator, "labels_")
     if op == "likelihood":
         yield "clusterlib", lambda: _likelihood(problem)
+    if op == "mixture" and problem.backend is None:
+        estimator = LikelihoodAdjustedSDP(problem.case.k, rank=problem.case.rank, random_state=0)
+        yield "clusterlib", lambda: _fit(problem, estimator, "labels_")
     if op == "sketch" and problem.backend is None:
         estimator = SDPClustering(problem.case.k, solver="sketch", random_state=0)
         yield "clusterlib", lambda: _fit(problem, estimator, "cluster_centers_")

@@ -130,7 +130,8 @@ def fit_groups(estimator, X):
         axes = PrincipalAxes.of(X)
         unit = checked_extent(axes.centred)
         seed = random_state.randint(MAX_SEED)
-        spaces = [axes.space(dimension) for dimension in options.dimensions]
+        dimensions = {min(dimension, len(axes.variances)) for dimension in options.dimensions}
+        spaces = [axes.space(dimension) for dimension in sorted(dimensions)]
         if options.covariances is not None:
             spaces = [axes.whole()]
         found = [_found(estimator, space, unit, options, seed) for space in spaces]

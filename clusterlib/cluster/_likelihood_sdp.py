@@ -52,10 +52,12 @@ default="auto"
         random rows, or all of them in this order. An array of labels from 0 to n_clusters - 1 is
         one start, and groups keep its numbers.
     n_init : int, default=10
-        Number of starts that alternate; where rows are many, fewer do: 20 000 rows in all.
+        Number of starts that alternate. Fewer do where rows are many (20 000 in all), and 3 where
+        the program is benign: for tied covariances with equal shares it is that of k-means.
     rank : int, default=1
         Columns of the factor of each membership matrix. With 1 the program is the likelihood of
-        soft labels itself; 2 to 4 relax it, for 5 to 10 times the work, and help little.
+        soft labels itself; 2 to 4 relax it, which is several times the work for answers that are
+        about as good.
     n_components : "auto", int or None, default="auto"
         Principal components of X in which groups are found; None takes the features as they are.
         "auto" chooses, see Notes.
@@ -131,8 +133,8 @@ default="auto"
     semidefinite, not negative, and ``sum_k Z_k 1 = 1``; traces are left to multipliers. ``A_k`` is
     never formed.
 
-    *Prior.* One row for each covariance, with the covariance ``cov(X) / n_clusters^(2 / q)`` of
-    equal groups that fill the volume of the data (the scale is that of [2]_). So covariances are
+    *Prior.* A fifth of a row for each covariance, which has ``cov(X) / n_clusters^(2 / q)``: that
+    of equal groups that fill the volume of the data (the scale is from [2]_). So covariances are
     regular for groups of any size, and answers do not depend on units: those of single features
     where covariances are full, tied or diagonal, the common one where they are spherical.
 
@@ -151,9 +153,9 @@ default="auto"
     ``q (n_features - q)`` for the subspace, ``n_features - q`` for its place and 1 for the noise.
 
     *Costs.* A round takes O(n_samples n_clusters q^2 rank) time for some hundred steps of its
-    program. Starts and models are compared on 2000 rows at most (100 for each group, if that is
+    program. Starts and models are compared on 1000 rows at most (100 for each group, if that is
     more). Memory is O(n_samples (n_features + n_clusters rank)) numbers of float64; nothing has
-    the shape (n_samples, n_samples) but distances of those 2000 rows for Ward's tree.
+    the shape (n_samples, n_samples) but distances of those 1000 rows for Ward's tree.
 
     *Endings.* Fitting warns (ConvergenceWarning) when ``max_iter`` came before labels repeated,
     and when fewer different groups were found than asked for. Ctrl-C leaves the estimator as it

@@ -1,4 +1,4 @@
-"""Parameters of estimators that fit Gaussian groups: kinds of covariances, weights, given starts."""
+"""Parameters of estimators of Gaussian groups: kinds of covariances, weights, given starts."""
 
 from enum import Enum
 

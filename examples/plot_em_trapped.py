@@ -55,7 +55,7 @@ display = MembershipDisplay.from_estimator(model)
 display.ax_.set(title="who is with whom")
 
 # %%
-# One data set proves little. Here are 8 of each of four kinds, every dot one of them: the cigars,
+# One data set proves little. Here are 6 of each of four kinds, every dot one of them: the cigars,
 # 50 features with 150 rows, balls of different sizes with only 60 rows, and two flat
 # groups around one centre in 6 dimensions, where nothing traps EM and there is nothing to gain.
 
@@ -65,7 +65,7 @@ settings = {
     "60 rows": ("wide_and_tight", {"n_samples": 60}),
     "concentric": ("concentric", {}),
 }
-seeds = range(8)
+seeds = range(6)
 errors = {name: np.empty((len(settings), len(seeds))) for name in fits}
 for row, (setting, options) in enumerate(settings.values()):
     for seed in seeds:

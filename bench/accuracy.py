@@ -50,6 +50,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--setting", action="append", choices=SETTINGS, help="default all")
     parser.add_argument("--method", action="append", choices=METHODS, help="default all")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many, default {SEEDS}")
+    parser.add_argument("--first-seed", type=int, default=0, help="default 0")
     parser.add_argument("--report", action="store_true", help="only print the table of the file")
     return parser.parse_args(argv)
 
@@ -61,7 +62,7 @@ def key_of(line: dict) -> tuple[str, str, int]:
 
 def _keys(options: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
     for setting in options.setting or SETTINGS:
-        for seed in range(options.seeds):
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             for method in options.method or METHODS:
                 yield setting, method, seed
 

@@ -45,8 +45,9 @@ def test_runs_go_on_where_they_stopped(tmp_path, monkeypatch):
     options = ["--out", str(path), "--setting", "crossed", "--method", "Ward"]
     accuracy.main([*options, "--seeds", "2"])
     accuracy.main([*options, "--seeds", "3"])
+    accuracy.main([*options, "--seeds", "2", "--first-seed", "2"])
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert calls == [0, 1, 2] == [line["seed"] for line in lines]
+    assert calls == [0, 1, 2, 3] == [line["seed"] for line in lines]
     assert all(line["error"] == pytest.approx(0, abs=1e-12) for line in lines)
 
 

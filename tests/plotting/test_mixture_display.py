@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
+from clusterlib.cluster import LikelihoodAdjustedSDP
 from clusterlib.datasets import make_heterogeneous_mixture
 from clusterlib.plotting import MixtureDisplay
 
@@ -153,6 +154,24 @@ def test_covariances_on_components_are_lifted(pyplot, features):
         display.covariances * np.outer(signs, signs), expected.covariances, atol=1e-8
     )
     assert display.title == expected.title
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_groups_found_on_components_lie_around_their_rows(pyplot, kind):
+    X, _ = fitted("long_axes", n_features=20)
+    estimator = LikelihoodAdjustedSDP(
+        3, covariance_type=kind, n_components=6, n_init=2, random_state=0
+    ).fit(X)
+    display = MixtureDisplay.from_estimator(estimator, X)
+    np.testing.assert_array_equal(display.labels, estimator.labels_)
+    assert display.covariances.shape == (3, 2, 2)
+    for group, (mean, covariance) in enumerate(
+        zip(display.means, display.covariances, strict=True)
+    ):
+        deviations = display.rows[estimator.labels_ == group] - mean
+        squares = np.einsum("ij,jk,ik->i", deviations, np.linalg.inv(covariance), deviations)
+        # 2 on average for the covariance of the rows; a diagonal one lets the plane be wider.
+        assert 0.8 <= squares.mean() <= 2.4
 
 
 def test_many_rows_are_thinned_and_labelled(pyplot):

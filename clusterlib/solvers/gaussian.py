@@ -123,6 +123,11 @@ class GroupModel(NamedTuple):
     prior: CovariancePrior
     covariances: np.ndarray | None = None
 
+    @property
+    def is_exchangeable(self):
+        """Whether all groups have the same covariance and share, whatever the memberships."""
+        return self.covariance_type is CovarianceType.TIED and not self.estimated_weights
+
     def groups(self, moments):
         """Parameters of highest posterior for given memberships.
 

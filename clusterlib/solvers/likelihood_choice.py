@@ -10,7 +10,7 @@ _LOG_2_PI = float(np.log(2 * np.pi))
 # All features compete with the principal components only if they are no more than this, and if
 # every group has so many rows for each feature; else their covariances are noise.
 _MOST_FEATURES = 64
-_ROWS_PER_FEATURE = 3
+_ROWS_PER_FEATURE = 4
 
 
 def corrected_aic(model, log_likelihood, sizes, n_features):
@@ -75,7 +75,7 @@ def candidate_dimensions(n_samples, n_features, n_clusters):
     -------
     dimensions : tuple of int
         ``(n_features,)`` up to 2 K + 2 features; ``(2 K,)`` beyond 64 features, or with less than
-        3 rows for each feature and group; both in between, for :func:`aic_of_rest` to judge.
+        4 rows for each feature and group; both in between, for :func:`aic_of_rest` to judge.
 
     Notes
     -----

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from clusterlib.solvers.gaussian import CovarianceType, GaussianGroups
+from clusterlib.solvers.gaussian import GaussianGroups
 from clusterlib.solvers.gaussian_moments import lifted_moments
 from clusterlib.solvers.low_rank_likelihood import Trace, low_rank_likelihood
 from clusterlib.solvers.low_rank_sdp import low_rank_sdp
@@ -100,14 +100,13 @@ def solve_program(X, labels, groups, model, program, rng, last=None):
     :func:`low_rank_sdp` solves it, with the trace in total, and its columns are handed out to the
     groups afterwards.
     """
-    alike = model.covariance_type is CovarianceType.TIED and not model.estimated_weights
-    solve = _relaxed_kmeans if alike else _from_labels
+    solve = _relaxed_kmeans if model.is_exchangeable else _from_labels
     solution = solve(X, labels, groups, model, program, rng)
     if last is None or (solution is not None and not program.lifted):
         return solution
     if solution is not None and solution.objective > last.objective:
         return solution
-    resume = _resumed_kmeans if alike else _resumed
+    resume = _resumed_kmeans if model.is_exchangeable else _resumed
     solution = resume(X, last, groups, model, program, rng)
     # What is left of a trace's error could pass for progress.
     least = program.tol * max(1.0, abs(last.objective))

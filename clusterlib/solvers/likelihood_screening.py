@@ -18,7 +18,7 @@ _SHORT_ITER = 15
 _LONG_ITER = 100
 _KEPT = 10
 # Operations of an iteration, over which fewer starts are taken.
-_WORK = 3e8
+_WORK = 2e7
 _FEWEST_STARTS = 6
 # Orders of the known covariances that are tried with each start: all of them up to K = 4.
 _ORDERS = 24

@@ -22,8 +22,12 @@ _SCREENING_ROWS = 1000
 _ROWS_PER_GROUP = 100
 # Random starts that are screened for every start that is asked for.
 _SCREENED_PER_START = 3
+# Partitions of each model that are starts of the one that is chosen.
+_SHARED = 3
 # Alternations beyond so many rows in all are too dear to be repeated.
 _ALTERNATION_ROWS = 20_000
+# Of a program that has no bad local optima.
+_RELAXED_ALTERNATIONS = 3
 _POLISHING_ITER = 300
 
 
@@ -128,8 +132,9 @@ def likelihood_sdp(
     labels : None or ndarray of shape (n_samples,), int32, default=None
         First labels that are given, instead of ``start`` and ``n_init``.
     n_init : int, default=10
-        Alternations, less where rows are many: 20 000 rows in all, at least one. Three times as
-        many random starts are screened by EM if ``start`` is None.
+        Alternations; less where rows are many (20 000 rows in all, at least one), and 3 at most
+        where tied covariances and equal shares leave a benign program. Three times as many random
+        starts are screened by EM if ``start`` is None.
     max_iter : int, default=20
         Most rounds of an alternation.
     tol : float, default=1e-6
@@ -184,6 +189,8 @@ def likelihood_sdp(
     if len(rows) < len(X):
         frame, model = _frame_and_model(X, model, covariances)
     n_alternations = min(n_init, max(1, _ALTERNATION_ROWS // len(X)))
+    if model.is_exchangeable:
+        n_alternations = min(n_alternations, _RELAXED_ALTERNATIONS)
     n_screened = max(1, n_alternations // 2)
     firsts = np.concatenate([screened.labels[:n_screened], starts])[
         : 2 if given else n_alternations
@@ -205,7 +212,10 @@ def _screening_rows(n_samples, n_clusters, rng):
 
 
 def _best_screened(X, starts, n_clusters, covariance_type, estimated_weights, covariances, rng):
-    """Screen the starts under every model in question; the first model of equal ones."""
+    """Screen the starts under every model in question; the first model of equal ones.
+
+    Partitions of simpler models are starts of the others, and those of all of them of the best.
+    """
     # From few parameters to many: where rows are too few to compare, the simplest has to do.
     types = list(reversed(CovarianceType)) if covariance_type is None else [covariance_type]
     if covariances is not None:
@@ -213,13 +223,18 @@ def _best_screened(X, starts, n_clusters, covariance_type, estimated_weights, co
         starts = permuted_labels(starts, n_clusters, rng)
     weights = [False, True] if estimated_weights is None else [estimated_weights]
     prior = CovariancePrior.weak(n_clusters, X.shape[1])
+    models = [GroupModel(of_type, estimated, prior) for of_type in types for estimated in weights]
     screened = []
-    for of_type in types:
-        for estimated in weights:
-            model = GroupModel(of_type, estimated, prior)
-            frame, model = _frame_and_model(X, model, covariances)
-            screened.append(screen(frame, starts, n_clusters, model))
-    return min(screened, key=lambda one: one.criterion)
+    for model in models:
+        frame, model = _frame_and_model(X, model, covariances)
+        known = [one.labels[:1] for one in screened]
+        screened.append(screen(frame, np.concatenate([*known, starts]), n_clusters, model))
+    best = min(screened, key=lambda one: one.criterion)
+    if len(models) == 1:
+        return best
+    others = np.concatenate([one.labels[:_SHARED] for one in screened])
+    again = screen(best.frame, others, n_clusters, best.model)
+    return again if again.objective[0] > best.objective[0] else best
 
 
 def _frame_and_model(X, model, covariances):

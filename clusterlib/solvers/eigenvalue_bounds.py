@@ -13,12 +13,20 @@ from scipy.linalg import LinAlgError, cholesky, eigh
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
 
-__all__ = ["UNIT", "LowRank", "dot_error", "proved_top_sum", "proved_top_sum_low_rank"]
+__all__ = [
+    "UNIT",
+    "LowRank",
+    "dot_error",
+    "improved_vectors",
+    "proved_top_sum",
+    "proved_top_sum_low_rank",
+]
 
 UNIT = 2.0**-53  # half the distance from 1 to the next number of float64
 _GROWTH = 16.0  # of the allowance between two attempts at a factorisation
+_N_IMPROVEMENTS = 4
 # How often to look for eigenvalues that the given vectors miss, and what is not worth it.
-_MOST_SEARCHES, _MOST_RESTARTS, _NEGLIGIBLE = 6, 50, 1e-9
+_MOST_SEARCHES, _MOST_RESTARTS, _NEGLIGIBLE = 6, 20, 1e-9
 
 
 def dot_error(length):
@@ -48,7 +56,7 @@ class LowRank(NamedTuple):
     gram_error: float
 
 
-def proved_top_sum(H, count, vectors=None, *, error=0.0):
+def proved_top_sum(H, count, vectors=None, *, error=0.0, slack=0.0):
     """Bound the sum of the positive ones of the ``count`` largest eigenvalues from above.
 
     Parameters
@@ -62,6 +70,8 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0):
         them, in O(n^3) time.
     error : float, default=0.0
         Bound of the spectral norm of what H differs by from the matrix that is meant.
+    slack : float, default=0.0
+        How far above the sum the bound may lie where vectors are given, at no cost.
 
     Returns
     -------
@@ -104,6 +114,7 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0):
         bare = rest.diagonal().copy()
         if lift is None:
             lift = 2.0 * _cholesky_error(n, np.abs(bare).sum() + n * level) + rounding
+            lift = max(lift, slack / count)
         np.fill_diagonal(rest, bare + (level + lift))
         spare = _cholesky_error(n, np.abs(rest.diagonal()).sum()) + rounding
         spare += 2.0 * UNIT * (level + lift)
@@ -117,6 +128,31 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0):
                 vectors = np.concatenate([vectors, found], axis=1)
                 continue
         lift = max(_GROWTH * lift, UNIT * norm)
+
+
+def improved_vectors(H, vectors):
+    """Bring vectors closer to eigenvectors of large eigenvalues, by a short block iteration.
+
+    Parameters
+    ----------
+    H : ndarray of shape (n, n), float64
+        Symmetric.
+    vectors : ndarray of shape (n, m)
+        Any, m <= n / 2.
+
+    Returns
+    -------
+    vectors : ndarray of shape (n, m), float64
+        Orthonormal; the best in the spaces of the given ones and of their images.
+    """
+    vectors = np.linalg.qr(vectors.astype(np.float64))[0]
+    images = H @ vectors
+    for _ in range(_N_IMPROVEMENTS):
+        basis = np.linalg.qr(np.concatenate([vectors, images], axis=1))[0]
+        images = H @ basis
+        turn = np.linalg.eigh(basis.T @ images)[1][:, -vectors.shape[1] :]
+        vectors, images = basis @ turn, images @ turn
+    return vectors
 
 
 def _missed_pairs(rest, level):

@@ -20,6 +20,7 @@ _SLACK = 1e-9  # relative, by which rounding may bring a bound below the value o
 _FIRST_FACTORS = (0.6, 1.0, 1.6)
 _STEP, _LARGEST_FACTOR = 1.5, 20.0
 _SEARCH_ROWS = 600
+_LEAST_LEVEL = 1e-3  # in the units of the value, which are those of log-likelihoods
 _N_REFINEMENTS = 3
 _N_BISECTIONS = 20
 # Of the sum of a group's own slack, what the slack of another group may keep; 1 and 0 proved less.
@@ -199,8 +200,9 @@ class _Dual:
         self.value = float(self.scores.sum())
         self.size = float(np.abs(self.scores).sum())
         scatters = [np.linalg.norm(y[labels == k], 2) ** 2 for k, y in enumerate(self.whitened)]
-        # One row has no scatter, but its trace still needs a multiplier.
-        self._levels = np.maximum(scatters, 1e-3 * max(scatters) + np.finfo(float).tiny)
+        # Inside of another group, the diagonal of a slack exceeds the group's own by up to the
+        # difference of the offsets; and one row has no scatter, but a trace.
+        self._levels = np.array(scatters) + float(np.ptp(offsets)) + _LEAST_LEVEL
         self._common = np.full(self.n_groups, max(self._levels))
         if trace is Trace.GROUP:
             # Where covariances are alike, slacks also have the eigenvalues of other groups.

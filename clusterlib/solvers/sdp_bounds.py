@@ -4,11 +4,10 @@ from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from clusterlib.kernels.checks import as_matrix, check_finite, checked_integer
 from clusterlib.solvers.block_bounds import similar_blocks
-from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, proved_top_sum
+from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, improved_vectors, proved_top_sum
 from clusterlib.solvers.partition_bounds import fast_bound
 from clusterlib.solvers.partition_geometry import PartitionGeometry, squared_total
 from clusterlib.solvers.sdp_dual import solve_dual
@@ -20,7 +19,7 @@ _BLOCK_ROWS = 1000
 _SINGLE_PRECISION_ROWS = 500  # from here on T is kept in float32, unless the tolerance is small
 _SMALLEST_SINGLE_TOL = 1e-6
 _DENSE_ROWS = 1200  # up to here eigenvalues are computed by a dense solver
-_MOST_RESTARTS = 10
+_PROOF_SLACK = 1e-6  # of the cost, what a proof may lose if that saves the time of a better one
 _SLACK = 1e-9  # relative, by which rounding may bring a bound past the cost of a partition
 
 
@@ -247,20 +246,11 @@ class _Problem:
         along_ones = float(H.sum()) / n
         H -= H.mean(axis=0)
         H -= H.mean(axis=1)[:, None]
-        vectors = None if n <= _DENSE_ROWS else self._improved(H, vectors)
-        return along_ones + error + proved_top_sum(H, self.n_clusters - 1, vectors, error=error)
-
-    def _improved(self, H, vectors):
-        """Vectors of the dual iteration, with what a short Lanczos iteration adds to them."""
-        start = np.random.default_rng(len(H)).standard_normal(len(H))
-        count = self.n_clusters - 1
-        try:
-            found = eigsh(
-                H, count, which="LA", v0=start, ncv=3 * count + 30, maxiter=_MOST_RESTARTS
-            )[1]
-        except ArpackNoConvergence as error:
-            found = error.eigenvectors
-        return np.concatenate([vectors.astype(np.float64), found], axis=1)
+        vectors = None if n <= _DENSE_ROWS else improved_vectors(H, vectors)
+        top = proved_top_sum(
+            H, self.n_clusters - 1, vectors, error=error, slack=_PROOF_SLACK * g.cost
+        )
+        return along_ones + error + top
 
 
 def _block_bound(problem, upper, block_size, *, callback, rng, **options):

@@ -7,6 +7,7 @@ from scipy.linalg import hadamard
 from clusterlib.solvers.eigenvalue_bounds import (
     LowRank,
     dot_error,
+    improved_vectors,
     proved_top_sum,
     proved_top_sum_low_rank,
 )
@@ -59,6 +60,24 @@ def test_vectors_that_miss_a_multiple_eigenvalue_do_not_spoil_the_bound(given):
     bound = proved_top_sum(H, 3, vectors)
     assert bound >= exact
     assert bound <= exact * (1 + 1e-6)
+
+
+def test_slack_is_all_that_a_bound_may_lose():
+    H = with_eigenvalues(np.arange(64))
+    tight, loose = proved_top_sum(H, 2), proved_top_sum(H, 2, slack=50.0)
+    assert tight < 64 * 125 + 1e-6
+    assert tight <= loose <= tight + 50.0 + 1e-6
+
+
+def test_improved_vectors_find_the_largest_eigenvalues():
+    rng = np.random.default_rng(0)
+    root = np.linalg.qr(rng.normal(size=(200, 200)))[0]
+    values = np.concatenate([[90.0, 80.0, 70.0], np.linspace(-100.0, 40.0, 197)])
+    H = (root * values) @ root.T
+    vectors = improved_vectors(H, root[:, :12] + 0.02 * rng.normal(size=(200, 12)))
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(12), atol=1e-12)
+    found = np.sort(np.linalg.eigvalsh(vectors.T @ H @ vectors))[::-1]
+    np.testing.assert_allclose(found[:3], [90.0, 80.0, 70.0], rtol=1e-3)
 
 
 def test_error_of_the_matrix_is_added():

@@ -82,6 +82,15 @@ def test_no_partition_is_above_the_bound(trace, seed):
             assert values[index] >= values.max() - 1e-6 * n
 
 
+def test_one_trace_for_all_lets_one_covariance_take_two_clusters():
+    X = np.array([[0.0], [0.1], [50.0], [50.1]])
+    labels, covariances = np.array([0, 0, 1, 1]), np.array([[[1.0]], [[4.0]]])
+    assert certify_likelihood(X, labels, covariances, trace="group").certified
+    bound = certify_likelihood(X, labels, covariances, trace="total")
+    assert bound.upper_value >= value(X, labels, covariances[[0, 0]])
+    assert not bound.certified
+
+
 @pytest.mark.parametrize("trace", ["group", "total"])
 @pytest.mark.parametrize("separation", [12.0, 30.0])
 def test_distant_groups_are_certified(trace, separation):

@@ -91,7 +91,7 @@ class SDPClustering(CentersEstimator):
     objective_ : float
         ``<Xc Xc', Z>`` of the relaxed solution (of the partition for a sketch, and where that is
         clearly better): ``|Xc|^2 - objective_`` is what the relaxation takes for the cost, at
-        most inertia_ up to the tolerance. It is no bound, as the factor is one of low rank.
+        most ``inertia_`` up to the tolerance. It is no bound, as the factor is one of low rank.
     lower_bound_ : float
         No partition into n_clusters has a lower k-means cost than this; 0.0, which is always
         true, if nothing better was computed.

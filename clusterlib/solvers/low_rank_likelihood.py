@@ -148,7 +148,7 @@ def low_rank_likelihood(
     return LowRankResult(
         factor,
         solution.group,
-        value - top * float(solution.multiplier @ solution.violation),
+        float(value - top * (solution.multiplier @ solution.violation)),
         solution.trace_error,
         solution.residual,
         solution.n_iter,
@@ -171,7 +171,7 @@ def group_memberships(W, group, n_groups):
 
     Returns
     -------
-    memberships : ndarray of shape (n_samples, n_groups)
+    memberships : ndarray of shape (n_samples, n_groups), float64
         Rows that sum to 1.
 
     Notes

@@ -133,7 +133,7 @@ def test_units_and_origin_do_not_matter(scale, offset):
     np.testing.assert_allclose(moved.cost, plain.cost * scale**2, rtol=1e-8)
 
 
-def test_float32_far_from_the_origin():
+def test_narrow_rows_far_from_the_origin():
     X, labels = balls(300, 10, 3, 11.0)
     assert certify_partition((X + 1e4).astype(np.float32), labels).certified
 

@@ -135,7 +135,7 @@ def test_units_and_origin_do_not_matter(method, scale):
     np.testing.assert_allclose(moved, plain * scale**2, rtol=1e-5 if method == "fast" else 1e-3)
 
 
-def test_float32_rows_are_centred_in_float64():
+def test_narrow_rows_are_centred_in_wide_numbers():
     X, labels = balls(200, 5, 3, 6.0)
     rounded = (X + 1000.0).astype(np.float32)
     bound = kmeans_lower_bound(rounded, labels, 3)

@@ -55,7 +55,7 @@ def test_bounds_are_true_after_any_number_of_iterations(max_iter):
     assert full.n_iter == max_iter
 
 
-def test_small_tolerance_in_float64():
+def test_small_tolerance_in_wide_numbers():
     X, labels = balls(90, 5, 3, 5.0)
     labels = nearest(X, labels)
     loose, tight = (

@@ -88,8 +88,9 @@ class PartitionDual:
 
     Notes
     -----
-    With q directions there are ``m = p + K (K - 1) (1 + q)`` columns, of which the rows of one
-    cluster meet ``p + (K - 1) (1 + q)``: O(n (p + K q)^2) time, O(n K + m^2) memory.
+    With q directions across there are ``m = p + K (K - 1) (2 + q)`` columns, of which the rows of
+    one cluster meet ``p + (K - 1) (2 + q)``: O(n (p + K q)^2) time; 8 n K bytes for the weights,
+    8 n_a K (2 + q) for the columns of the largest cluster, and m^2 numbers.
     """
 
     def __init__(self, geometry, z, correction=None, *, within=False, pairs=True):
@@ -104,7 +105,7 @@ class PartitionDual:
         self._width = width
         self._m = p + len(self._pairs) * width
         self._weights = {pair: self._clipped(*pair) for pair in self._pairs}
-        self._features = self._weighted_features() if self._bases else {}
+        self._sides = {}
         self.strengths = {}
         self.matrix, self.sums = self._assembled()
 
@@ -124,20 +125,25 @@ class PartitionDual:
         u = g.margins[rows, b] - self.z * g.inverse_sizes[a, b]
         return np.maximum(u, 0.0, out=u) * (0.5 * g.sizes[b])
 
-    def _weighted_features(self):
-        """``u_i y_i`` of every ordered pair of clusters, the y_i centred by the weights u."""
-        features = {}
-        for a, b in self._pairs:
-            u = self._weights[a, b]
-            y = self.geometry.within(a, slice(*self.geometry.starts[a : a + 2])) @ self._bases[a, b]
-            y[:, 0] *= np.sqrt(self._stretch(a, b))
-            _shorten(y, self.correction.radius)
-            mass = u.sum()
-            if mass > 0:
-                y -= (u @ y) / mass
-            y *= u[:, None]
-            features[a, b] = y
-        return features
+    def _weighted_features(self, pair):
+        """``u_i y_i`` of the first of two clusters, the y_i centred by the weights u."""
+        u, rows = self._weights[pair], slice(*self.geometry.starts[pair[0] : pair[0] + 2])
+        y = self.geometry.within(pair[0], rows) @ self._bases[pair]
+        y[:, 0] *= np.sqrt(self._stretch(*pair))
+        _shorten(y, self.correction.radius)
+        mass = u.sum()
+        if mass > 0:
+            y -= (u @ y) / mass
+        y *= u[:, None]
+        return y
+
+    def _keep_side(self, pair, weighted):
+        """Keep of the y_i what the largest inner product with the other side will need."""
+        u = self._weights[pair]
+        y = weighted[u > 0] / u[u > 0, None]
+        longest = np.sqrt(np.square(y).sum(axis=1).max(initial=0.0))
+        n_pairs = self.geometry.sizes[pair[0]] * self.geometry.sizes[pair[1]]
+        self._sides[pair] = (longest, y if n_pairs <= _MOST_PAIRS else None)
 
     def _stretch(self, a, b):
         """Squared factor of the coordinate along the line between two means.
@@ -163,18 +169,22 @@ class PartitionDual:
                 + [np.arange(self._first[pair], self._first[pair] + self._width) for pair in own]
             )
             local, local_sums = np.zeros((len(index), len(index))), np.zeros(len(index))
+            # Of one cluster at a time: those of all would be many times the rows.
+            features = {pair: self._weighted_features(pair) for pair in own if self._bases}
             for rows in g.chunks_of(a):
-                columns = self._columns(a, own, rows)
+                columns = self._columns(a, own, rows, features)
                 local += columns.T @ columns
                 local_sums += columns.sum(axis=0)
             gram[np.ix_(index, index)] += local
             sums[index] += local_sums
+            for pair, weighted in features.items():
+                self._keep_side(pair, weighted)
         lengths = np.sqrt(gram.diagonal()) * (1.0 + g.sum_error)
         if not self.within:
             gram -= np.outer(sums, sums / len(g.rows))
         return LowRank(gram, self._core(), lengths, 4.0 * g.sum_error), sums
 
-    def _columns(self, a, own, rows):
+    def _columns(self, a, own, rows, features):
         g = self.geometry
         local = slice(rows.start - g.starts[a], rows.stop - g.starts[a])
         parts = [g.within(a, rows) if self.within else g.rows[rows]]
@@ -185,8 +195,8 @@ class PartitionDual:
             else:
                 u = self._weights[pair][local]
             parts.append(u[:, None])
-            if self._features:
-                parts.append(self._features[pair][local])
+            if features:
+                parts.append(features[pair][local])
         return np.concatenate(parts, axis=1)
 
     def _core(self):
@@ -210,14 +220,10 @@ class PartitionDual:
 
     def _strength(self, a, b, s):
         """The factor t of a pair, no larger than keeps its block of N nonnegative."""
-        if not self._features:
+        if not self._bases:
             return 0.0
-        u, v = self._weights[a, b], self._weights[b, a]
-        wanted = s / (u.mean() * v.mean())
-        here = self._features[a, b][u > 0] / u[u > 0, None]
-        there = self._features[b, a][v > 0] / v[v > 0, None]
-        here[:, 0] *= -1.0
-        largest = _largest_product(here, there)
+        wanted = s / (self._weights[a, b].mean() * self._weights[b, a].mean())
+        largest = _largest_product(self._sides[a, b], self._sides[b, a])
         return min(wanted, (1.0 - ROOM) / largest) if largest > 0 else wanted
 
 
@@ -232,12 +238,14 @@ def _shorten(y, radius):
 
 
 def _largest_product(left, right):
-    """No less than any inner product of rows of the two; of their norms where there are many."""
-    longest = [np.sqrt(np.square(side).sum(axis=1).max(initial=0.0)) for side in (left, right)]
-    if len(left) * len(right) > _MOST_PAIRS:
-        return longest[0] * longest[1]
-    step = max(1, 1_000_000 // max(len(right), 1))
+    """No less than any ``<y, J y'>``; the product of the longest where there are many pairs."""
+    (longest, rows), (other_longest, other_rows) = left, right
+    if rows is None:
+        return longest * other_longest
+    mirrored = other_rows.copy()
+    mirrored[:, 0] *= -1.0
+    step = max(1, 1_000_000 // max(len(mirrored), 1))
     largest = 0.0
-    for first in range(0, len(left), step):
-        largest = max(largest, float((left[first : first + step] @ right.T).max(initial=0.0)))
-    return largest + dot_error(left.shape[1] + 4) * longest[0] * longest[1]
+    for first in range(0, len(rows), step):
+        largest = max(largest, float((rows[first : first + step] @ mirrored.T).max(initial=0.0)))
+    return largest + dot_error(rows.shape[1] + 4) * longest * other_longest

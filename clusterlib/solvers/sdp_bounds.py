@@ -11,12 +11,13 @@ from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, improved_vecto
 from clusterlib.solvers.partition_bounds import fast_bound
 from clusterlib.solvers.partition_geometry import PartitionGeometry, squared_total
 from clusterlib.solvers.sdp_dual import solve_dual
+from clusterlib.solvers.transport_problem import checked_real
 
 __all__ = ["SDPBound", "kmeans_lower_bound"]
 
 _MOST_ROWS = 10_000
 _BLOCK_ROWS = 1000
-_SINGLE_PRECISION_ROWS = 500  # from here on T is kept in float32, unless the tolerance is small
+_SINGLE_PRECISION_ROWS = 200  # from here on T is kept in float32, unless the tolerance is small
 _SMALLEST_SINGLE_TOL = 1e-6
 _DENSE_ROWS = 1200  # up to here eigenvalues are computed by a dense solver
 _PROOF_SLACK = 1e-6  # of the cost, what a proof may lose if that saves the time of a better one
@@ -151,6 +152,9 @@ def kmeans_lower_bound(
     n_clusters = checked_integer("n_clusters", n_clusters, 1, max(len(X), 1))
     labels = _checked_labels(labels, len(X), n_clusters)
     method = BoundMethod(method)
+    tol = checked_real("tol", tol, low=0.0)
+    max_iter = checked_integer("max_iter", max_iter, 1, 2**31 - 1)
+    W = None if W is None else _checked_factor(W, len(X))
     rng = np.random.default_rng(0) if rng is None else rng
     if method is BoundMethod.FULL and len(X) > _MOST_ROWS:
         raise ValueError(f"method 'full' takes at most {_MOST_ROWS} rows, got {len(X)}")
@@ -180,6 +184,16 @@ def _checked_labels(labels, n_samples, n_clusters):
         wrong = labels.min() if labels.min() < 0 else labels.max()
         raise ValueError(f"labels must be from 0 to {n_clusters - 1}, got {wrong}")
     return labels
+
+
+def _checked_factor(W, n_samples):
+    W = as_matrix("W", W)
+    check_finite("W", W)
+    if len(W) != n_samples:
+        raise ValueError(f"W must have {n_samples} rows, got shape {W.shape}")
+    if W.min() < 0 or not W.any():
+        raise ValueError(f"W must not be negative nor 0 everywhere, got a minimum of {W.min()}")
+    return W
 
 
 class _Problem:

@@ -232,6 +232,10 @@ def test_bound_above_the_cost_is_an_internal_error(monkeypatch):
         ([0, 1, 0, 1], 5, {}, "n_clusters must be from 1 to 4, got 5"),
         ([0, 1, 0, 1], 2, {"method": "slow"}, "slow"),
         ([0, 1, 0, 1], 2, {"method": "block", "block_size": 2}, "block_size must be from 3"),
+        ([0, 1, 0, 1], 2, {"tol": -1.0}, "tol must be a finite number at least 0"),
+        ([0, 1, 0, 1], 2, {"max_iter": 0}, "max_iter must be from 1"),
+        ([0, 1, 0, 1], 2, {"W": np.ones((3, 2))}, r"W must have 4 rows, got shape \(3, 2\)"),
+        ([0, 1, 0, 1], 2, {"W": -np.ones((4, 2))}, "W must not be negative"),
     ],
 )
 def test_bad_arguments(labels, n_clusters, options, message):

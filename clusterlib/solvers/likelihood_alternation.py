@@ -12,7 +12,7 @@ from clusterlib.solvers.likelihood_program import settle, solve_program
 from clusterlib.solvers.low_rank_likelihood import group_memberships
 from clusterlib.solvers.sdp_rounding import candidate_labels
 
-__all__ = ["Alternation", "alternate", "groups_for_clusters"]
+__all__ = ["Alternation", "alternate", "groups_for_clusters", "rounded_partition"]
 
 
 class Alternation(NamedTuple):
@@ -85,7 +85,7 @@ def alternate(X, labels, n_groups, model, program, rng, callback=None):
             converged = True
             break
         last = solution
-        step = _rounded(X, last, model, rng)
+        step = rounded_partition(X, last, model, rng)
         labels = step.labels[0]
         if step.objective[0] > best.objective[0]:
             best = step
@@ -152,6 +152,41 @@ def groups_for_clusters(X, labels, groups, model):
     return order[labels]
 
 
+def rounded_partition(X, solution, model, rng):
+    """Round a factor, and take a step of classification EM.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float64
+        Rows.
+    solution : ProgramSolution
+        With one column for each group, its factor is a partition but for the tolerance; of more
+        columns all of :func:`candidate_labels` are tried, as memberships tell clusters but not
+        groups where covariances are much the same.
+    model : GroupModel
+        What is assumed of the groups.
+    rng : numpy.random.Generator
+        For k-means on embedded rows.
+
+    Returns
+    -------
+    step : EMResult
+        Of the best candidate: labels and objective are stacks of one.
+    """
+    n_groups = solution.groups.means.shape[1]
+    if len(solution.columns) == n_groups:
+        found = [solution.columns[solution.W.argmax(axis=1)]]
+    else:
+        rounded = candidate_labels(X, solution.W, n_groups, rng, group=solution.columns)
+        found = list(rounded.values())
+    matched = [groups_for_clusters(X, labels, solution.groups, model) for labels in found]
+    steps = classification_em(X, np.stack(matched), n_groups, model, max_iter=1)
+    best = int(np.argmax(steps.objective))
+    return steps._replace(
+        labels=steps.labels[best : best + 1], objective=steps.objective[best : best + 1]
+    )
+
+
 def _renumbered(labels, first, n_groups):
     """Number the clusters so that they agree with the first labels on the most rows."""
     shared = indicators(labels[None], n_groups)[0] @ indicators(first[None], n_groups)[0].T
@@ -167,23 +202,3 @@ def _aligned(memberships, labels):
 def _groups_of_labels(X, labels, n_groups, model):
     moments = group_moments(X, indicators(labels[None], n_groups), model.covariance_type)
     return model.groups(moments)
-
-
-def _rounded(X, solution, model, rng):
-    """The best partition that a factor can be rounded to, after a step of classification EM.
-
-    With one column for each group the factor is a partition but for the tolerance. Where the
-    covariances are much the same, memberships of more columns tell the clusters but not the groups.
-    """
-    n_groups = solution.groups.means.shape[1]
-    if len(solution.columns) == n_groups:
-        found = [solution.columns[solution.W.argmax(axis=1)]]
-    else:
-        rounded = candidate_labels(X, solution.W, n_groups, rng, group=solution.columns)
-        found = list(rounded.values())
-    matched = [groups_for_clusters(X, labels, solution.groups, model) for labels in found]
-    steps = classification_em(X, np.stack(matched), n_groups, model, max_iter=1)
-    best = int(np.argmax(steps.objective))
-    return steps._replace(
-        labels=steps.labels[best : best + 1], objective=steps.objective[best : best + 1]
-    )

@@ -209,7 +209,6 @@ def _relaxed_kmeans(X, labels, groups, model, program, rng, start=None):
         tol=program.tol,
         n_threads=program.n_threads,
     ).W
-    W = W[:, W.sum(axis=0) > 0]
     shared = W.T @ (labels[:, None] == np.arange(n_groups))
     columns = shared.argmax(axis=1).astype(np.int32)
     return _with_groups(X, W, columns, n_groups, model)

@@ -5,7 +5,14 @@ import pytest
 
 from clusterlib.datasets import make_heterogeneous_mixture
 from clusterlib.metrics import clustering_accuracy
-from clusterlib.solvers import CovarianceType, StartKind
+from clusterlib.solvers import (
+    CovarianceType,
+    StartKind,
+    likelihood_alternation,
+    likelihood_program,
+    likelihood_sdp,
+    low_rank_likelihood,
+)
 from clusterlib.solvers.gaussian import CovariancePrior, GroupModel
 from clusterlib.solvers.gaussian_frame import GaussianFrame
 from clusterlib.solvers.gaussian_moments import group_moments, indicators, lifted_moments
@@ -188,3 +195,50 @@ def test_labels_keep_their_numbers():
             found = alternate(frame.coordinates, first, 3, model, Program(rank=2), rng())
             assert (found.labels == first).mean() > 0.6
             assert (found.memberships.argmax(axis=1) == found.labels).mean() > 0.9
+
+
+def test_solves_that_lose_a_group_end_soon(monkeypatch):
+    runs = []
+
+    def recorded(*args, **options):
+        runs.append(low_rank_likelihood(*args, **options))
+        return runs[-1]
+
+    monkeypatch.setattr(likelihood_program, "low_rank_likelihood", recorded)
+    data = make_heterogeneous_mixture("unequal_sizes", random_state=1)
+    options = {"covariance_type": CovarianceType.TIED, "estimated_weights": True}
+    result = likelihood_sdp(data.X, 3, rng=rng(1), **options)
+    # All rows of the small groups may go to the large one, where nothing moves any more.
+    assert any(run.trace_error > 0.5 for run in runs)
+    assert max(run.n_iter for run in runs) < 1000
+    assert len(np.unique(result.labels)) == 3
+
+
+def test_no_group_is_left_empty_where_likelihood_would():
+    # One group explains normal rows better than two of shares one half.
+    X = rng().normal(size=(60, 1))
+    frame = GaussianFrame.of(X, CovarianceType.FULL)
+    model = GroupModel(CovarianceType.FULL, True, CovariancePrior.weak(2, 1))
+    starts = np.stack([np.zeros(60), X[:, 0] > 0]).astype(np.int32)
+    screened = screen(frame, starts, 2, model)
+    used = [len(np.unique(labels)) for labels in screened.labels]
+    assert (used[0], used[-1]) == (2, 1)
+    assert screened.objective[-1] > screened.objective[0]
+    result = likelihood_sdp(
+        X, 2, rng=rng(), covariance_type=CovarianceType.FULL, estimated_weights=True
+    )
+    assert len(np.unique(result.labels)) == 2
+
+
+def test_rounding_gives_clusters_their_known_covariances():
+    data = make_heterogeneous_mixture("nested", random_state=0)
+    X, labels = data.X - data.X.mean(axis=0), data.labels.astype(np.int32)
+    prior = CovariancePrior.weak(4, 8)
+    model = GroupModel(CovarianceType.FULL, False, prior, data.covariances)
+    order = np.array([1, 2, 3, 0], dtype=np.int32)
+    groups = model.groups(group_moments(X, indicators(labels[None], 4), CovarianceType.FULL))
+    # The clusters are right and their covariances are not.
+    W = indicators(order[labels][None], 4)[0].T
+    wrong = likelihood_program.ProgramSolution(W, np.arange(4, dtype=np.int32), groups, 0.0)
+    rounded = likelihood_alternation.rounded_partition(X, wrong, model, rng())
+    assert (rounded.labels[0] == labels).mean() > 0.97

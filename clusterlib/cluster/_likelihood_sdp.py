@@ -138,10 +138,11 @@ default="auto"
     regular for groups of any size, and answers do not depend on units: those of single features
     where covariances are full, tied or diagonal, the common one where they are spherical.
 
-    *Choices.* "auto" tries all, alone and together, and takes the smallest
-    :func:`clusterlib.solvers.corrected_aic`, an information criterion for small samples. For
-    dimensions it tries all features up to ``2 n_clusters + 2`` of them, ``2 n_clusters``
-    components beyond, and both where rows are plenty.
+    *Choices.* "auto" tries all, alone and together, and takes the smallest information criterion
+    for small samples [3]_: what the likelihood overstates that of new rows by is counted with the
+    sizes of the groups, not with the sample alone. For dimensions it tries all features up to
+    ``2 n_clusters + 2`` of them, ``2 n_clusters`` components beyond, and both where rows are
+    plenty.
 
     *Degenerate data.* Directions in which the rows do not vary at all (constant or collinear
     features) cannot be part of a covariance: groups are found in the others, with a warning if
@@ -167,6 +168,8 @@ default="auto"
        heterogeneous data", ICML 2023, arXiv 2209.15097.
     .. [2] C. Fraley, A. E. Raftery, "Bayesian regularization for normal mixture estimation and
        model-based clustering", J. Classification 24, 2007.
+    .. [3] E. J. Bedrick, C.-L. Tsai, "Model selection for multivariate regression in small
+       samples", Biometrics 50(1), 1994.
 
     Examples
     --------

@@ -78,7 +78,7 @@ TABLES = {
     "breast cancer": _table(datasets.load_breast_cancer, standardised=True),
     "digits 1 3 8 9": _some_digits,
 }
-"""Tables that come with scikit-learn; other favourites of the field would need a download."""
+"""Tables that come with scikit-learn; olive oils, crabs and glass would need a download."""
 
 SETTINGS = MIXTURES | TABLES
 

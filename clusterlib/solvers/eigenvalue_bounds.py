@@ -97,6 +97,8 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0, slack=0.0):
     if n == 0:
         return 0.0
     norm = float(np.linalg.norm(H)) * (1.0 + dot_error(n + 2))
+    if norm == 0.0:
+        return count * error
     values, vectors = _approximate_pairs(H, count, vectors)
     lift, n_searches = None, 0
     while True:

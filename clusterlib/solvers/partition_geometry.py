@@ -102,7 +102,7 @@ class PartitionGeometry:
         rows, self.scale = centered_rows(X)
         self.total = squared_total(rows)
         self.inflation = 0.0
-        if rows.shape[1] > len(rows):
+        if rows.shape[1] > len(rows) and self.total > 0:
             rows, self.inflation = _fewer_features(rows)
         _, cluster, counts = np.unique(labels, return_inverse=True, return_counts=True)
         self.order = np.argsort(cluster.ravel(), kind="stable")

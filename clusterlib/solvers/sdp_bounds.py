@@ -278,11 +278,14 @@ def _block_bound(problem, upper, block_size, *, callback, rng, **options):
     try:
         for i, rows in enumerate(blocks):
             block = _Problem(PartitionGeometry(g.rows[rows], labels[rows]), problem.n_clusters)
-            solution = block.solve(None, rng=seeds[i], callback=None, **options)
-            found = block.bound(solution.bound, BoundMethod.BLOCK, solution.n_iter, None)
-            total += found.lower_bound
-            n_iter += solution.n_iter
-            history.append((len(rows), found.lower_bound * problem.unit))
+            found = 0.0
+            if block.total > 0:
+                solution = block.solve(None, rng=seeds[i], callback=None, **options)
+                n_iter += solution.n_iter
+                bound = block.bound(solution.bound, BoundMethod.BLOCK, solution.n_iter, None)
+                found = bound.lower_bound
+            total += found
+            history.append((len(rows), found * problem.unit))
             stop = callback is not None and callback(i + 1, n_blocks, total * problem.unit)
             if stop:
                 break

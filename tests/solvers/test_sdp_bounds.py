@@ -150,8 +150,9 @@ def test_trivial_problems(method):
     one = kmeans_lower_bound(X, np.zeros(7, int), 1, method=method)
     np.testing.assert_allclose(one.lower_bound, cost(X, np.zeros(7)), rtol=1e-12)
     assert kmeans_lower_bound(X, np.arange(7), 7, method=method).lower_bound == 0.0
-    equal = kmeans_lower_bound(np.ones((7, 2)), np.arange(7) % 3, 3, method=method)
-    assert equal.lower_bound == 0.0
+    for p in (2, 9):
+        equal = kmeans_lower_bound(np.ones((7, p)), np.arange(7) % 3, 3, method=method)
+        assert equal.lower_bound == 0.0
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -203,6 +204,14 @@ def test_sum_over_blocks():
     assert [call[:2] for call in seen] == [(i, 4) for i in range(1, 5)]
     assert bound.lower_bound >= (1 - 2e-2) * cost(X, labels)
     assert bound.lower_bound >= kmeans_lower_bound(X, labels, 3).lower_bound
+
+
+def test_blocks_of_equal_rows_cost_nothing():
+    X = np.zeros((12, 2))
+    X[0] = 1.0
+    bound = kmeans_lower_bound(X, np.arange(12) % 2, 2, method="block", block_size=3)
+    assert bound.lower_bound <= 1e-12
+    assert len(bound.history) == 4
 
 
 @pytest.mark.parametrize("method", ["block", "full"])

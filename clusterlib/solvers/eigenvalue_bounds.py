@@ -25,6 +25,7 @@ __all__ = [
 UNIT = 2.0**-53  # half the distance from 1 to the next number of float64
 _GROWTH = 16.0  # of the allowance between two attempts at a factorisation
 _N_IMPROVEMENTS = 4
+_ALL_PAIRS = 150  # rows up to which all eigenvalues are computed
 # How often to look for eigenvalues that the given vectors miss, and what is not worth it.
 _MOST_SEARCHES, _MOST_RESTARTS, _NEGLIGIBLE = 6, 20, 1e-9
 
@@ -187,14 +188,39 @@ def _has_factor(matrix):
 
 def _approximate_pairs(H, count, vectors):
     """Eigenvalues, the largest first, and vectors: given, or the ``count`` + 1 largest."""
-    n = len(H)
     if vectors is None:
-        first = max(0, n - count - 1)
-        values, vectors = eigh(H, subset_by_index=[first, n - 1], check_finite=False)
-        return values[::-1], vectors[:, ::-1]
+        return largest_pairs(H, count + 1)
     vectors = np.linalg.qr(vectors)[0]
     values, turn = np.linalg.eigh(vectors.T @ (H @ vectors))
     return values[::-1], vectors @ turn[:, ::-1]
+
+
+def largest_pairs(H, count):
+    """Largest eigenvalues, the largest first, and their vectors, by a dense solver.
+
+    Parameters
+    ----------
+    H : ndarray of shape (n, n), float64
+        Symmetric.
+    count : int
+        How many are wanted; all n are returned where they cost little more.
+
+    Returns
+    -------
+    values : ndarray of shape (m,), float64
+        Descending, m >= min(count, n).
+    vectors : ndarray of shape (n, m), float64
+        Orthonormal.
+    """
+    n = len(H)
+    if n > _ALL_PAIRS:
+        first = max(0, n - count)
+        values, vectors = eigh(H, subset_by_index=[first, n - 1], check_finite=False)
+        # LAPACK's method for a part of the spectrum may return less than it was asked for.
+        if len(values) == n - first:
+            return values[::-1], vectors[:, ::-1]
+    values, vectors = np.linalg.eigh(H)
+    return values[::-1], vectors[:, ::-1]
 
 
 def proved_top_sum_low_rank(matrix, count):

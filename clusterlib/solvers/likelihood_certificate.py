@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from clusterlib.kernels.checks import as_matrix, as_numeric, as_vector, check_finite
-from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, proved_top_sum
+from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, largest_pairs, proved_top_sum
 from clusterlib.solvers.low_rank_likelihood import Trace
 from clusterlib.solvers.partition_certificate import checked_partition
 
@@ -253,7 +253,7 @@ class _Dual:
         """The largest one of every slack, as far as an eigensolver can tell, and the sum of alpha."""
         alpha, total = self.alpha(factor, kind)
         slacks = (self.slack(k, alpha, kind)[0] for k in range(self.n_groups))
-        return [float(_top_pairs(S)[0][-1]) for S in slacks], total
+        return [float(_top_pairs(S)[0][0]) for S in slacks], total
 
     def estimated(self, factor, kind):
         """The bound, not proved."""
@@ -305,17 +305,17 @@ def _raised(block, own):
 
 
 def _top_pairs(matrix):
-    """The two largest eigenvalues, ascending, and their vectors."""
+    """At least two of the largest eigenvalues, descending, and their vectors."""
     n = len(matrix)
     if n > _DENSE_ROWS:
         start = np.random.default_rng(n).standard_normal(n)
         try:
             values, vectors = eigsh(matrix, k=3, which="LA", v0=start, tol=1e-9, maxiter=300)
-            order = np.argsort(values)
+            order = np.argsort(-values)
             return values[order], vectors[:, order]
         except ArpackError:
             pass
-    return eigh(matrix, subset_by_index=[max(0, n - 2), n - 1])
+    return largest_pairs(matrix, 2)
 
 
 def _best_multipliers(dual, X, factors, offsets):

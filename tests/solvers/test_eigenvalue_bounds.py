@@ -8,6 +8,7 @@ from clusterlib.solvers.eigenvalue_bounds import (
     LowRank,
     dot_error,
     improved_vectors,
+    largest_pairs,
     proved_top_sum,
     proved_top_sum_low_rank,
 )
@@ -78,6 +79,17 @@ def test_improved_vectors_find_the_largest_eigenvalues():
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(12), atol=1e-12)
     found = np.sort(np.linalg.eigvalsh(vectors.T @ H @ vectors))[::-1]
     np.testing.assert_allclose(found[:3], [90.0, 80.0, 70.0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("n", [5, 150, 151, 300])
+def test_largest_pairs_are_pairs(n):
+    root = np.random.default_rng(n).normal(size=(n, 3))
+    H = root @ root.T - np.eye(n)
+    values, vectors = largest_pairs(H, 4)
+    assert len(values) >= 4
+    assert (np.diff(values) <= 0).all()
+    np.testing.assert_allclose(values[:4], np.linalg.eigvalsh(H)[::-1][:4], atol=1e-11)
+    np.testing.assert_allclose(H @ vectors, vectors * values, atol=1e-11)
 
 
 def test_error_of_the_matrix_is_added():

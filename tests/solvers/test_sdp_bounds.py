@@ -1,6 +1,7 @@
 """Lower bounds of the k-means cost: never above the optimum, and close where they should be."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -175,6 +176,16 @@ def test_more_features_than_rows():
         bound = kmeans_lower_bound(X, labels, 2, method=method, block_size=20)
         assert 0 < bound.lower_bound <= cost(X, labels)
     assert bound.lower_bound >= (1 - 1e-3) * cost(X, labels)
+
+
+def test_many_rows_take_no_square_memory():
+    X, labels = balls(60_000, 20, 4, 7.0)
+    tracemalloc.start()
+    bound = kmeans_lower_bound(X, labels, 4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert bound.lower_bound > 0.999 * cost(X, labels)
+    assert peak < 8 * X.nbytes
 
 
 def test_blocks_share_all_rows_and_their_means():

@@ -44,7 +44,8 @@ class SDPClustering(CentersEstimator):
         longer in this order, and are tighter than "fast".
     rank : int or None, default=None
         Columns of the factor, from n_clusters (plain k-means) to n_samples; more of them relax
-        further. None is four times n_clusters up to 10 000 rows, and twice beyond.
+        further. None is eight times n_clusters up to 1000 rows, four times up to 10 000 rows and
+        twice beyond.
     n_init : int, default=1
         Starts of the low-rank solver. One is enough on most data.
     n_kmeans : int, default=5
@@ -169,7 +170,7 @@ class SDPClustering(CentersEstimator):
     >>> np.bincount(model.labels_), model.certificate_, model.optimality_gap_
     (array([100, 100, 100]), 'exact', 0.0)
     >>> model.membership_.shape
-    (300, 12)
+    (300, 24)
     """
 
     def __init__(

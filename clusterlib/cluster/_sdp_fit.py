@@ -13,6 +13,7 @@ from clusterlib.solvers import (
     RoundedPartition,
     Rounding,
     RowDraws,
+    default_rank,
     default_sketch_size,
     kmeans_plusplus,
     lloyd,
@@ -94,6 +95,8 @@ class _Options:
         """Complete the options with the number of rows, and refuse what does not go with it."""
         checked_n_samples(self.n_clusters, n_samples, None)
         self.rank = checked_rank(self.rank, self.n_clusters, n_samples)
+        if self.rank is None:
+            self.rank = default_rank(n_samples, self.n_clusters)
         if self.sketch_size is None:
             self.sketch_size = default_sketch_size(self.n_clusters, self.rank)
         if self.solver is RelaxationSolver.CVXPY:

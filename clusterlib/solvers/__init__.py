@@ -42,7 +42,7 @@ from clusterlib.solvers.low_rank_likelihood import (
     group_memberships,
     low_rank_likelihood,
 )
-from clusterlib.solvers.low_rank_sdp import LowRankResult, low_rank_sdp
+from clusterlib.solvers.low_rank_sdp import LowRankResult, default_rank, low_rank_sdp
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.partition_certificate import PartitionCertificate, certify_partition
@@ -127,6 +127,7 @@ __all__ = [
     "certify_partition",
     "cost_scale",
     "costs_of_assignment",
+    "default_rank",
     "default_sketch_size",
     "group_memberships",
     "kmeans_lower_bound",

@@ -11,6 +11,7 @@ from clusterlib.solvers.seeding import kmeans_plusplus
 __all__ = [
     "LowRankResult",
     "column_means",
+    "default_rank",
     "leading_eigenvalues",
     "low_rank_sdp",
     "power_of_two",
@@ -23,7 +24,9 @@ __all__ = [
 _SPECTRUM_ROWS = 4096
 _SEEDING_ROWS = 4096
 _CHUNK_ROWS = 4096
-_SMALL_ROWS = 10_000
+# Rows up to which so many columns for each cluster cost little: local maxima become rarer, and the
+# value comes closer to that of the full program.
+_COLUMNS_OF_CLUSTER = ((1_000, 8), (10_000, 4), (np.inf, 2))
 # A start that ends with a trace this wrong has lost its columns; it is begun again.
 _FAILED_TRACE = 1e-3
 _MOST_STARTS = 3
@@ -97,8 +100,7 @@ def low_rank_sdp(
     rng : numpy.random.Generator
         For the start.
     rank : None or int, default=None
-        Columns of W, never more than n_samples. None means four for each cluster up to 10 000
-        rows, where local maxima are rarer and the cost does not matter, and two beyond.
+        Columns of W, never more than n_samples; None means :func:`default_rank`.
     W : None or ndarray of shape (n_samples, rank), default=None
         Where to start, its rows in the simplex, instead of a random place.
     tol : float, default=1e-6
@@ -144,9 +146,7 @@ def low_rank_sdp(
     n, _ = X.shape
     if W is not None:
         rank = W.shape[1]
-    elif rank is None:
-        rank = (4 if n <= _SMALL_ROWS else 2) * n_clusters
-    rank = min(n, rank)
+    rank = default_rank(n, n_clusters) if rank is None else min(n, rank)
     mean = column_means(X)
     eigenvalues = leading_eigenvalues(X, mean, n_clusters)
     top = power_of_two(eigenvalues[0])
@@ -193,6 +193,29 @@ def low_rank_sdp(
         best.converged,
         history,
     )
+
+
+def default_rank(n_samples, n_clusters):
+    """Columns of a factor that nobody has chosen.
+
+    Parameters
+    ----------
+    n_samples, n_clusters : int
+        Size of the problem.
+
+    Returns
+    -------
+    rank : int
+        8 for each cluster up to 1000 rows, 4 up to 10 000, 2 beyond; never more than n_samples.
+
+    Examples
+    --------
+    >>> from clusterlib.solvers import default_rank
+    >>> [default_rank(n, 5) for n in (12, 500, 5000, 50_000)]
+    [12, 40, 20, 10]
+    """
+    columns = next(columns for rows, columns in _COLUMNS_OF_CLUSTER if n_samples <= rows)
+    return min(n_samples, columns * n_clusters)
 
 
 def _trivial(n, n_clusters, rank):

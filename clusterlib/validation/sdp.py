@@ -16,8 +16,6 @@ __all__ = [
     "checked_spread",
 ]
 
-# Up to here more columns cost little, and local maxima are rarer.
-_SMALL_ROWS = 10_000
 # Below this, squares have lost digits to the end of the normal numbers.
 _LEAST_SPREAD = 1e-280
 
@@ -42,30 +40,28 @@ class Certification(Enum):
 
 
 def checked_rank(rank, n_clusters, n_samples):
-    """Return the number of columns of the factor.
+    """Return the number of columns of the factor: None, or an int from n_clusters to n_samples.
 
     Parameters
     ----------
     rank : int or None
-        The parameter of an estimator: from n_clusters to n_samples.
+        The parameter of an estimator.
     n_clusters, n_samples : int
         Clusters and rows.
 
     Returns
     -------
-    rank : int
-        None stands for four times the clusters up to 10 000 rows and twice beyond, or the rows if
-        they are fewer: the defaults of :func:`clusterlib.solvers.low_rank_sdp`.
+    rank : int or None
+        As it was given.
 
     Examples
     --------
     >>> from clusterlib.validation import checked_rank
-    >>> checked_rank(None, 8, 1000), checked_rank(None, 8, 100_000)
-    (32, 16)
+    >>> checked_rank(20, 8, 1000)
+    20
     """
     if rank is None:
-        columns = 4 if n_samples <= _SMALL_ROWS else 2
-        return min(columns * n_clusters, n_samples)
+        return None
     return checked_integer("rank", rank, n_clusters, n_samples, high_name="n_samples")
 
 

@@ -222,10 +222,10 @@ def test_the_reference_agrees_and_brings_its_bound():
 
 def test_the_size_of_the_factor_decides(monkeypatch):
     X, _ = mixture()
-    monkeypatch.setattr(fit_module, "_MOST_ENTRIES", 200 * 16)
+    monkeypatch.setattr(fit_module, "_MOST_ENTRIES", 200 * 32)
     assert sdp(n_clusters=4, sketch_size=50).fit(X).solver_ == "low_rank"
-    assert sdp(n_clusters=4, sketch_size=50, rank=17).fit(X).solver_ == "sketch"
-    assert sdp(n_clusters=4, rank=17).fit(X).solver_ == "low_rank"  # a sketch would be all rows
+    assert sdp(n_clusters=4, sketch_size=50, rank=33).fit(X).solver_ == "sketch"
+    assert sdp(n_clusters=4, rank=33).fit(X).solver_ == "low_rank"  # a sketch would be all rows
 
 
 def test_a_sketch_of_all_rows_is_no_sketch():

@@ -46,6 +46,10 @@ def partition_value(X, labels):
     )
 
 
+def matrix(W):
+    return W / W.sum(axis=0) @ W.T
+
+
 @pytest.mark.parametrize(("n", "p", "k"), [(30, 1, 2), (60, 50, 3), (60, 2, 6), (90, 10, 4)])
 def test_value_of_the_full_program_at_separation_five(n, p, k):
     X, _ = mixture(n, p, k, 5.0 if p >= k else 8.0)
@@ -151,9 +155,8 @@ def test_scale_and_offset_change_nothing(scale):
     X, _ = mixture(120, 4, 3, 5.0)
     plain, scaled = solve(X, 3), solve(X * scale + 1e6 * scale, 3)
     assert scaled.objective == pytest.approx(plain.objective * scale**2, rel=1e-6)
-    assert np.array_equal(plain.W.argmax(axis=1), scaled.W.argmax(axis=1)) or np.allclose(
-        plain.W, scaled.W, atol=1e-3
-    )
+    # How the columns of a cluster share its rows is open; the matrix is not.
+    assert np.allclose(matrix(plain.W), matrix(scaled.W), atol=1e-3 / 40)
 
 
 def test_single_precision_finds_the_value_of_double():

@@ -63,7 +63,7 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0, slack=0.0):
     Parameters
     ----------
     H : ndarray of shape (n, n), float64
-        Symmetric; the lower triangle is believed.
+        Symmetric up to rounding; one triangle is believed.
     count : int
         How many, at least 1.
     vectors : ndarray of shape (n, m), default=None
@@ -100,6 +100,8 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0, slack=0.0):
     norm = float(np.linalg.norm(H)) * (1.0 + dot_error(n + 2))
     if norm == 0.0:
         return count * error
+    if not np.isfinite(norm):
+        raise ArithmeticError(f"the norm of the matrix must be finite, got {norm}")
     values, vectors = _approximate_pairs(H, count, vectors)
     lift, n_searches = None, 0
     while True:
@@ -112,8 +114,7 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0, slack=0.0):
         # Entries are sums of len(excess) + 2 terms, and the norm of a matrix of errors is at most
         # that of Frobenius.
         rounding = error + dot_error(len(excess) + 4) * (spike + norm)
-        rest = (columns * excess) @ columns.T
-        rest -= H
+        rest = _rest(H, columns, excess)
         bare = rest.diagonal().copy()
         if lift is None:
             lift = 2.0 * _cholesky_error(n, np.abs(bare).sum() + n * level) + rounding
@@ -125,12 +126,18 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0, slack=0.0):
             return (count * (level + lift + spare) + spike) * (1.0 + 8.0 * UNIT)
         if lift >= _NEGLIGIBLE * norm and n_searches < _MOST_SEARCHES:
             n_searches += 1
-            missed, found = _missed_pairs(rest, level + lift)
+            missed, found = _missed_pairs(_rest(H, columns, excess))
             if missed.max(initial=0.0) > level + lift + _NEGLIGIBLE * norm:
                 values = np.concatenate([values, missed])
                 vectors = np.concatenate([vectors, found], axis=1)
                 continue
         lift = max(_GROWTH * lift, UNIT * norm)
+
+
+def _rest(H, columns, excess):
+    rest = (columns * excess) @ columns.T
+    rest -= H
+    return rest
 
 
 def improved_vectors(H, vectors):
@@ -158,8 +165,8 @@ def improved_vectors(H, vectors):
     return vectors
 
 
-def _missed_pairs(rest, level):
-    """Eigenvalues above the level that the vectors have not seen, with vectors of their own."""
+def _missed_pairs(rest):
+    """Large eigenvalues of H that the vectors have not seen, with vectors of their own."""
     n = len(rest)
     start = np.random.default_rng(n).standard_normal(n)
     try:
@@ -170,7 +177,7 @@ def _missed_pairs(rest, level):
         values, vectors = error.eigenvalues, error.eigenvectors
     except ArpackError:
         values, vectors = np.empty(0), np.empty((n, 0))
-    return level - values, vectors
+    return -values, vectors
 
 
 def _cholesky_error(n, trace):
@@ -179,8 +186,10 @@ def _cholesky_error(n, trace):
 
 
 def _has_factor(matrix):
+    """Whether a Cholesky factorisation runs to its end, which overwrites the matrix."""
     try:
-        cholesky(matrix, lower=True, check_finite=False)
+        # Transposed, LAPACK takes a C-ordered matrix as it is.
+        cholesky(matrix.T, lower=True, overwrite_a=True, check_finite=False)
     except LinAlgError:
         return False
     return True

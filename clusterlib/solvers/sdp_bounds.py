@@ -132,7 +132,8 @@ def kmeans_lower_bound(
     O(n (p + K q)^2) time with q < p directions and no n x n array; "full" O(n^2 v) an iteration,
     20 n^2 bytes; "block" that of n / block_size problems. A sum of bounds of blocks is a bound
     as the best partition of all rows also divides every block. After a keyboard interrupt "full"
-    and "block" return what they have.
+    and "block" return what they have. With another number of threads BLAS may sum in another order:
+    bounds are as true, and differ by less than ``tol``.
 
     References
     ----------

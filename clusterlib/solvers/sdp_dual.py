@@ -185,9 +185,12 @@ class _State:
 
     def multipliers(self):
         """N in the units of the rows, symmetric, in float64: n^2 more numbers."""
-        N = np.minimum(self.T, 0).astype(np.float64)
-        N += N.T.copy()
-        N *= -0.5 * self.rho * self.unit
+        N = np.empty(self.T.shape)
+        factor = -0.5 * self.rho * self.unit
+        for tile in self.tiles:
+            np.minimum(self.T[tile], 0, out=N[tile])
+            N[tile] += np.minimum(self.T[:, tile].T, 0)
+            N[tile] *= factor
         return N
 
 

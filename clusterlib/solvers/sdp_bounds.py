@@ -111,7 +111,7 @@ def kmeans_lower_bound(
         For "block" and "full"; None is one with seed 0. The same generator gives the same bound.
     callback : callable, default=None
         "full": ``callback(n_iter, objective, bound, residual)`` every 10 iterations, of ``<A, Z>``
-        in scaled units; "block": ``callback(n_done, n_blocks, lower_bound)``. True stops.
+        and its estimated bound; "block": ``callback(n_done, n_blocks, lower_bound)``. True stops.
 
     Returns
     -------
@@ -168,11 +168,22 @@ def kmeans_lower_bound(
         return problem.bound(upper, method, 0, history)
     options = {"tol": tol, "max_iter": max_iter, "rng": rng, "callback": callback}
     if method is BoundMethod.FULL:
+        options["callback"] = _in_units(callback, problem.unit)
         solution = problem.solve(W, **options)
         history = solution.history * [1.0, problem.unit, problem.unit, 1.0]
         return problem.bound(min(upper, solution.bound), method, solution.n_iter, history)
     block_size = checked_integer("block_size", block_size, n_clusters + 1, _MOST_ROWS)
     return _block_bound(problem, upper, block_size, **options)
+
+
+def _in_units(callback, unit):
+    if callback is None:
+        return None
+
+    def called(n_iter, objective, bound, residual):
+        return callback(n_iter, objective * unit, bound * unit, residual)
+
+    return called
 
 
 def _checked_labels(labels, n_samples, n_clusters):

@@ -81,6 +81,7 @@ def test_many_positive_eigenvalues_widen_the_search():
 
 def test_callback_sees_progress_and_stops():
     X, labels = balls(200, 5, 4, 3.0)
+    X *= 100.0
     seen = []
 
     def callback(n_iter, objective, bound, residual):
@@ -91,7 +92,10 @@ def test_callback_sees_progress_and_stops():
     assert [call[0] for call in seen] == [10, 20, 30]
     assert bound.n_iter == 30
     assert bound.history.shape == (3, 4)
-    assert np.isfinite(bound.history).all()
+    np.testing.assert_allclose(seen, bound.history)
+    # Both are values of the relaxation in the units of X.
+    total = float(np.square(X - X.mean(axis=0)).sum())
+    np.testing.assert_allclose(bound.history[-1, 1:3], total - bound.lower_bound, rtol=0.1)
 
 
 @pytest.mark.parametrize("method", ["full", "block"])

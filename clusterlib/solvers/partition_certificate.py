@@ -147,6 +147,8 @@ class _Attempts:
         # differences of rows and means.
         p = geometry.rows.shape[1]
         self._margin_error = 32.0 * (geometry.sum_error + dot_error(p + 4)) * longest
+        # Inner products of replaced features are off by less than half of this.
+        self._margin_error += 4.0 * geometry.inflation
 
     def best(self):
         g = self.geometry
@@ -210,7 +212,8 @@ class _Attempts:
         else:
             dual = PartitionDual(g, z, correction, within=True)
             matrix, strengths = dual.matrix, dual.strengths
-        return proved_top_sum_low_rank(matrix, 1) + self._perturbation(z, strengths)
+        eigenvalue = proved_top_sum_low_rank(matrix, 1) + g.inflation
+        return eigenvalue + self._perturbation(z, strengths)
 
     def _by_scatters(self, z):
         """A + N of rank one in the K p coordinates of the rows within their clusters."""

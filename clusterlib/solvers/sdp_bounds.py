@@ -94,7 +94,7 @@ def kmeans_lower_bound(
     n_clusters : int
         K, from 1 to n.
     method : {"fast", "block", "full"}, default="fast"
-        "fast" builds multipliers from the partition; any n, but for more than 40 clusters only
+        "fast" builds multipliers from the partition; any n, but for more than about 40 clusters only
         the bound of PCA is left. "full" solves the dual of the relaxation, n <= 10000. "block"
         solves it for blocks of similar rows and adds up; any n. The last two never return less
         than "fast".

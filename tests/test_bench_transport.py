@@ -143,7 +143,8 @@ def test_column_errors_are_those_of_the_points():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("op", [*ITERATED, "batch", "codes"])
-def test_answers_of_all_contestants(op, dtype):
+def test_answers_of_all_contestants(op, dtype, monkeypatch):
+    monkeypatch.setattr(run, "median", lambda seconds: 1.0)  # answers are judged here, no times
     field = adapters.load(["ours", *ANSWERED])
     problem = make_problem(case_of(op, dtype=dtype), 1, "reference")
     lines = list(run.measure(problem, field, 2, 0.01))

@@ -128,13 +128,19 @@ class GroupModel(NamedTuple):
         """Whether all groups have the same covariance and share, whatever the memberships."""
         return self.covariance_type is CovarianceType.TIED and not self.estimated_weights
 
+    @property
+    def needed_moments(self):
+        """Type of the moments that :meth:`groups` needs: the cheapest if covariances are known."""
+        return self.covariance_type if self.covariances is None else CovarianceType.SPHERICAL
+
     def groups(self, moments):
         """Parameters of highest posterior for given memberships.
 
         Parameters
         ----------
         moments : GroupMoments
-            Of the memberships, for this type of covariance.
+            Of the memberships, for this type of covariance; scatters are not looked at where
+            covariances are known.
 
         Returns
         -------
@@ -186,7 +192,7 @@ class GroupModel(NamedTuple):
         result, memory for a block of rows.
         """
         n_starts, n_groups, p = groups.means.shape
-        whitening, log_determinants = _whitening(groups.covariances, self.covariance_type, p)
+        whitening, log_determinants = self._whitening(groups)
         flat = groups.means.reshape(-1, p)
         constants = groups.log_weights - 0.5 * (p * _LOG_2_PI + log_determinants)
         if self.covariance_type.is_matrix:
@@ -219,7 +225,7 @@ class GroupModel(NamedTuple):
             ``n p log(2 pi) / 2``; with equal shares less ``n log K`` as well.
         """
         p = groups.means.shape[-1]
-        whitening, log_determinants = _whitening(groups.covariances, self.covariance_type, p)
+        whitening, log_determinants = self._whitening(groups)
         sizes, _, scatters = moments
         if self.covariance_type.is_matrix:
             if self.covariance_type is CovarianceType.TIED:
@@ -244,12 +250,17 @@ class GroupModel(NamedTuple):
         if self.covariances is not None:
             return np.zeros(len(groups.means))
         p = groups.means.shape[-1]
-        whitening, log_determinants = _whitening(groups.covariances, self.covariance_type, p)
+        whitening, log_determinants = self._whitening(groups)
         axes = tuple(range(1, whitening.ndim))
         traces = np.square(whitening).sum(axis=axes)
         if self.covariance_type is CovarianceType.SPHERICAL:
             traces *= p
         return -0.5 * (self.prior.rows * log_determinants.sum(axis=1) + self.prior.scatter * traces)
+
+    def _whitening(self, groups):
+        # Known covariances are those of every start: one of them is factorised for all.
+        covariances = groups.covariances if self.covariances is None else groups.covariances[:1]
+        return _whitening(covariances, self.covariance_type, groups.means.shape[-1])
 
     def matrices(self, groups):
         """Covariances of all groups as matrices, (n_starts, n_groups, n_features, n_features)."""

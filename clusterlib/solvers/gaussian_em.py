@@ -83,7 +83,7 @@ def expectation_maximisation(X, memberships, model, *, max_iter=100, tol=1e-6):
     converged, n_iter = False, 0
     while n_iter < max_iter and not converged:
         n_iter += 1
-        groups = model.groups(group_moments(X, memberships, model.covariance_type))
+        groups = model.groups(group_moments(X, memberships, model.needed_moments))
         joint = model.log_joint(X, groups)
         likelihood = _to_posteriors(joint).sum(axis=1)
         objective = likelihood + model.log_prior(groups)
@@ -141,7 +141,7 @@ def classification_em(X, labels, n_groups, model, *, max_iter=100):
     converged, n_iter = False, 0
     while n_iter < max_iter and not converged:
         n_iter += 1
-        moments = group_moments(X, indicators(labels, n_groups), model.covariance_type)
+        moments = group_moments(X, indicators(labels, n_groups), model.needed_moments)
         groups = model.groups(moments)
         joint = model.log_joint(X, groups)
         moved = joint.argmax(axis=1).astype(np.int32)

@@ -200,5 +200,5 @@ def _aligned(memberships, labels):
 
 
 def _groups_of_labels(X, labels, n_groups, model):
-    moments = group_moments(X, indicators(labels[None], n_groups), model.covariance_type)
+    moments = group_moments(X, indicators(labels[None], n_groups), model.needed_moments)
     return model.groups(moments)

@@ -249,7 +249,7 @@ def _spread(X, rows, labels, n_clusters, model):
     """Label all rows by the groups that some of them form."""
     if len(rows) == len(X):
         return labels
-    moments = group_moments(X[rows], indicators(labels[None], n_clusters), model.covariance_type)
+    moments = group_moments(X[rows], indicators(labels[None], n_clusters), model.needed_moments)
     return model.log_joint(X, model.groups(moments))[0].argmax(axis=0).astype(np.int32)
 
 

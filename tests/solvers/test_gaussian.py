@@ -195,3 +195,19 @@ def test_known_covariances_stay():
 def test_groups_of_a_start():
     groups = GaussianGroups(np.zeros((3, 2, 1)), np.arange(6.0).reshape(3, 2), np.zeros((3, 2)))
     np.testing.assert_array_equal(groups.of_start(1).covariances, [[2.0, 3.0]])
+
+
+def test_known_covariances_are_factorised_once_for_all_starts():
+    X, known = rows(40), np.stack([np.eye(3), 4 * np.eye(3)])
+    model = GroupModel(CovarianceType.FULL, True, PRIOR, known)
+    labels = np.random.default_rng(1).integers(2, size=(3, 40))
+    moments = group_moments(X, indicators(labels, 2), CovarianceType.FULL)
+    groups = model.groups(moments)
+    estimated = model._replace(covariances=None)
+    np.testing.assert_allclose(model.log_joint(X, groups), estimated.log_joint(X, groups))
+    np.testing.assert_allclose(
+        model.profile_likelihood(groups, moments), estimated.profile_likelihood(groups, moments)
+    )
+    cheap = group_moments(X, indicators(labels, 2), model.needed_moments)
+    assert cheap.scatters.shape == (3, 2)
+    np.testing.assert_allclose(model.groups(cheap).means, groups.means)

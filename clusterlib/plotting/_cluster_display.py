@@ -3,6 +3,7 @@
 import numpy as np
 
 from clusterlib.plotting._projection import principal_plane
+from clusterlib.plotting._rows import some_rows
 
 __all__ = ["ClusterDisplay"]
 
@@ -112,8 +113,8 @@ class ClusterDisplay:
         axes, origin, explained = principal_plane(centers, sizes)
         rows = labels = None
         if X is not None:
-            rows, labels = _some_rows(estimator, X, centers, max_rows)
-            rows = (rows - origin) @ axes
+            rows, labels = some_rows(estimator, X, centers.shape[1], max_rows)
+            rows = (_as_directions(rows, centers) - origin) @ axes
         by_batches = hasattr(estimator, "counts_")
         display = cls(
             cluster_sizes=sizes,
@@ -196,21 +197,9 @@ def _sizes(estimator, n_clusters):
     return np.asarray(estimator.counts_, dtype=np.float64)
 
 
-def _some_rows(estimator, X, centers, max_rows):
-    """Evenly spaced rows in float64 and their labels."""
-    if max_rows < 1:
-        raise ValueError(f"max_rows must be at least 1, got {max_rows}")
-    all_rows = np.asarray(X)
-    if all_rows.ndim != 2 or all_rows.shape[1] != centers.shape[1]:
-        raise ValueError(f"X must have shape (n_samples, {centers.shape[1]}), got {all_rows.shape}")
-    chosen = np.linspace(0, len(all_rows) - 1, min(len(all_rows), max_rows)).astype(np.intp)
-    fitted = getattr(estimator, "labels_", ())
-    if len(fitted) == len(all_rows):
-        labels = np.asarray(fitted)[chosen]
-    else:
-        labels = estimator.predict(all_rows[chosen])
-    rows = all_rows[chosen].astype(np.float64)
-    if np.allclose(np.linalg.norm(centers, axis=1), 1.0, atol=1e-5):
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
-    return rows, labels
+def _as_directions(rows, centers):
+    """Rows of length 1 where all centres have it, as those of spherical k-means."""
+    if not np.allclose(np.linalg.norm(centers, axis=1), 1.0, atol=1e-5):
+        return rows
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)

@@ -4,6 +4,7 @@ import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
 from clusterlib.plotting._projection import principal_plane
+from clusterlib.plotting._rows import some_rows
 
 __all__ = ["MixtureDisplay"]
 
@@ -129,7 +130,7 @@ class MixtureDisplay:
             title = f"{share:.0%} of the variance of the mixture"
         rows = labels = None
         if X is not None:
-            rows, labels = _some_rows(estimator, X, means.shape[1], max_rows)
+            rows, labels = some_rows(estimator, X, means.shape[1], max_rows)
             rows = (rows - origin) @ axes
         return cls(
             (means - origin) @ axes,
@@ -259,16 +260,3 @@ def _checked_features(features, n_features):
             f"features must be two different columns from 0 to {n_features - 1}, got {features}"
         )
     return features
-
-
-def _some_rows(estimator, X, n_features, max_rows):
-    """Evenly spaced rows in float64 and their labels."""
-    if max_rows < 1:
-        raise ValueError(f"max_rows must be at least 1, got {max_rows}")
-    X = np.asarray(X)
-    if X.ndim != 2 or X.shape[1] != n_features:
-        raise ValueError(f"X must have shape (n_samples, {n_features}), got {X.shape}")
-    chosen = np.linspace(0, len(X) - 1, min(len(X), max_rows)).astype(np.intp)
-    fitted = getattr(estimator, "labels_", ())
-    labels = np.asarray(fitted)[chosen] if len(fitted) == len(X) else estimator.predict(X[chosen])
-    return X[chosen].astype(np.float64), labels

@@ -176,7 +176,7 @@ def augmented_descent(
         multiplier = multiplier + penalty * result.violation
         if not signed:
             multiplier = np.maximum(multiplier, 0.0)
-        converged = bool(np.all(np.abs(result.violation) <= allowed)) and residual <= 10 * tol
+        converged = bool(np.all(np.abs(result.violation) <= allowed) and residual <= 10 * tol)
         if error > 0.3 * last_error:
             penalty = min(2 * penalty, _LARGEST_PENALTY)
         last_error, inner_tol = error, max(min(0.3 * inner_tol, error), tol)

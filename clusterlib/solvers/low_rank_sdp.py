@@ -22,6 +22,8 @@ __all__ = [
 
 # Rows that the spectrum is estimated from: it sets scales, which need not be exact.
 _SPECTRUM_ROWS = 4096
+# Factor that the spread of these rows may be off before all rows are taken instead.
+_LIKENESS = 2
 _SEEDING_ROWS = 4096
 _CHUNK_ROWS = 4096
 # Rows up to which so many columns for each cluster cost little: local maxima become rarer, and the
@@ -186,7 +188,7 @@ def low_rank_sdp(
     return LowRankResult(
         factor,
         best.group,
-        factor_value(X, mean, factor) - float(best.multiplier[0]) * top * excess,
+        factor_value(X, mean, factor) - float(best.multiplier[0] * top) * excess,
         best.trace_error,
         best.residual,
         n_iter,
@@ -233,15 +235,21 @@ def column_means(X):
 
 
 def leading_eigenvalues(X, mean, count):
-    """The largest eigenvalues of ``Xc' Xc``, estimated from evenly spaced rows when there are many.
+    """The largest eigenvalues of ``Xc' Xc``, from evenly spaced rows if these are like the others.
 
     Returns them in decreasing order, ``count`` of them (fewer than that many features give 0).
     """
     n, p = X.shape
     step = max(1, n // max(_SPECTRUM_ROWS, 4 * p))
     rows = X[::step] - mean
-    gram = rows @ rows.T if len(rows) < p else rows.T @ rows
-    values = np.maximum(np.linalg.eigvalsh(gram)[::-1][:count], 0) * (n / len(rows))
+    gram, scale = rows @ rows.T if len(rows) < p else rows.T @ rows, n / len(rows)
+    if step > 1:
+        # Rows that repeat themselves, or a few that are far away, make a sample of no use.
+        chunks = [slice(begin, begin + _CHUNK_ROWS) for begin in range(0, n, _CHUNK_ROWS)]
+        total = sum(float(np.square(X[chunk] - mean).sum()) for chunk in chunks)
+        if not total / _LIKENESS <= scale * np.trace(gram) <= total * _LIKENESS:
+            gram, scale = sum((X[chunk] - mean).T @ (X[chunk] - mean) for chunk in chunks), 1.0
+    values = np.maximum(np.linalg.eigvalsh(gram)[::-1][:count], 0) * scale
     return np.concatenate([values, np.zeros(count - len(values))])
 
 

@@ -253,3 +253,26 @@ def test_leading_eigenvalues(shape):
     values = leading_eigenvalues(X, mean, 5)
     exact = np.linalg.svd(X - mean, compute_uv=False) ** 2
     assert np.allclose(values[: len(exact)], exact[:5], atol=1e-9) and len(values) == 5
+
+
+def test_rows_that_repeat_themselves_are_not_taken_for_equal_ones():
+    X = np.tile([[0.0], [-1.0], [0.0], [1.0]], (2048, 1))  # every second row is 0, the mean too
+    np.testing.assert_allclose(leading_eigenvalues(X, np.zeros(1), 2), [4096.0, 0.0])
+    result = solve(X, 3, rank=6, tol=1e-5)
+    assert result.converged and result.objective == pytest.approx(4096.0, rel=1e-4)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_scales_do_not_hang_on_whether_an_outlier_is_sampled(place):
+    X = np.random.default_rng(0).normal(size=(20_000, 2))
+    X[place] = 1e4
+    assert leading_eigenvalues(X, X.mean(axis=0), 1)[0] == pytest.approx(2e8, rel=1e-3)
+    result = solve(X, 3, tol=1e-5, max_iter=500)
+    assert result.converged and result.n_iter < 500
+
+
+def test_flags_and_numbers_are_those_of_python():
+    result = solve(mixture(40, 2, 2, 6)[0], 2)
+    numbers = result.objective, result.trace_error, result.residual, result.n_iter
+    assert [type(number) for number in numbers] == [float, float, float, int]
+    assert type(result.converged) is bool

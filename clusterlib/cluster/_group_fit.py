@@ -26,7 +26,6 @@ from clusterlib.validation import (
     check_random_state,
     checked_choice,
     checked_covariances,
-    checked_extent,
     checked_group_start,
     checked_integer,
     checked_matrix,
@@ -100,14 +99,12 @@ class _Options:
 
 @contextmanager
 def _all_or_nothing(estimator):
-    """Take back what an interrupted fit has learnt of the features: the rest is stored at once."""
-    names = ("n_features_in_", "feature_names_in_")
-    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
+    """Take back whatever an interrupted fit has stored."""
+    before = dict(vars(estimator))
     try:
         yield
     except BaseException:
-        for name in names:
-            vars(estimator).pop(name, None)
+        vars(estimator).clear()
         vars(estimator).update(before)
         raise
 
@@ -128,15 +125,14 @@ def fit_groups(estimator, X):
         X = checked_matrix(estimator, X, reset=True)
         options.meet(estimator, X)
         axes = PrincipalAxes.of(X)
-        unit = checked_extent(axes.centred)
         seed = random_state.randint(MAX_SEED)
         dimensions = {min(dimension, len(axes.variances)) for dimension in options.dimensions}
         spaces = [axes.space(dimension) for dimension in sorted(dimensions)]
         if options.covariances is not None:
             spaces = [axes.whole()]
-        found = [_found(estimator, space, unit, options, seed) for space in spaces]
+        found = [_found(estimator, space, axes.unit, options, seed) for space in spaces]
         best = min(found, key=lambda one: one.criterion)
-        _store(estimator, best, axes.mean, unit)
+        _store(estimator, best, axes.mean, axes.unit)
         if options.covariances is not None:
             estimator.covariance_type_ = options.known_shape.value
             estimator.covariances_ = np.array(estimator.covariances, dtype=np.float64)

@@ -259,7 +259,8 @@ def checked_extent(centred):
     Parameters
     ----------
     centred : ndarray of shape (n_samples, q), float64
-        Rows without their mean; q = 0 stands for rows that are all the same.
+        Rows less their mean, infinite or NaN where that overflows; q = 0 stands for rows that are
+        all the same.
 
     Returns
     -------
@@ -284,8 +285,9 @@ def checked_extent(centred):
             f"all rows of X are the same (n_samples={len(centred)}): there are no groups to find"
         )
     if not _LEAST_EXTENT < largest < _LARGEST_EXTENT:
+        distance = "too far" if np.isnan(largest) else f"up to {largest:.3g}"
         raise ValueError(
-            f"rows of X are up to {largest:.3g} away from their mean, whose square leaves "
+            f"rows of X are {distance} away from their mean, whose square leaves "
             "float64; multiply X by a power of ten"
         )
     return 2.0 ** np.floor(np.log2(largest))

@@ -143,16 +143,37 @@ def test_another_number_of_features(method):
         getattr(groups().fit(X), method)(X[:, :2])
 
 
-@pytest.mark.parametrize("value", [0.0, 7.0])
-def test_rows_that_are_all_the_same(value):
+@pytest.mark.parametrize("n_samples", [9, 60])
+@pytest.mark.parametrize("value", [0.0, 7.0, 0.1, 0.3, 1e8 / 3])  # most have a rounded mean
+@pytest.mark.parametrize("options", [{}, {"covariances": [np.eye(2)] * 2}])
+def test_rows_that_are_all_the_same(n_samples, value, options):
+    message = f"all rows of X are the same .n_samples={n_samples}"
+    with pytest.raises(ValueError, match=message):
+        groups(n_clusters=2, **options).fit(np.full((n_samples, 2), value))
+
+
+def test_rows_that_differ_by_rounding():
+    data = np.full((9, 2), 0.1)
+    data[0] += np.spacing(0.1)
     with pytest.raises(ValueError, match="all rows of X are the same .n_samples=9"):
-        groups().fit(np.full((9, 2), value))
+        groups(n_clusters=2).fit(data)
 
 
-@pytest.mark.parametrize("factor", [1e-150, 1e150])
+def test_constant_feature_among_known_covariances():
+    estimator = groups(n_clusters=2, covariances=[np.eye(4)] * 2)
+    estimator.fit(np.column_stack([X, np.full(len(X), 0.1)]))
+    assert_array_equal(estimator.means_[:, 3], [0.1, 0.1])
+
+
+@pytest.mark.parametrize("factor", [1e-150, 1e150, 1e300])
 def test_squares_that_leave_the_numbers(factor):
     with pytest.raises(ValueError, match="whose square leaves float64; multiply X by"):
         groups().fit(X * factor)
+
+
+def test_sums_that_leave_the_numbers():
+    with pytest.raises(ValueError, match="whose square leaves float64; multiply X by"):
+        groups().fit(np.linspace(0.0, 1.7e308, 20)[:, None])
 
 
 def assert_finite(estimator, data):
@@ -258,3 +279,18 @@ def test_interruption_leaves_what_was_there(monkeypatch):
         groups().fit(X)
     with pytest.raises(NotFittedError):
         groups().predict(X)
+
+
+def test_interruption_of_the_storing_leaves_what_was_there(monkeypatch):
+    estimator = groups().fit(X)
+    before = dict(vars(estimator))
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clusterlib.cluster._group_fit._n_parameters", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X[:, :2])
+    assert vars(estimator).keys() == before.keys()
+    for name, value in before.items():
+        assert vars(estimator)[name] is value

@@ -45,7 +45,7 @@ class SDPClustering(CentersEstimator):
     rank : int or None, default=None
         Columns of the factor, from n_clusters (plain k-means) to n_samples; more of them relax
         further. None is eight times n_clusters up to 1000 rows, four times up to 10 000 rows and
-        twice beyond.
+        twice beyond, n_samples at most, and 4096 unless n_clusters is more.
     n_init : int, default=1
         Starts of the low-rank solver. One is enough on most data.
     n_kmeans : int, default=5
@@ -255,8 +255,8 @@ class SDPClustering(CentersEstimator):
             The factor: the relaxed solution is ``W D^-1 W'`` with D the column sums. The columns
             are indicators of the labels, n_clusters of them and made on each access, where the
             solution is a partition itself: after a sketch, without choice, or when the partition
-            has a clearly larger objective. For ``solver="cvxpy"`` column k tells how much of a row of Z
-            lies on the rows of cluster k.
+            has a clearly larger objective. For ``solver="cvxpy"`` column k tells how much of a row
+            of Z lies on the rows of cluster k.
         """
         check_is_fitted(self)
         if self._factor_ is not None:

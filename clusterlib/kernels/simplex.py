@@ -26,7 +26,7 @@ from clusterlib.kernels.simplex_constants import LONGEST
 __all__ = ["SimplexDescent", "simplex_descent", "simplex_projection"]
 
 _MOST_ITERATIONS = 10**7
-_MOST_COLUMNS = 4096
+_MOST_COLUMNS = 2**16
 
 
 class SimplexDescent(NamedTuple):

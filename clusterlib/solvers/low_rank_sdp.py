@@ -29,6 +29,7 @@ _CHUNK_ROWS = 4096
 # Rows up to which so many columns for each cluster cost little: local maxima become rarer, and the
 # value comes closer to that of the full program.
 _COLUMNS_OF_CLUSTER = ((1_000, 8), (10_000, 4), (np.inf, 2))
+_MOST_COLUMNS = 4096
 # A start that ends with a trace this wrong has lost its columns; it is begun again.
 _FAILED_TRACE = 1e-3
 _MOST_STARTS = 3
@@ -208,16 +209,19 @@ def default_rank(n_samples, n_clusters):
     Returns
     -------
     rank : int
-        8 for each cluster up to 1000 rows, 4 up to 10 000, 2 beyond; never more than n_samples.
+        8 for each cluster up to 1000 rows, 4 up to 10 000, 2 beyond; never more than n_samples,
+        nor more than 4096 if n_clusters is not.
 
     Examples
     --------
     >>> from clusterlib.solvers import default_rank
     >>> [default_rank(n, 5) for n in (12, 500, 5000, 50_000)]
     [12, 40, 20, 10]
+    >>> [default_rank(50_000, n_clusters) for n_clusters in (2000, 3000, 5000)]
+    [4000, 4096, 5000]
     """
     columns = next(columns for rows, columns in _COLUMNS_OF_CLUSTER if n_samples <= rows)
-    return min(n_samples, columns * n_clusters)
+    return min(n_samples, max(n_clusters, min(_MOST_COLUMNS, columns * n_clusters)))
 
 
 def _trivial(n, n_clusters, rank):
@@ -261,7 +265,8 @@ def power_of_two(value):
 def starting_factor(X, rank, rng):
     """Noise that no column is left out of, and 0.3 for the nearest of ``rank`` spread-out rows."""
     n = len(X)
-    rows = X[np.sort(rng.choice(n, _SEEDING_ROWS, replace=False))] if n > _SEEDING_ROWS else X
+    size = max(_SEEDING_ROWS, rank)
+    rows = X[np.sort(rng.choice(n, size, replace=False))] if n > size else X
     seeds = kmeans_plusplus(rows, rank, rng, n_local_trials=1)
     labels = pairwise_argmin(X, seeds.centers)
     W = rng.random((n, rank), dtype=np.float32).astype(X.dtype)

@@ -133,9 +133,10 @@ def sketch_sdp(
     Notes
     -----
     With m rows in a sample: ``n_rounds`` times a relaxation of m rows, and some
-    ``2 (n_rounds + 3)`` passes of O(n K p) over X. Memory besides X is O(n + m (p + r)). A centre from m rows is off by
-    about ``sqrt(K / m)`` standard deviations, which costs a share ``K / m`` of the k-means cost
-    before the step of Lloyd and next to nothing after it, where clusters are apart.
+    ``2 (n_rounds + 3)`` passes of O(n K p) over X. Memory besides X is O(n + m (p + r)). A centre
+    from m rows is off by about ``sqrt(K / m)`` standard deviations, which costs a share ``K / m``
+    of the k-means cost before the step of Lloyd and next to nothing after it, where clusters are
+    apart.
 
     References
     ----------

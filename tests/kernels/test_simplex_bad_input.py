@@ -66,7 +66,7 @@ REFUSED = [
     ({"W": None}, TypeError, "W must be a float64 array of tiles, got NoneType"),
     ({"W": np.zeros((1, R, 16))}, ValueError, r"W must have shape \(2, columns, 16\)"),
     ({"W": np.zeros((2, 0, 16))}, ValueError, "W must have at least 1 column"),
-    ({"W": np.zeros((2, 4097, 16))}, ValueError, "columns of W must be from 1 to 4096, got 4097"),
+    ({"W": np.zeros((2, 65537, 16))}, ValueError, "columns of W must be from 1 to 65536, got 65537"),
     ({"W": read_only()}, ValueError, "W must be C-contiguous, aligned and writeable"),
     ({"W": misaligned()}, ValueError, "W must be C-contiguous and aligned"),
     ({"W": padded()}, ValueError, "W must hold zeros beyond its 20 rows"),

@@ -223,6 +223,13 @@ def test_any_number_of_threads_gives_the_same_bits(backend, form, dtype):
         assert all(np.array_equal(a, b) for a, b in zip(other, result, strict=True))
 
 
+def test_thousands_of_columns(fast_backend):
+    case = program("trace", 17, 2, 5000)
+    W, result = descend(case, n_iters=3, backend=fast_backend)
+    assert_in_the_simplex(W, 5000)
+    assert_values_of(case, W, result, 3)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_f_falls_below_the_largest_of_its_last_values(backend, form):
     case = program(form, 120, 5, 7)

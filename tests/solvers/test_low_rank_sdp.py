@@ -276,3 +276,11 @@ def test_flags_and_numbers_are_those_of_python():
     numbers = result.objective, result.trace_error, result.residual, result.n_iter
     assert [type(number) for number in numbers] == [float, float, float, int]
     assert type(result.converged) is bool
+
+
+def test_more_columns_than_rows_to_seed_from():
+    X = np.random.default_rng(0).normal(size=(4200, 1))
+    W = starting_factor(X, 4150, np.random.default_rng(0))
+    assert W.shape == (4200, 4150)
+    seeded = np.unique(W.argmax(axis=1)[W.max(axis=1) > 0.25])
+    assert len(seeded) == 4150  # different rows, each the nearest of its own

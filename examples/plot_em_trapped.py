@@ -1,6 +1,6 @@
 """
-EM gets trapped, this does not
-==============================
+EM is trapped, the semidefinite program is not
+==============================================
 
 Groups of different shapes are what Gaussian mixtures are for, but EM climbs to the nearest local
 maximum of the likelihood, and in many dimensions it estimates covariances from too few rows. The
@@ -10,7 +10,8 @@ relaxed memberships, starts of several kinds, and a model that it chooses itself
 
 # %%
 # Three parallel cigars of 50 rows each. k-means cuts across them, because their ends are farther
-# away than the next cigar. EM gets ten starts, and is caught between the groups all the same.
+# away than the next cigar. EM gets ten starts, and on this sample it is caught between the groups
+# all the same. Ellipses lie 1 and 2 standard deviations from the means.
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -48,16 +49,18 @@ for (name, labels), ax in zip(fits.items(), axes, strict=True):
     ax.set(title=f"{name}: {wrong(labels, truth):.0%} wrong")
 
 # %%
-# ``memberships_`` are the rows of the factor: soft labels. Here the relaxation has made up its
-# mind, and every black square is a group.
+# ``memberships_`` are the rows of the factor: soft labels. Every point of the picture is a pair of
+# rows, black if they are together. Here the relaxation has made up its mind: every black square is
+# a group, and nothing is grey.
 
 display = MembershipDisplay.from_estimator(model)
-display.ax_.set(title="who is with whom")
+display.ax_.set(title="which rows are together")
 
 # %%
-# One data set proves little. Here are 6 of each of four kinds, every dot one of them: the cigars,
-# 50 features with 150 rows, balls of different sizes with only 60 rows, and two flat
-# groups around one centre in 6 dimensions, where nothing traps EM and there is nothing to gain.
+# One data set proves little. Here are 6 of each of four kinds, every dot one of them and every line
+# their mean: the cigars, 50 features with 150 rows, balls of different sizes with only 60 rows, and
+# two flat groups around one centre in 6 dimensions, where nothing traps EM and there is nothing to
+# gain.
 
 settings = {
     "cigars": ("elongated", {}),
@@ -89,6 +92,6 @@ for index, (name, values) in enumerate(errors.items()):
     means = zip(settings, values.mean(axis=1), strict=True)
     print(f"{name}: " + ", ".join(f"{setting} {mean:.1%}" for setting, mean in means))
 ax.set_xticks(range(len(settings)), settings)
-ax.set(ylabel="rows in the wrong group", ylim=(-0.02, 0.8))
+ax.set(ylabel="share of rows in the wrong group", ylim=(-0.02, 0.8))
 ax.legend(loc="upper right", ncols=3)
 plt.show()

@@ -71,9 +71,9 @@ def low_rank_likelihood(
     rank : int, default=1
         Columns of each group. With 1 the program is the classification likelihood itself, which
         has many local maxima; 2 to 4 relax it.
-    trace : Trace, default=Trace.GROUP
-        ``trace Z_k = 1`` for each group, which holds at every partition without empty groups, or
-        the looser ``sum_k trace Z_k = n_groups``.
+    trace : Trace or str, default=Trace.GROUP
+        ``"group"``: ``trace Z_k = 1`` for each group, which holds at every partition without empty
+        groups. ``"total"``: the looser ``sum_k trace Z_k = n_groups``.
     W : None or ndarray of shape (n_samples, n_groups * rank), default=None
         Where to start; rows in the simplex, the columns of a group side by side.
     tol, max_iter, callback, n_threads, backend
@@ -112,14 +112,14 @@ def low_rank_likelihood(
     factors = [cho_factor(covariance, lower=True) for covariance in covariances]
     offsets = np.array([-2 * np.log(np.diag(factor)).sum() for factor, _ in factors])
     if log_weights is not None:
-        offsets = offsets + 2 * log_weights
+        offsets = offsets + 2 * np.asarray(log_weights)
     linear, scatters = _linear_terms(X, mean, factors)
     top = power_of_two(max(scatters))
     linear *= -1 / top
     _shift_groups(linear, offsets / top, n)
     precisions = np.stack([cho_solve(factor, np.eye(p)) / top for factor in factors])
     group = np.repeat(np.arange(n_groups, dtype=np.int32), rank)
-    each = trace is Trace.GROUP
+    each = Trace(trace) is Trace.GROUP
     target = np.ones(n_groups) if each else np.array([float(n_groups)])
     problem = FactorProblem(
         pack_rows(X, shift=mean, dtype=np.float64),

@@ -105,6 +105,15 @@ def test_traces_are_what_the_rule_says():
         assert traces.sum() == pytest.approx(3, abs=1e-4)
 
 
+def test_rules_by_name():
+    X, _, covariances = groups(40, 2, 2, 6.0)
+    for trace in Trace:
+        one, other = (solve(X, covariances, rank=2, trace=rule) for rule in (trace, trace.value))
+        assert np.array_equal(one.W, other.W)
+    with pytest.raises(ValueError, match="'each' is not a valid Trace"):
+        solve(X, covariances, trace="each")
+
+
 def test_equal_spheres_are_the_relaxation_of_k_means():
     X, _, _ = groups(90, 4, 3, 8.0)
     variance = 2.5

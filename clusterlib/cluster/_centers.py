@@ -96,7 +96,7 @@ class CentersEstimator(
         )
 
     def _fitted_blocks(self, X):
-        check_is_fitted(self)
+        check_is_fitted(self, "cluster_centers_")  # an interrupted fit has counted features only
         return as_blocks(checked_matrix(self, X, reset=False))
 
     @property

@@ -258,7 +258,7 @@ class SDPClustering(CentersEstimator):
             has a clearly larger objective. For ``solver="cvxpy"`` column k tells how much of a row
             of Z lies on the rows of cluster k.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "labels_")
         if self._factor_ is not None:
             return self._factor_
         W = np.zeros((len(self.labels_), len(self.cluster_centers_)))
@@ -279,7 +279,7 @@ class SDPClustering(CentersEstimator):
         NotFittedError
             Before ``fit``.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "labels_")
         if self._matrix_ is not None:
             return self._matrix_.copy()
         W = self.membership_

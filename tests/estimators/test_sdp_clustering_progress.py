@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
 
 from clusterlib.cluster import KMeans
 from clusterlib.cluster import _sdp_fit as fit_module
@@ -65,6 +66,9 @@ def test_an_interrupted_fit_leaves_nothing(estimator, monkeypatch):
     fitted = {name for name in vars(estimator) if name.endswith("_")}
     assert fitted == {"n_features_in_"}
     assert not hasattr(estimator, "membership_")
+    for method in (estimator.membership_matrix, lambda: estimator.predict(mixture()[0])):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            method()
 
 
 @pytest.mark.skipif(not hasattr(KMeans, "set_callbacks"), reason="scikit-learn has no callbacks")

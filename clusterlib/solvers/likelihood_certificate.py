@@ -10,11 +10,13 @@ from clusterlib.kernels.checks import as_matrix, as_numeric, as_vector, check_fi
 from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, largest_pairs, proved_top_sum
 from clusterlib.solvers.low_rank_likelihood import Trace
 from clusterlib.solvers.partition_certificate import checked_partition
+from clusterlib.solvers.transport_problem import checked_real
 
 __all__ = ["LikelihoodCertificate", "certify_likelihood"]
 
 _MOST_ROWS = 5000
 _DENSE_ROWS = 400
+_FARTHEST = 1e140  # squared distance, whose square is still a number of float64
 _SLACK = 1e-9  # relative, by which rounding may bring a bound below the value of the partition
 # Multipliers of the traces, in units of the largest eigenvalue of the whitened scatter.
 _FIRST_FACTORS = (0.6, 1.0, 1.6)
@@ -80,8 +82,8 @@ def certify_likelihood(X, labels, covariances, *, log_weights=None, trace=Trace.
     Raises
     ------
     ValueError
-        For too many rows, wrong shapes, NaN or infinity, labels out of range, groups without rows
-        and covariances that are not positive definite.
+        For too many rows, wrong shapes, NaN or infinity, labels out of range, groups without rows,
+        covariances that are not positive definite, and distances that leave float64.
     ArithmeticError
         For a bound below the value of the partition: an error of this library.
 
@@ -122,7 +124,8 @@ def certify_likelihood(X, labels, covariances, *, log_weights=None, trace=Trace.
     if log_weights is not None:
         offsets = offsets + 2.0 * as_vector("log_weights", log_weights, len(factors))
     labels = checked_partition(labels, len(X), len(factors))
-    dual = _Dual(X, labels, factors, offsets, Trace(trace))
+    tol = checked_real("tol", tol, low=0.0)
+    dual = _Dual(X, labels, factors, offsets, _checked_trace(trace))
     best, tried = _best_multipliers(dual, X, factors, offsets)
     upper = dual.proved(*best)
     scale = abs(dual.value) + dual.size
@@ -133,7 +136,7 @@ def certify_likelihood(X, labels, covariances, *, log_weights=None, trace=Trace.
         )
     certified = bool(upper - dual.value <= tol * len(X))
     return LikelihoodCertificate(
-        max(upper, dual.value), dual.value, certified, True, np.array(tried)
+        float(max(upper, dual.value)), dual.value, certified, True, np.array(tried)
     )
 
 
@@ -141,7 +144,11 @@ def _checked_covariances(covariances, n_features):
     """Cholesky factors, and ``-log|S_k|`` of every group."""
     covariances = as_numeric("covariances", covariances).astype(np.float64)
     wanted = f"(n_groups, {n_features}, {n_features})"
-    if covariances.ndim != 3 or covariances.shape[1:] != (n_features, n_features):
+    if (
+        covariances.ndim != 3
+        or covariances.shape[1:] != (n_features, n_features)
+        or not len(covariances)
+    ):
         raise ValueError(f"covariances must have shape {wanted}, got {covariances.shape}")
     check_finite("covariances", covariances)
     factors = np.empty_like(covariances)
@@ -156,6 +163,22 @@ def _checked_covariances(covariances, n_features):
             ) from None
     log_determinants = 2.0 * np.log(np.einsum("kii->ki", factors)).sum(axis=1)
     return factors, -log_determinants
+
+
+def _checked_trace(trace):
+    try:
+        return Trace(trace)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in Trace)
+        raise ValueError(f"trace must be one of {allowed}, got {trace!r}") from None
+
+
+def _refuse_far_rows(farthest):
+    if not farthest < _FARTHEST:
+        raise ValueError(
+            "covariances and the spread of the rows of X differ by too many orders of magnitude "
+            f"for float64: squared distances reach {farthest:.3g}; check the units of both"
+        )
 
 
 class _Kind(NamedTuple):
@@ -188,12 +211,14 @@ class _Dual:
         self.sizes = np.array([len(rows) for rows in self.members])
         rows = X.astype(np.float64)
         self.whitened, self.squares = [], []
-        for k, factor in enumerate(factors):
-            # A_k has differences of rows alone: any origin will do, and this one is near.
-            deviations = rows - rows[labels == k].mean(axis=0)
-            y = solve_triangular(factor, deviations.T, lower=True).T
-            self.whitened.append(y)
-            self.squares.append(np.square(y).sum(axis=1))
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is too far
+            for k, factor in enumerate(factors):
+                # A_k has differences of rows alone: any origin will do, and this one is near.
+                deviations = rows - rows[labels == k].mean(axis=0)
+                y = solve_triangular(factor, deviations.T, lower=True, check_finite=False).T
+                self.whitened.append(y)
+                self.squares.append(np.square(y).sum(axis=1))
+        _refuse_far_rows(float(np.max(self.squares)))
         own = np.arange(len(rows))
         scores = offsets[:, None] - np.array(self.squares)
         self.scores = scores[labels, own]

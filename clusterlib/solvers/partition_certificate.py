@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.kernels.checks import as_matrix, check_finite
+from clusterlib.kernels.checks import as_matrix, check_finite, checked_integer
 from clusterlib.solvers.eigenvalue_bounds import LowRank, dot_error, proved_top_sum_low_rank
 from clusterlib.solvers.partition_dual import ROOM, Correction, PartitionDual, most_directions
-from clusterlib.solvers.partition_geometry import PartitionGeometry, chunks
+from clusterlib.solvers.partition_geometry import checked_geometry, chunks
 
 __all__ = ["PartitionCertificate", "certify_partition"]
 
@@ -74,7 +74,8 @@ def certify_partition(X, labels, *, n_clusters=None):
     Raises
     ------
     ValueError
-        For NaN or infinity, labels out of range, and clusters without rows.
+        For NaN or infinity, rows whose squared distances leave float64, labels out of range, and
+        clusters without rows.
 
     Notes
     -----
@@ -107,12 +108,23 @@ def certify_partition(X, labels, *, n_clusters=None):
     X = as_matrix("X", X)
     check_finite("X", X)
     labels = checked_partition(labels, len(X), n_clusters)
-    geometry = PartitionGeometry(X, labels)
-    return _Attempts(geometry).best()
+    return _Attempts(checked_geometry(X, labels)).best()
 
 
 def checked_partition(labels, n_samples, n_clusters=None):
     """Labels as integers that are sure to name every cluster."""
+    labels, n_clusters = checked_clusters(labels, n_samples, n_clusters)
+    counts = np.bincount(labels, minlength=n_clusters)
+    if (counts == 0).any():
+        raise ValueError(
+            f"every cluster must have a row, got none for label {int(np.argmin(counts))} "
+            f"of {n_clusters}"
+        )
+    return labels
+
+
+def checked_clusters(labels, n_samples, n_clusters=None):
+    """Labels as integers from 0 to ``n_clusters`` - 1, and that number."""
     labels = np.asarray(labels)
     if labels.shape != (n_samples,):
         raise ValueError(f"labels must have shape ({n_samples},), got {labels.shape}")
@@ -121,17 +133,13 @@ def checked_partition(labels, n_samples, n_clusters=None):
     if n_samples == 0:
         raise ValueError("labels must name at least 1 row, got none")
     if n_clusters is None:
-        n_clusters = int(labels.max()) + 1
+        n_clusters = max(int(labels.max()) + 1, 1)
+    else:
+        n_clusters = checked_integer("n_clusters", n_clusters, 1, 2**31 - 1)
     if labels.min() < 0 or labels.max() >= n_clusters:
         wrong = labels.min() if labels.min() < 0 else labels.max()
         raise ValueError(f"labels must be from 0 to {n_clusters - 1}, got {wrong}")
-    counts = np.bincount(labels, minlength=n_clusters)
-    if (counts == 0).any():
-        raise ValueError(
-            f"every cluster must have a row, got none for label {int(np.argmin(counts))} "
-            f"of {n_clusters}"
-        )
-    return labels
+    return labels, n_clusters
 
 
 class _Attempts:

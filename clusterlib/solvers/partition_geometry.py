@@ -7,9 +7,11 @@ from scipy.linalg import LinAlgError, cholesky
 
 from clusterlib.solvers.eigenvalue_bounds import dot_error
 
-__all__ = ["PartitionGeometry", "centered_rows", "chunks", "squared_total"]
+__all__ = ["PartitionGeometry", "centered_rows", "checked_geometry", "chunks", "squared_total"]
 
 _CHUNK = 2048
+# Squared lengths beyond these lose digits or overflow in what is computed of them.
+_LEAST_SQUARE, _LARGEST_SQUARE = 1e-300, 1e306
 
 
 def chunks(start, stop, size=_CHUNK):
@@ -183,6 +185,20 @@ class PartitionGeometry:
         smallest = np.minimum.reduceat(self.margins, self.starts[:-1], axis=0)
         np.fill_diagonal(smallest, np.inf)
         return smallest
+
+
+def checked_geometry(X, labels):
+    """The geometry of rows whose costs are numbers of float64; ValueError for others."""
+    geometry = PartitionGeometry(X, labels)
+    unit = geometry.scale * geometry.scale
+    if geometry.total > 0 and not (
+        unit > _LEAST_SQUARE and unit * geometry.total < _LARGEST_SQUARE
+    ):
+        raise ValueError(
+            f"rows of X are about {geometry.scale:.3g} away from their mean, whose square leaves "
+            "float64; multiply X by a power of ten"
+        )
+    return geometry
 
 
 def _fewer_features(rows):

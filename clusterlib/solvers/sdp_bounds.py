@@ -9,7 +9,12 @@ from clusterlib.kernels.checks import as_matrix, check_finite, checked_integer
 from clusterlib.solvers.block_bounds import similar_blocks
 from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, improved_vectors, proved_top_sum
 from clusterlib.solvers.partition_bounds import fast_bound
-from clusterlib.solvers.partition_geometry import PartitionGeometry, squared_total
+from clusterlib.solvers.partition_certificate import checked_clusters
+from clusterlib.solvers.partition_geometry import (
+    PartitionGeometry,
+    checked_geometry,
+    squared_total,
+)
 from clusterlib.solvers.sdp_dual import solve_dual
 from clusterlib.solvers.transport_problem import checked_real
 
@@ -121,7 +126,8 @@ def kmeans_lower_bound(
     Raises
     ------
     ValueError
-        For NaN or infinity, labels out of range, and "full" for too many rows.
+        For NaN or infinity, rows whose squared distances leave float64, labels out of range, and
+        "full" for too many rows.
     ArithmeticError
         For a bound above the cost of the given partition: an error of this library.
 
@@ -150,16 +156,16 @@ def kmeans_lower_bound(
     """
     X = as_matrix("X", X)
     check_finite("X", X)
-    n_clusters = checked_integer("n_clusters", n_clusters, 1, max(len(X), 1))
-    labels = _checked_labels(labels, len(X), n_clusters)
-    method = BoundMethod(method)
+    labels, _ = checked_clusters(labels, len(X), n_clusters)
+    n_clusters = checked_integer("n_clusters", n_clusters, 1, len(X))
+    method = _checked_method(method)
     tol = checked_real("tol", tol, low=0.0)
     max_iter = checked_integer("max_iter", max_iter, 1, 2**31 - 1)
     W = None if W is None else _checked_factor(W, len(X))
     rng = np.random.default_rng(0) if rng is None else rng
     if method is BoundMethod.FULL and len(X) > _MOST_ROWS:
         raise ValueError(f"method 'full' takes at most {_MOST_ROWS} rows, got {len(X)}")
-    problem = _Problem(PartitionGeometry(X, labels), n_clusters)
+    problem = _Problem(checked_geometry(X, labels), n_clusters)
     if n_clusters in (1, len(X)) or problem.total == 0.0:
         return problem.exact(method)
     upper, history = fast_bound(problem.geometry, n_clusters)
@@ -186,16 +192,12 @@ def _in_units(callback, unit):
     return called
 
 
-def _checked_labels(labels, n_samples, n_clusters):
-    labels = np.asarray(labels)
-    if labels.shape != (n_samples,):
-        raise ValueError(f"labels must have shape ({n_samples},), got {labels.shape}")
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels must hold integers, got dtype {labels.dtype}")
-    if labels.min() < 0 or labels.max() >= n_clusters:
-        wrong = labels.min() if labels.min() < 0 else labels.max()
-        raise ValueError(f"labels must be from 0 to {n_clusters - 1}, got {wrong}")
-    return labels
+def _checked_method(method):
+    try:
+        return BoundMethod(method)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in BoundMethod)
+        raise ValueError(f"method must be one of {allowed}, got {method!r}") from None
 
 
 def _checked_factor(W, n_samples):

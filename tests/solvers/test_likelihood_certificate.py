@@ -174,7 +174,10 @@ def test_groups_of_one_row():
         ({"covariances": np.full((2, 2, 2), np.nan)}, "covariances contains NaN"),
         ({"X": np.full((4, 2), np.inf)}, "X contains NaN or infinity"),
         ({"X": np.zeros((5001, 2))}, "at most 5000 rows here, got 5001"),
-        ({"trace": "half"}, "half"),
+        ({"X": np.array([[0.0, 0.0]] * 3 + [[1e200, 0.0]])}, "orders of magnitude for float64"),
+        ({"covariances": np.empty((0, 2, 2))}, r"\(n_groups, 2, 2\), got \(0, 2, 2\)"),
+        ({"trace": "half"}, "trace must be one of 'group', 'total', got 'half'"),
+        ({"tol": -1.0}, "tol must be a finite number at least 0, got -1.0"),
         ({"log_weights": np.zeros(3)}, "log_weights"),
     ],
 )

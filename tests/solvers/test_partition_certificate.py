@@ -203,6 +203,8 @@ def test_many_rows_take_no_square_memory():
         ([0, 1, 2, 1], {"n_clusters": 2}, ValueError, "from 0 to 1, got 2"),
         ([0, 1, 1], {}, ValueError, r"shape \(4,\), got \(3,\)"),
         ([0.0, 1.0, 1.0, 0.0], {}, TypeError, "integers, got dtype float64"),
+        ([0, 0, 1, 1], {"n_clusters": 2.0}, TypeError, "n_clusters must be an integer, got 2.0"),
+        ([0, 0, 1, 1], {"n_clusters": 0}, ValueError, "n_clusters must be from 1"),
     ],
 )
 def test_bad_labels(labels, options, error, message):
@@ -215,3 +217,10 @@ def test_bad_rows():
         certify_partition(np.array([[0.0], [np.nan]]), [0, 1])
     with pytest.raises(ValueError, match="2 dimensions"):
         certify_partition(np.arange(3.0), [0, 1, 1])
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_squares_that_leave_the_numbers(factor):
+    X, labels = balls(30, 2, 2, 14.0)
+    with pytest.raises(ValueError, match="whose square leaves float64; multiply X by"):
+        certify_partition(factor * X, labels)

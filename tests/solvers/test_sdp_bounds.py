@@ -250,7 +250,7 @@ def test_bound_above_the_cost_is_an_internal_error(monkeypatch):
         ([0, 1, -3, 0], 2, {}, "from 0 to 1, got -3"),
         ([0, 1, 0], 2, {}, r"shape \(4,\)"),
         ([0, 1, 0, 1], 5, {}, "n_clusters must be from 1 to 4, got 5"),
-        ([0, 1, 0, 1], 2, {"method": "slow"}, "slow"),
+        ([0, 1, 0, 1], 2, {"method": "slow"}, "'block', 'full', got 'slow'"),
         ([0, 1, 0, 1], 2, {"method": "block", "block_size": 2}, "block_size must be from 3"),
         ([0, 1, 0, 1], 2, {"tol": -1.0}, "tol must be a finite number at least 0"),
         ([0, 1, 0, 1], 2, {"max_iter": 0}, "max_iter must be from 1"),
@@ -266,3 +266,15 @@ def test_bad_arguments(labels, n_clusters, options, message):
 def test_too_many_rows_for_the_full_bound():
     with pytest.raises(ValueError, match="at most 10000 rows, got 10001"):
         kmeans_lower_bound(np.zeros((10_001, 1)), np.zeros(10_001, int), 2, method="full")
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_squares_that_leave_the_numbers(factor):
+    X, labels = balls(30, 2, 2, 6.0)
+    with pytest.raises(ValueError, match="whose square leaves float64; multiply X by"):
+        kmeans_lower_bound(factor * X, labels, 2)
+
+
+def test_no_rows():
+    with pytest.raises(ValueError, match="labels must name at least 1 row, got none"):
+        kmeans_lower_bound(np.empty((0, 2)), np.empty(0, int), 2)

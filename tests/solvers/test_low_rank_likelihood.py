@@ -153,6 +153,20 @@ def test_weights_move_rows_to_the_heavier_group():
     assert sizes[0] > even_sizes.max() + 10
 
 
+def test_the_descent_pays_for_shares_what_the_value_says():
+    X, _, _ = groups(200, 1, 2, 6.0)
+    covariances, shares = np.ones((2, 1, 1)), np.log([0.8, 0.2])
+    result = best_of(X, covariances, log_weights=shares)
+    labels = group_memberships(result.W, result.group, 2).argmax(axis=1)
+    assert result.objective == pytest.approx(profiled(X, labels, covariances, shares), rel=1e-6)
+    assert result.history[-1, 1] == pytest.approx(result.objective, rel=1e-4)
+    # A row changes groups where the squared distances differ by the shares: none is on the wrong
+    # side of that.
+    means = np.array([X[labels == k].mean() for k in range(2)])
+    scores = 2 * shares - (X - means) ** 2
+    assert np.array_equal(labels, scores.argmax(axis=1))
+
+
 def test_a_small_column_does_not_stall_the_others():
     # In the plain metric this start needs 39 085 iterations: one column keeps a thousandth of a
     # row, and its curvature bounds every step.

@@ -18,6 +18,7 @@ __all__ = [
     "LowRank",
     "dot_error",
     "improved_vectors",
+    "largest_pairs",
     "proved_top_sum",
     "proved_top_sum_low_rank",
 ]
@@ -67,8 +68,8 @@ def proved_top_sum(H, count, vectors=None, *, error=0.0, slack=0.0):
     count : int
         How many, at least 1.
     vectors : ndarray of shape (n, m), default=None
-        Approximations of a space of eigenvectors, m > count, which make the bound good but not true. None computes
-        them, in O(n^3) time.
+        Approximations of a space of eigenvectors, m > count, which make the bound good but not
+        true. None computes them, in O(n^3) time.
     error : float, default=0.0
         Bound of the spectral norm of what H differs by from the matrix that is meant.
     slack : float, default=0.0

@@ -275,7 +275,7 @@ class _Dual:
         return self.n_groups * float(max(eigenvalues))
 
     def eigenvalues(self, factor, kind):
-        """The largest one of every slack, as far as an eigensolver can tell, and the sum of alpha."""
+        """The largest one of every slack, as an eigensolver sees it, and the sum of alpha."""
         alpha, total = self.alpha(factor, kind)
         slacks = (self.slack(k, alpha, kind)[0] for k in range(self.n_groups))
         return [float(_top_pairs(S)[0][0]) for S in slacks], total

@@ -99,8 +99,8 @@ def kmeans_lower_bound(
     n_clusters : int
         K, from 1 to n.
     method : {"fast", "block", "full"}, default="fast"
-        "fast" builds multipliers from the partition; any n, but for more than about 40 clusters only
-        the bound of PCA is left. "full" solves the dual of the relaxation, n <= 10000. "block"
+        "fast" builds multipliers from the partition; any n, but for more than about 40 clusters
+        only the bound of PCA is left. "full" solves the dual of the relaxation, n <= 10000. "block"
         solves it for blocks of similar rows and adds up; any n. The last two never return less
         than "fast".
     W : ndarray of shape (n, r), float64, default=None
@@ -302,7 +302,7 @@ def _block_bound(problem, upper, block_size, *, callback, rng, **options):
             total += found
             history.append((len(rows), found * problem.unit))
             stop = callback is not None and callback(i + 1, n_blocks, total * problem.unit)
-            if stop:
+            if stop or (block.total > 0 and solution.interrupted):
                 break
     except KeyboardInterrupt:
         pass

@@ -44,6 +44,8 @@ class DualSolution(NamedTuple):
         Whether bound and objective met.
     history : ndarray of shape (n_looks, 4), float64
         Iterations, ``<A, Z>``, estimated bound, and Frobenius norm of Z - Y relative to Y.
+    interrupted : bool
+        Whether a keyboard interrupt was the end.
     """
 
     bound: float
@@ -51,6 +53,7 @@ class DualSolution(NamedTuple):
     n_iter: int
     converged: bool
     history: np.ndarray
+    interrupted: bool
 
 
 class _State:
@@ -232,7 +235,7 @@ def solve_dual(rows, n_clusters, start, prove, *, tol, max_iter, dtype, rng, cal
     """
     state = _State(rows, start, n_clusters, dtype, rng)
     best, history, n_iter, converged, is_proved = np.inf, [], 0, False, False
-    objective = np.inf
+    objective, interrupted = np.inf, False
     try:
         kept, vectors = state.spectrum()
         while n_iter < max_iter and not converged:
@@ -255,11 +258,12 @@ def solve_dual(rows, n_clusters, start, prove, *, tol, max_iter, dtype, rng, cal
             if not converged:
                 kept, vectors = state.spectrum()
     except KeyboardInterrupt:
+        interrupted = True
         _LOGGER.info("interrupted after %d iterations; the bound so far is kept", n_iter)
     if not is_proved:
         best = min(best, prove(state.multipliers(), state.vectors))
     history = np.array(history, dtype=np.float64).reshape(-1, 4)
-    return DualSolution(best, objective, n_iter, converged, history)
+    return DualSolution(best, objective, n_iter, converged, history, interrupted)
 
 
 def project_spectrum(values, total):

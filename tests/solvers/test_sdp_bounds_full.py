@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from clusterlib.solvers import kmeans_lower_bound, low_rank_sdp
+from clusterlib.solvers import kmeans_lower_bound, low_rank_sdp, sdp_dual
 from clusterlib.solvers.sdp_dual import project_spectrum
 from tests.solvers.test_sdp_bounds import balls, cost, nearest
 
@@ -110,6 +110,23 @@ def test_interrupt_keeps_what_there_is(method):
     bound = kmeans_lower_bound(X, labels, 4, **options)
     fast = kmeans_lower_bound(X, labels, 4)
     assert fast.lower_bound <= bound.lower_bound <= cost(X, labels)
+
+
+def test_interrupt_of_one_block_is_the_end_of_all(monkeypatch):
+    X, labels = balls(200, 5, 4, 5.0)
+    advance, calls = sdp_dual._State.advance, []
+
+    def interrupted(state, *args):
+        calls.append(args)
+        if len(calls) == 15:
+            raise KeyboardInterrupt
+        return advance(state, *args)
+
+    monkeypatch.setattr(sdp_dual._State, "advance", interrupted)
+    bound = kmeans_lower_bound(X, labels, 4, method="block", block_size=50, max_iter=12)
+    assert len(calls) == 15
+    assert len(bound.history) == 2  # the second block was interrupted
+    assert bound.lower_bound <= cost(X, labels)
 
 
 @pytest.mark.parametrize("total", [0, 1, 3, 6])

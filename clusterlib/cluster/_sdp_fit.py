@@ -188,7 +188,7 @@ def _fit_low_rank(blocks, total, options, rng, report):
             rng=rng,
             callback=_reporting(report, blocks, options, draws),
         )
-        best = result if best is None or _rating(result) > _rating(best) else best
+        best = max(best or result, result, key=lambda each: _rating(each, options.n_clusters))
         rounded = round_membership(
             blocks,
             result.W,
@@ -214,9 +214,9 @@ def _fit_low_rank(blocks, total, options, rng, report):
     )
 
 
-def _rating(result):
+def _rating(result, n_clusters):
     """Starts that kept the trace first, the highest objective among them."""
-    kept = result.trace_error <= _FAILED * result.W.shape[1]
+    kept = result.trace_error <= _FAILED * n_clusters
     return kept, result.objective
 
 

@@ -242,6 +242,18 @@ def test_more_starts_find_no_lower_objective():
     assert three.inertia_ <= one.inertia_ * (1 + 1e-12)
 
 
+@pytest.mark.parametrize(("trace_error", "wins"), [(3.9e-3, True), (4.1e-3, False)])
+def test_starts_that_miss_the_trace_do_not_win(monkeypatch, trace_error, wins):
+    X, _ = mixture(separation=2.0)
+    good = low_rank_sdp(X, 4, rng=np.random.default_rng(0), tol=1e-5)
+    high = good._replace(trace_error=trace_error, objective=2 * good.objective)
+    for order in ([good, high], [high, good]):
+        solve = iter(order).__next__
+        monkeypatch.setattr(fit_module, "low_rank_sdp", lambda *_, solve=solve, **__: solve())
+        found = sdp(n_clusters=4, n_init=2).fit(X)
+        assert found.objective_ == (high if wins else good).objective
+
+
 # Invariances.
 
 

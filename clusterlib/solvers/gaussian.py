@@ -188,21 +188,24 @@ class GroupModel(NamedTuple):
 
         Notes
         -----
-        O(n p^2) time for each group of each start, O(n p) for diagonal covariances. Besides the
-        result, memory for a block of rows.
+        O(n p^2) time for each group of each start, O(n p) for diagonal covariances, and for known
+        ones once all starts share O(n p^2) for each group. Besides the result, memory for a block
+        of rows.
         """
         n_starts, n_groups, p = groups.means.shape
         whitening, log_determinants = self._whitening(groups)
         flat = groups.means.reshape(-1, p)
         constants = groups.log_weights - 0.5 * (p * _LOG_2_PI + log_determinants)
-        if self.covariance_type.is_matrix:
+        if self.covariances is not None:
+            distances, numbers_of_row = _shared_distances, p
+        elif self.covariance_type.is_matrix:
             whitening = np.broadcast_to(whitening, (n_starts, n_groups, p, p)).reshape(-1, p, p)
-            distances = _matrix_distances
+            distances, numbers_of_row = _matrix_distances, len(flat) * p
         else:
             whitening = np.broadcast_to(whitening, groups.means.shape).reshape(-1, p)
-            distances = _diagonal_distances
+            distances, numbers_of_row = _diagonal_distances, len(flat) * p
         joint = np.empty((n_starts * n_groups, len(X)))
-        for rows in row_blocks(len(X), len(flat) * p):
+        for rows in row_blocks(len(X), numbers_of_row):
             joint[:, rows] = distances(X[rows], flat, whitening)
         joint *= -0.5
         joint += constants.reshape(-1, 1)
@@ -315,6 +318,18 @@ def _matrix_distances(rows, means, whitening):
     whitened = (whitening.reshape(-1, p) @ rows.T).reshape(n_components, p, len(rows))
     whitened -= whitening @ means[:, :, None]
     return np.einsum("kij,kij->kj", whitened, whitened)
+
+
+def _shared_distances(rows, means, whitening):
+    """The same where groups have the same covariances in every start: rows are whitened once."""
+    n_groups = whitening.shape[1]
+    distances = np.empty((len(means), len(rows)))
+    for group, factor in enumerate(whitening[0]):
+        whitened = factor @ rows.T
+        for component in range(group, len(means), n_groups):
+            deviations = whitened - (factor @ means[component])[:, None]
+            np.einsum("ij,ij->j", deviations, deviations, out=distances[component])
+    return distances
 
 
 def _diagonal_distances(rows, means, whitening):

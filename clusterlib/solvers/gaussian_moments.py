@@ -8,6 +8,9 @@ from clusterlib.solvers.gaussian import CovarianceType, row_blocks
 
 __all__ = ["GroupMoments", "group_moments", "indicators", "lifted_moments"]
 
+# Beyond, products of all pairs of features leave the cache, and weighted rows are faster.
+_MANY_FEATURES = 128
+
 
 class GroupMoments(NamedTuple):
     """Sizes, means and scatters of groups, for each of several starts.
@@ -74,7 +77,8 @@ def group_moments(X, memberships, covariance_type):
     Notes
     -----
     O(n p^2) time for each group of each start for full covariances, O(n p) for the others (and
-    O(n p^2) once for tied ones); memory for a block of rows besides the result.
+    O(n p^2) once for tied ones); memory for a block of rows besides the result, beyond 128
+    features for a copy of X.
 
     Examples
     --------
@@ -163,6 +167,12 @@ def lifted_moments(X, W, group, n_groups, covariance_type):
 def _second_moments(X, memberships):
     """``sum_i m_i x_i x_i'`` for each row m of memberships."""
     p = X.shape[1]
+    if p > _MANY_FEATURES:
+        moments = np.empty((len(memberships), p, p))
+        for k, weights in enumerate(memberships):
+            weighted = np.sqrt(weights)[:, None] * X
+            np.matmul(weighted.T, weighted, out=moments[k])
+        return moments
     left, right = np.triu_indices(p)
     halves = np.zeros((len(memberships), len(left)))
     for rows in row_blocks(len(X), len(left)):

@@ -39,10 +39,9 @@ def part_of(scatters, covariance_type):
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
-@pytest.mark.parametrize("n", [60, 3000])
-def test_moments_are_what_they_say(covariance_type, n):
-    # 3000 rows of 30 features make several blocks of products.
-    p = 3 if n == 60 else 30
+@pytest.mark.parametrize(("n", "p"), [(60, 3), (3000, 30), (60, 140)])
+def test_moments_are_what_they_say(covariance_type, n, p):
+    # 3000 rows of 30 features make several blocks of products, and 140 features none.
     X = np.random.default_rng(0).normal(size=(n, p))
     memberships = soft(n)
     moments = group_moments(X, memberships, covariance_type)
@@ -197,7 +196,7 @@ def test_groups_of_a_start():
     np.testing.assert_array_equal(groups.of_start(1).covariances, [[2.0, 3.0]])
 
 
-def test_known_covariances_are_factorised_once_for_all_starts():
+def test_known_covariances_serve_all_starts_at_once():
     X, known = rows(40), np.stack([np.eye(3), 4 * np.eye(3)])
     model = GroupModel(CovarianceType.FULL, True, PRIOR, known)
     labels = np.random.default_rng(1).integers(2, size=(3, 40))

@@ -4,7 +4,7 @@ Cases that differ in n alone are one series. Of every contestant with three of t
 exponent b of ``seconds = a n^b`` is fitted by least squares of the logarithms, from the medians.
 """
 
-import sys
+import argparse
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -47,8 +47,11 @@ def growths(results: Iterable[dict]) -> list[Growth]:
     ]
 
 
-def main(paths: list[str]) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Print a table in markdown."""
+    parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
+    parser.add_argument("paths", nargs="+", metavar="FILE", help="json lines of bench.run")
+    paths = parser.parse_args(argv).paths
     print("| cases | contestant | threads | seconds by rows | exponent |\n|---|---|---|---|---|")
     results = [line for path in paths for line in read(path).results]
     for growth in growths(results):
@@ -59,4 +62,4 @@ def main(paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

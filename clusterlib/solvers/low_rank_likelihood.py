@@ -82,7 +82,8 @@ def low_rank_likelihood(
     Returns
     -------
     result : LowRankResult
-        ``group`` tells the group of each column of W.
+        ``group`` tells the group of each column of W. A group that has lost all its rows does not
+        come back: ``trace_error`` is 1 then, and the objective tells nothing.
 
     Notes
     -----

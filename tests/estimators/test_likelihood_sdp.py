@@ -61,7 +61,8 @@ def test_finds_blobs(covariance_type, dtype):
     assert adjusted_rand_score(y, estimator.labels_) == 1
     assert estimator.labels_.dtype == np.int32
     assert estimator.converged_
-    assert estimator.covariance_type_ in TYPES if covariance_type == "auto" else [covariance_type]
+    allowed = TYPES if covariance_type == "auto" else [covariance_type]
+    assert estimator.covariance_type_ in allowed
     assert_array_equal(estimator.predict(X), estimator.labels_)
     assert_array_equal(clone(estimator).fit_predict(X), estimator.labels_)
     assert_array_equal(estimator.cluster_sizes_, np.bincount(estimator.labels_))

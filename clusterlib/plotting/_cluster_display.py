@@ -115,15 +115,15 @@ class ClusterDisplay:
         if X is not None:
             rows, labels = some_rows(estimator, X, centers.shape[1], max_rows)
             rows = (_as_directions(rows, centers) - origin) @ axes
-        by_batches = hasattr(estimator, "counts_")
+        history, history_name = _history(estimator)
         display = cls(
             cluster_sizes=sizes,
-            history=np.asarray(getattr(estimator, "history_", ())),
+            history=history,
             projected_centers=(centers - origin) @ axes,
             projected_rows=rows,
             labels=labels,
             explained_variance_ratio=explained,
-            history_name="mean cost of a batch" if by_batches else "squared moves of centres",
+            history_name=history_name,
         )
         return display.plot(ax=ax)
 
@@ -174,10 +174,10 @@ class ClusterDisplay:
 
     def _draw_history(self, ax):
         ax.plot(np.arange(1, len(self.history) + 1), self.history, marker=".")
-        if np.any(self.history > 0):
+        if self.history_name != _OBJECTIVE and np.any(self.history > 0):
             ax.set_yscale("log", nonpositive="mask")
-        batches = self.history_name.endswith("batch")
-        ax.set(xlabel="batch" if batches else "iteration", ylabel=self.history_name)
+        step = _STEPS.get(self.history_name, "iteration")
+        ax.set(xlabel=step, ylabel=self.history_name)
 
     def _draw_plane(self, ax):
         if self.projected_rows is not None:
@@ -187,6 +187,21 @@ class ClusterDisplay:
         if self.explained_variance_ratio is not None:
             ax.set_title(f"{self.explained_variance_ratio:.0%} of the variance between clusters")
         ax.legend()
+
+
+_BATCHES, _TRACES, _MOVES = "mean cost of a batch", "error of the trace", "squared moves of centres"
+_OBJECTIVE = "objective"
+_STEPS = {_BATCHES: "batch", _TRACES: "record"}
+
+
+def _history(estimator):
+    """What the course of a fit is shown by, and its name."""
+    history = np.asarray(getattr(estimator, "history_", ()))
+    if history.ndim == 2:  # relaxations: iterations, objective, trace error and residual
+        return history[:, 2], _TRACES
+    if hasattr(estimator, "marginal_error_"):  # codes with given shares
+        return history, _OBJECTIVE
+    return history, _BATCHES if hasattr(estimator, "counts_") else _MOVES
 
 
 def _sizes(estimator, n_clusters):

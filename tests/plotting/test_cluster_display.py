@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn import cluster as sklearn_cluster
 
-from clusterlib.cluster import KMeans, MiniBatchKMeans, SphericalKMeans
+from clusterlib.cluster import (
+    KMeans,
+    MiniBatchKMeans,
+    SDPClustering,
+    SinkhornClustering,
+    SphericalKMeans,
+)
 from clusterlib.datasets import make_gaussian_mixture, make_von_mises_fisher
 from clusterlib.plotting import ClusterDisplay
 
@@ -53,6 +59,25 @@ def test_views_show_the_fitted_attributes(pyplot, X, estimator):
     assert rows.shape == (600, 2) and centers.shape == (5, 2)
     np.testing.assert_array_equal(plane.collections[0].get_array(), estimator.labels_)
     display.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "names", "scale"),
+    [
+        (KMeans(5, random_state=0), ("iteration", "squared moves of centres"), "log"),
+        (MiniBatchKMeans(5, random_state=0), ("batch", "mean cost of a batch"), "log"),
+        (SinkhornClustering(5, random_state=0), ("iteration", "objective"), "linear"),
+        (SDPClustering(5, random_state=0), ("record", "error of the trace"), "log"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_course_of_a_fit_has_its_name(pyplot, X, estimator, names, scale):
+    course = ClusterDisplay.from_estimator(estimator.fit(X)).ax_[1]
+    assert (course.get_xlabel(), course.get_ylabel()) == names
+    assert course.get_yscale() == scale
+    (line,) = course.lines
+    values = estimator.history_
+    np.testing.assert_array_equal(line.get_ydata(), values[:, 2] if values.ndim == 2 else values)
 
 
 def test_plane_is_the_one_in_which_clusters_differ_most(pyplot, X):

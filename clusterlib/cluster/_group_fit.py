@@ -38,13 +38,19 @@ from clusterlib.validation import (
 
 __all__ = ["fit_groups"]
 
-
 # What a choice is for the solver; None leaves it the choice.
 _IS_ESTIMATED = {
     GroupWeights.AUTO: None,
     GroupWeights.EQUAL: False,
     GroupWeights.ESTIMATED: True,
 }
+# Mean square of the rows in units of known covariances: with less, nothing is left of the rows
+# beside the determinants.
+_LEAST_SPREAD = 1e-24
+_UNLIKE_SCALES = (
+    "covariances and the spread of the rows of X differ by too many orders of magnitude "
+    "for float64: check the units of both"
+)
 
 
 class _Options:
@@ -129,6 +135,7 @@ def fit_groups(estimator, X):
         dimensions = {min(dimension, len(axes.variances)) for dimension in options.dimensions}
         spaces = [axes.space(dimension) for dimension in sorted(dimensions)]
         if options.covariances is not None:
+            _refuse_huge_covariances(options.covariances, axes)
             spaces = [axes.whole()]
         found = [_found(estimator, space, axes.unit, options, seed) for space in spaces]
         best = min(found, key=lambda one: one.criterion)
@@ -180,10 +187,14 @@ def _explained(covariances_are_known):
     except np.linalg.LinAlgError:
         if not covariances_are_known:
             raise
-        raise ValueError(
-            "covariances and the spread of the rows of X differ by too many orders of magnitude "
-            "for float64: check the units of both"
-        ) from None
+        raise ValueError(_UNLIKE_SCALES) from None
+
+
+def _refuse_huge_covariances(covariances, axes):
+    scatter = (axes.directions.T * (axes.variances / axes.unit**2)) @ axes.directions
+    spreads = [np.trace(np.linalg.solve(one / axes.unit**2, scatter)) for one in covariances]
+    if max(spreads) < _LEAST_SPREAD:
+        raise ValueError(_UNLIKE_SCALES)
 
 
 def _in_order_of_appearance(result):

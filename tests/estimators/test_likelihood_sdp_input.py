@@ -102,6 +102,20 @@ def test_known_covariances_that_no_factorisation_survives(monkeypatch):
         groups().fit(X)
 
 
+@pytest.mark.parametrize("factor", [1e30, 1e40, 1e120])
+def test_known_covariances_of_another_scale_than_the_rows(factor):
+    with pytest.raises(ValueError, match="differ by too many orders of magnitude .* check the"):
+        groups(covariances=KNOWN * factor).fit(X)
+
+
+def test_one_known_covariance_may_be_huge():
+    known = np.stack([np.eye(3), 1e30 * np.eye(3), np.eye(3)])
+    with pytest.warns(ConvergenceWarning, match="found 2 different clusters"):
+        estimator = groups(covariances=known).fit(X)
+    assert np.isfinite(estimator.log_likelihood_)
+    assert_array_equal(estimator.predict(X), estimator.labels_)
+
+
 def test_known_covariances_belong_to_all_features():
     with pytest.raises(ValueError, match="n_components=2 cannot be combined with known covar"):
         groups(covariances=KNOWN, n_components=2).fit(X)

@@ -20,7 +20,7 @@ _KEPT = 10
 # Operations of an iteration, over which fewer starts are taken.
 _WORK = 2e7
 _FEWEST_STARTS = 6
-# Orders of the known covariances that are tried with each start: all of them up to K = 4.
+# Orders of the known covariances that are offered with each start: all of them up to K = 4.
 _ORDERS = 24
 
 
@@ -56,7 +56,7 @@ def screen(frame, labels, n_clusters, model):
     frame : GaussianFrame
         Rows, in the coordinates of the model.
     labels : ndarray of shape (n_starts, n_samples), int32
-        First labels; if there are very many rows or groups only some of them are used.
+        First labels; where rows, features or groups are very many only the first are used.
     n_clusters : int
         Number of groups.
     model : GroupModel

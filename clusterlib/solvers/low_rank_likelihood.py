@@ -117,7 +117,7 @@ def low_rank_likelihood(
     linear, scatters = _linear_terms(X, mean, factors)
     top = power_of_two(max(scatters))
     linear *= -1 / top
-    _shift_groups(linear, offsets / top, n)
+    linear += (offsets / top)[:, None]
     precisions = np.stack([cho_solve(factor, np.eye(p)) / top for factor in factors])
     group = np.repeat(np.arange(n_groups, dtype=np.int32), rank)
     each = Trace(trace) is Trace.GROUP
@@ -241,12 +241,6 @@ def _linear_terms(X, mean, factors):
             grams[k] += whitened @ whitened.T
         linear[first:last] = pack_rows(lengths)
     return linear, [np.linalg.eigvalsh(gram)[-1] for gram in grams]
-
-
-def _shift_groups(linear, offsets, n):
-    """Add a constant to each group; rows that the last tile lacks stay 0."""
-    linear += offsets[:, None]
-    linear[-1, :, n - (len(linear) - 1) * TILE_ROWS :] = 0.0
 
 
 def _noise(n, rank, rng):

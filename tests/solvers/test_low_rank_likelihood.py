@@ -168,8 +168,8 @@ def test_the_descent_pays_for_shares_what_the_value_says():
 
 
 def test_a_small_column_does_not_stall_the_others():
-    # In the plain metric this start needs 39 085 iterations: one column keeps a thousandth of a
-    # row, and its curvature bounds every step.
+    # One column keeps a fraction of a row, and in the plain metric its curvature bounds every step:
+    # 3658 iterations, three times as many.
     rng = np.random.default_rng(1)
     y = np.arange(150) % 3
     X = np.eye(3, 5)[y] * 5 / np.sqrt(2) + np.random.default_rng(0).standard_normal((150, 5))
@@ -179,7 +179,7 @@ def test_a_small_column_does_not_stall_the_others():
         covariances.append(np.eye(5) + 0.1 * A @ A.T)
     W = rng.dirichlet(np.full(9, 5.0), 150)
     result = solve(X, np.array(covariances), rank=3, W=W)
-    assert result.converged and result.n_iter < 5000
+    assert result.converged and result.n_iter < 2000
 
 
 def test_multipliers_may_be_negative():

@@ -60,7 +60,8 @@ default="auto"
         about as good.
     n_components : "auto", int or None, default="auto"
         Principal components of X in which groups are found; None takes the features as they are.
-        "auto" chooses, see Notes.
+        "auto" chooses, see Notes. Not the number of groups, which scikit-learn's mixtures call
+        so and is ``n_clusters`` here.
     max_iter : int, default=20
         Most rounds of an alternation.
     tol : float, default=1e-6

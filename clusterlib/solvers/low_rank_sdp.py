@@ -33,6 +33,8 @@ _MOST_COLUMNS = 4096
 # A start that ends with a trace this wrong has lost its columns; it is begun again.
 _FAILED_TRACE = 1e-3
 _MOST_STARTS = 3
+# Nothing can be said of a start that had fewer iterations, and another would do no better.
+_FAIR_ITERATIONS = 500
 # Steps of float32 rows have noise that no smaller residual can be told from, and directions below
 # this share of the largest variance lose digits to it.
 _SINGLE_TOLERANCE = 2e-6
@@ -127,7 +129,7 @@ def low_rank_sdp(
     -----
     O(n p r) time for an iteration, linear in n; besides X memory of ``n (p + 3 r)`` numbers of the
     descent's dtype and 2 n r float64. A is never formed. A start whose trace is wrong by more than
-    0.001 at its end is begun again elsewhere, twice at most.
+    0.001 at its end, 500 iterations or more, is begun again elsewhere, twice at most.
 
     References
     ----------
@@ -181,7 +183,8 @@ def low_rank_sdp(
         n_iter += solution.n_iter
         if best is None or solution.trace_error < best.trace_error:
             best = solution
-        if best.trace_error <= _FAILED_TRACE or W is not None or solution.stopped:
+        cut_short = solution.stopped or solution.n_iter < _FAIR_ITERATIONS
+        if best.trace_error <= _FAILED_TRACE or W is not None or cut_short:
             break
     factor = _row_stochastic(unpack_rows(best.W, n))
     excess = trace_of(factor) - n_clusters

@@ -1,5 +1,6 @@
 """The relaxation of k-means through a row-stochastic factor: value, traps, invariances, memory."""
 
+import importlib
 import tracemalloc
 
 import numpy as np
@@ -220,8 +221,25 @@ def test_more_features_than_rows_and_collinear_ones():
 def test_stopping_early_keeps_a_usable_factor():
     X, _ = mixture(200, 5, 3, 3.0)
     result = solve(X, 3, max_iter=3)
-    assert not result.converged and result.n_iter <= 9
+    assert not result.converged and result.n_iter == 3
     assert np.isfinite(result.objective) and np.abs(result.W.sum(axis=1) - 1).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("iterations", "n_starts"), [([900, 800, 700], 3), ([499], 1), ([600, 400], 2)]
+)
+def test_a_failed_start_is_begun_again_and_a_short_one_is_not(monkeypatch, iterations, n_starts):
+    solver, starts = importlib.import_module(low_rank_sdp.__module__), []
+    descend = solver.augmented_descent
+
+    def failing(problem, W, **options):
+        starts.append(W)
+        solution = descend(problem, W, **options)
+        return solution._replace(violation=np.ones(1), n_iter=iterations[len(starts) - 1])
+
+    monkeypatch.setattr(solver, "augmented_descent", failing)
+    solve(mixture(60, 3, 3, 6.0)[0], 3)
+    assert len(starts) == n_starts
 
 
 def test_a_callback_is_told_and_can_stop():

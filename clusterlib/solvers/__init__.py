@@ -75,6 +75,7 @@ from clusterlib.solvers.sinkhorn_means import SinkhornMeansResult, sinkhorn_mean
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.sinkhorn_stream import PrototypePull, pull_prototypes
 from clusterlib.solvers.spread import mean_row, squared_spread
+from clusterlib.solvers.successive_projection import leading_coordinates, successive_projection
 from clusterlib.solvers.transport import (
     PrototypeAlignment,
     align_prototypes,
@@ -133,6 +134,7 @@ __all__ = [
     "kmeans_lower_bound",
     "kmeans_plusplus",
     "labelled_cost",
+    "leading_coordinates",
     "likelihood_gram",
     "likelihood_reference_rows",
     "likelihood_sdp",
@@ -165,6 +167,7 @@ __all__ = [
     "solve_likelihood_sdp_reference",
     "solve_sdp_reference",
     "squared_spread",
+    "successive_projection",
     "total_cost",
     "unit_rows",
     "unit_trace_columns",

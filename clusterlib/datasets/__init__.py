@@ -10,6 +10,10 @@ from clusterlib.datasets._heterogeneous import (
     make_heterogeneous_mixture,
 )
 from clusterlib.datasets._label_shift import make_label_shift_domains
+from clusterlib.datasets._latent_label_shift import (
+    LatentLabelShiftDomains,
+    make_latent_label_shift,
+)
 from clusterlib.datasets._long_tail import make_long_tail
 from clusterlib.datasets._noisy_labels import make_noisy_labels
 from clusterlib.datasets._separated import make_separated_mixture, recovery_distance
@@ -20,6 +24,7 @@ __all__ = [
     "DIFFICULT_MIXTURES",
     "Episodes",
     "HeterogeneousMixture",
+    "LatentLabelShiftDomains",
     "MixtureParameters",
     "load_embeddings",
     "make_adversarial",
@@ -27,6 +32,7 @@ __all__ = [
     "make_gaussian_mixture",
     "make_heterogeneous_mixture",
     "make_label_shift_domains",
+    "make_latent_label_shift",
     "make_long_tail",
     "make_noisy_labels",
     "make_separated_mixture",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from clusterlib.datasets._draws import class_codes, random_generator
+from clusterlib.datasets._label_marginals import deal_rows, draw_label_marginals
 from clusterlib.validation import checked_flag, checked_integer, checked_real
 
 __all__ = ["make_label_shift_domains"]
@@ -90,41 +91,42 @@ def make_label_shift_domains(
     concentration = checked_real("concentration", concentration, 0, low_open=True)
     replace = checked_flag("replace", replace)
     rng = random_generator(random_state)
-    marginals = _draw_marginals(rng, n_domains, len(classes), concentration, max_condition)
+    marginals = _acceptable_marginals(rng, n_domains, len(classes), concentration, max_condition)
     counts = np.array([rng.multinomial(n_samples, shares) for shares in marginals])
-    indices = _deal_rows(rng, codes, counts, replace)
+    if not replace:
+        _check_supply(codes, counts)
+    indices = deal_rows(rng, codes, counts, replace=replace)
+    indices = rng.permuted(indices.reshape(n_domains, n_samples), axis=1).ravel()
     domains = np.repeat(np.arange(n_domains), n_samples)
     return X[indices], classes[codes[indices]], domains, marginals
 
 
-def _draw_marginals(rng, n_domains, n_classes, concentration, max_condition):
-    alpha = np.full(n_classes, concentration / n_classes)
-    if max_condition is None:
-        return rng.dirichlet(alpha, size=n_domains)
-    max_condition = checked_real("max_condition", max_condition, 1)
-    if n_domains < n_classes:
-        raise ValueError(f"max_condition needs n_domains >= n_classes={n_classes}, got {n_domains}")
-    for _ in range(_MAX_DRAWS):
-        marginals = rng.dirichlet(alpha, size=n_domains)
-        if np.linalg.cond(marginals) <= max_condition:
-            return marginals
-    raise ValueError(
-        f"none of {_MAX_DRAWS} drawn matrices has a condition number of at most {max_condition}; "
-        "raise max_condition, lower concentration or take more domains"
-    )
-
-
-def _deal_rows(rng, codes, counts, replace):
-    """Positions of the dealt rows, domain by domain and shuffled within each."""
-    n_classes = counts.shape[1]
-    wanted = np.concatenate([np.repeat(np.arange(n_classes), row) for row in counts])
-    indices = np.empty(len(wanted), dtype=np.intp)
-    for label, total in enumerate(counts.sum(axis=0)):
-        pool = np.flatnonzero(codes == label)
-        if total > len(pool) and not replace:
+def _acceptable_marginals(rng, n_domains, n_classes, concentration, max_condition):
+    if max_condition is not None:
+        max_condition = checked_real("max_condition", max_condition, 1)
+        if n_domains < n_classes:
             raise ValueError(
-                f"class number {label} has {len(pool)} rows and {total} were drawn; take fewer "
+                f"max_condition needs n_domains >= n_classes={n_classes}, got {n_domains}"
+            )
+    drawn = draw_label_marginals(
+        rng, n_domains, n_classes, concentration, max_condition, _MAX_DRAWS
+    )
+    if max_condition is not None and drawn.condition > max_condition:
+        raise ValueError(
+            f"none of {_MAX_DRAWS} drawn matrices has a condition number of at most "
+            f"{max_condition}, the best {drawn.condition:.3g}; raise max_condition, lower "
+            "concentration or take more domains"
+        )
+    return drawn.marginals
+
+
+def _check_supply(codes, counts):
+    """Refuse to deal more rows of a class than there are."""
+    for label, (total, supply) in enumerate(
+        zip(counts.sum(axis=0), np.bincount(codes), strict=True)
+    ):
+        if total > supply:
+            raise ValueError(
+                f"class number {label} has {supply} rows and {total} were drawn; take fewer "
                 "n_samples or replace=True"
             )
-        indices[wanted == label] = rng.choice(pool, total, replace=replace)
-    return rng.permuted(indices.reshape(len(counts), -1), axis=1).ravel()

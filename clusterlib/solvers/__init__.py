@@ -46,6 +46,12 @@ from clusterlib.solvers.low_rank_sdp import LowRankResult, default_rank, low_ran
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.partition_certificate import PartitionCertificate, certify_partition
+from clusterlib.solvers.prior_shift import (
+    ShiftedPrior,
+    prior_ratio,
+    reweighted_posteriors,
+    shifted_prior,
+)
 from clusterlib.solvers.sdp_bounds import SDPBound, kmeans_lower_bound
 from clusterlib.solvers.sdp_reference import (
     CVXPY_LIKELIHOOD_ROWS,
@@ -108,6 +114,7 @@ __all__ = [
     "SDPBound",
     "SDPReference",
     "Seeds",
+    "ShiftedPrior",
     "SinkhornBatchResult",
     "SinkhornDivergence",
     "SinkhornMeansResult",
@@ -150,14 +157,17 @@ __all__ = [
     "nearest_in_partition",
     "partial_sinkhorn",
     "partition_sums",
+    "prior_ratio",
     "pull",
     "pull_prototypes",
     "random_rows",
     "replace_rows",
+    "reweighted_posteriors",
     "round_factor",
     "round_membership",
     "row_norms",
     "scatter",
+    "shifted_prior",
     "sinkhorn",
     "sinkhorn_assign",
     "sinkhorn_batch",

@@ -12,6 +12,7 @@ from clusterlib.solvers.assignment import (
     total_cost,
     weighted_total,
 )
+from clusterlib.solvers.calibration import Calibration, CalibrationKind, calibrate, calibrated
 from clusterlib.solvers.clustered_memory import (
     PartitionSums,
     balanced_labels,
@@ -20,7 +21,9 @@ from clusterlib.solvers.clustered_memory import (
     partition_sums,
     replace_rows,
 )
+from clusterlib.solvers.confusion_prior import ConfusionPrior, class_confusion, confusion_prior
 from clusterlib.solvers.cost_scale import cost_scale
+from clusterlib.solvers.domain_rank import DomainRank, class_margin, domain_rank
 from clusterlib.solvers.domain_transport import (
     labelled_cost,
     moved_as_nearest,
@@ -93,9 +96,13 @@ from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 __all__ = [
     "CVXPY_LIKELIHOOD_ROWS",
     "CVXPY_ROWS",
+    "Calibration",
+    "CalibrationKind",
     "Certificate",
+    "ConfusionPrior",
     "ConicSolver",
     "CovarianceType",
+    "DomainRank",
     "LikelihoodCertificate",
     "LikelihoodResult",
     "LloydResult",
@@ -128,15 +135,21 @@ __all__ = [
     "assign",
     "assign_several",
     "balanced_labels",
+    "calibrate",
+    "calibrated",
     "candidate_dimensions",
     "candidate_labels",
     "center_distances",
     "certify_likelihood",
     "certify_partition",
+    "class_confusion",
+    "class_margin",
+    "confusion_prior",
     "cost_scale",
     "costs_of_assignment",
     "default_rank",
     "default_sketch_size",
+    "domain_rank",
     "group_memberships",
     "kmeans_lower_bound",
     "kmeans_plusplus",

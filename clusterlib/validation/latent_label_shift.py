@@ -14,7 +14,9 @@ __all__ = [
     "Factorizer",
     "ShiftMethod",
     "Student",
+    "checked_class_clusters",
     "checked_cross_fit",
+    "checked_different_rows",
     "checked_discriminator",
     "checked_domain_codes",
     "checked_domains",
@@ -128,6 +130,33 @@ def checked_domains(estimator, X, y):
             f"in each; got 1 class of domains, {domains[0]!r}, with n_samples={len(X)}"
         )
     return X, domains, codes.astype(np.int32)
+
+
+def checked_class_clusters(n_clusters, n_classes, n_samples):
+    """Refuse fewer clusters than classes, or more than rows: a ValueError.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_class_clusters
+    >>> checked_class_clusters(20, 10, 1000)
+    """
+    if not n_classes <= n_clusters <= n_samples:
+        raise ValueError(
+            f"n_clusters must be an int in [n_classes={n_classes}, n_samples={n_samples}], as a "
+            f"class is told by clusters of its own; got {n_clusters}"
+        )
+
+
+def checked_different_rows(n_different):
+    """Refuse rows that are all the same, from which no class can be read: a ValueError.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_different_rows
+    >>> checked_different_rows(2)
+    """
+    if n_different < 2:
+        raise ValueError("all rows of X are the same: nothing in them tells one class from another")
 
 
 def checked_n_classes(n_classes, n_domains):
@@ -258,7 +287,7 @@ def _classifier_or_choice(name, value, members, given):
         raise type(error)(message) from None
 
 
-def checked_domain_codes(domain, codes, n_samples):
+def checked_domain_codes(domain, codes, n_samples, *, name="domain"):
     """Find the domains of rows among those that are known.
 
     Parameters
@@ -269,6 +298,8 @@ def checked_domain_codes(domain, codes, n_samples):
         Number of each known domain.
     n_samples : int
         Rows there are.
+    name : str, default="domain"
+        Name of the argument for messages.
 
     Returns
     -------
@@ -289,15 +320,16 @@ def checked_domain_codes(domain, codes, n_samples):
     values = np.asarray(domain)
     if values.ndim and values.shape != (n_samples,):
         raise ValueError(
-            f"domain must be one domain or have shape (n_samples,)=({n_samples},), one for each row; "
+            f"{name} must be one domain or have shape (n_samples,)=({n_samples},), one for each row; "
             f"got {values.shape}"
         )
-    found = [codes.get(value, -1) for value in np.atleast_1d(values).tolist()]
+    values = np.atleast_1d(values).tolist()
+    found = [codes.get(value, -1) for value in values]
     if -1 in found:
-        unknown = np.atleast_1d(values).tolist()[found.index(-1)]
         raise ValueError(
-            f"domain {unknown!r} was not seen by fit: estimate its class shares from its rows with "
-            "adapt, or leave domain out for the shares of all domains together"
+            f"{name} has {values[found.index(-1)]!r}, which was not seen by fit. Estimate its class "
+            "shares from its rows with adapt, or leave domain out for all domains together; folds "
+            "of a search have to be stratified by domains"
         )
     return np.ascontiguousarray(np.broadcast_to(np.array(found, dtype=np.int32), (n_samples,)))
 

@@ -1,6 +1,7 @@
 """Pictures of fitted estimators and of results; matplotlib is loaded when one is drawn."""
 
 from clusterlib.plotting._cluster_display import ClusterDisplay
+from clusterlib.plotting._domain_simplex_display import DomainSimplexDisplay
 from clusterlib.plotting._membership_display import MembershipDisplay
 from clusterlib.plotting._mixture_display import MixtureDisplay
 from clusterlib.plotting._prototype_alignment_display import PrototypeAlignmentDisplay
@@ -9,6 +10,7 @@ from clusterlib.plotting._transport_plan_display import TransportPlanDisplay
 
 __all__ = [
     "ClusterDisplay",
+    "DomainSimplexDisplay",
     "MembershipDisplay",
     "MixtureDisplay",
     "PrototypeAlignmentDisplay",

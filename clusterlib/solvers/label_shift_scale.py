@@ -1,0 +1,236 @@
+"""Latent label shift for millions of rows and thousands of domains."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clusterlib.blocks import as_blocks
+from clusterlib.kernels import pairwise_topk
+from clusterlib.solvers.class_choice import (
+    ClassModel,
+    MicroClasses,
+    chosen_model,
+    pooled_posteriors,
+)
+from clusterlib.solvers.class_mixture import ClassMixture
+from clusterlib.solvers.class_network import ClassNetwork
+from clusterlib.solvers.frozen_em import frozen_em
+from clusterlib.solvers.label_shift import class_agreement
+from clusterlib.solvers.micro_clusters import domain_table, micro_clusters
+from clusterlib.solvers.tempered_plsa import TableStarts, tempered_plsa
+
+__all__ = ["ScaledLabelShift", "scaled_label_shift"]
+
+_MOST_MICRO = 4000
+_ROWS_PER_MICRO = 50
+# Clusters over which the classes of one are smoothed, itself included.
+_NEIGHBORS = 5
+# Groups of a start in multiples of the classes, in turn.
+_MULTIPLES = (1, 2, 3)
+_SCREENING_ITERATIONS = 10
+_FINALISTS = 2
+_DOMAIN_ITERATIONS = 50
+_DOMAIN_TOL = 1e-4
+
+
+class ScaledLabelShift(NamedTuple):
+    """What :func:`scaled_label_shift` returns. Classes come by falling share.
+
+    Attributes
+    ----------
+    posteriors : ndarray of shape (n, k), dtype of X
+        q(class | row, its domain).
+    pooled : ndarray of shape (n, k), dtype of X
+        q(class | row) without the domain.
+    domain_given_class : ndarray of shape (r, k), float64
+        q(domain | class); columns sum to 1.
+    marginals : ndarray of shape (r, k), float64
+        p(class | domain): mean posteriors; rows sum to 1.
+    class_prior : ndarray of shape (k,), float64
+        Shares of the classes among all rows.
+    model : MicroClasses, ClassMixture or ClassNetwork
+        What gives the pooled posteriors of any rows, by :func:`pooled_posteriors`.
+    model_log_likelihoods : dict of ClassModel to float
+        Mean log q(domain | row) of held-out rows for each model, in nats: the highest was taken.
+    log_likelihood : float
+        The mean over all rows at the end.
+    start_log_likelihoods : ndarray of shape (n_starts,), float64
+        Of all starts on the micro-clusters after the first few iterations.
+    start_agreement : float
+        Smallest share of rows that another finished start puts into the matching class.
+    n_iter : int
+        Iterations of the best start.
+    converged : bool
+        Whether it and the shares of the domains stood still.
+    history : ndarray of shape (n_iter,), float64
+        Log-likelihood of the best start at each iteration.
+    """
+
+    posteriors: np.ndarray
+    pooled: np.ndarray
+    domain_given_class: np.ndarray
+    marginals: np.ndarray
+    class_prior: np.ndarray
+    model: MicroClasses | ClassMixture | ClassNetwork
+    model_log_likelihoods: dict
+    log_likelihood: float
+    start_log_likelihoods: np.ndarray
+    start_agreement: float
+    n_iter: int
+    converged: bool
+    history: np.ndarray
+
+
+def scaled_label_shift(
+    X,
+    domains,
+    n_domains,
+    n_classes,
+    *,
+    rng,
+    n_micro=None,
+    tau=1.0,
+    beta=3.0,
+    n_starts=6,
+    max_iter=50,
+    tol=1e-3,
+    models=(ClassModel.MIXTURE, ClassModel.NETWORK),
+    callback=None,
+):
+    """Find classes whose shares differ between domains, in time and memory linear in the rows.
+
+    Micro-clusters stand for the rows while classes are sought: tempered EM on the sparse table of
+    micro-clusters and domains, from several starts at the corners of the simplex of domain shares.
+    Then models that see the row itself are fitted to the domains of a sample, the one that
+    predicts held-out domains best gives the class probabilities of all rows, and EM fits the
+    shares of the domains to them.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n, p), float32 or float64
+        The rows; three passes read them block by block.
+    domains : ndarray of shape (n,), int32
+        Domain of each row; every domain has some.
+    n_domains, n_classes : int
+        How many there are; at least as many domains as classes.
+    rng : numpy.random.Generator
+        Source of randomness.
+    n_micro : None or int, default=None
+        Micro-clusters; None takes one for 50 rows, 4000 at most.
+    tau, beta : float, default=1.0 and 3.0
+        Exponents of :func:`tempered_plsa`.
+    n_starts : int, default=6
+        Starts on the micro-clusters, of which the best two are finished.
+    max_iter, tol
+        As in :func:`tempered_plsa`; a start is given the first 10 iterations to be compared.
+    models : sequence of ClassModel, default=(ClassModel.MIXTURE, ClassModel.NETWORK)
+        What may take the place of the micro-clusters.
+    callback : None or callable, default=None
+        ``callback(stage, iteration, log_likelihood)`` with the number of a start or a
+        :class:`ClassModel` for the stage; True ends that stage.
+
+    Returns
+    -------
+    result : ScaledLabelShift
+
+    Notes
+    -----
+    O(n n_micro p) time for the nearest micro-clusters, O(nnz k) for an iteration with
+    ``nnz <= min(n, n_micro r)``. Memory beside X: about ``n (8 k b + 4)`` bytes for b bytes a
+    number, TODO.
+
+    References
+    ----------
+    .. [1] M. Roberts, P. Mani, S. Garg, Z. C. Lipton, "Unsupervised learning under latent label
+       shift", NeurIPS 2022, arXiv 2207.13179: the setting and the simplex.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import scaled_label_shift
+    >>> rng = np.random.default_rng(0)
+    >>> classes = rng.integers(0, 2, 4000)
+    >>> X = 8.0 * classes[:, None] + rng.normal(size=(4000, 2))
+    >>> domains = np.where(rng.random(4000) < 0.8, classes, 1 - classes).astype(np.int32)
+    >>> result = scaled_label_shift(X, domains, 2, 2, rng=rng)
+    >>> labels = result.posteriors.argmax(axis=1)
+    >>> float(max(np.mean(labels == classes), np.mean(labels != classes)))
+    1.0
+    """
+    blocks = as_blocks(X)
+    n = blocks.n_samples
+    if n_micro is None:
+        n_micro = min(_MOST_MICRO, max(2 * max(_MULTIPLES) * n_classes, n // _ROWS_PER_MICRO))
+    n_micro = min(n_micro, n)
+    clusters = micro_clusters(blocks, n_micro, rng)
+    table = domain_table(clusters.labels, domains, n_micro, n_domains, blocks.dtype)
+    near = pairwise_topk(clusters.centers, clusters.centers, min(_NEIGHBORS, n_micro))[1]
+    options = {"tau": tau, "beta": beta, "tol": tol}
+    finished, likelihoods = _best_starts(
+        table, near, n_classes, rng, n_starts, max_iter, options, callback
+    )
+    best = finished[0]
+    labels = [fit.pooled.argmax(axis=1)[clusters.labels] for fit in finished]
+    agreement = min(class_agreement(labels[0], other, n_classes) for other in labels)
+    micro = MicroClasses(clusters.centers, best.pooled)
+    sizes = np.bincount(clusters.labels, minlength=n_micro)
+    D = best.domain_given_class.astype(np.float64)
+    choice = chosen_model(blocks, domains, micro, D, sizes, rng, models=models, callback=callback)
+    if choice.name is ClassModel.MICRO:
+        pooled = best.pooled[clusters.labels]
+    else:
+        pooled = pooled_posteriors(blocks, choice.model)
+    fit = frozen_em(pooled, D, domains, max_iter=_DOMAIN_ITERATIONS, tol=_DOMAIN_TOL)
+    return ScaledLabelShift(
+        fit.posteriors,
+        pooled,
+        fit.domain_given_class,
+        fit.marginals,
+        np.bincount(domains, minlength=n_domains) @ fit.marginals / n,
+        choice.model,
+        choice.log_likelihoods,
+        fit.log_likelihood,
+        likelihoods,
+        agreement,
+        len(best.history),
+        best.converged and fit.converged,
+        best.history,
+    )
+
+
+def _best_starts(table, near, n_classes, rng, n_starts, max_iter, options, callback):
+    """The best starts, that of highest likelihood first, and the likelihoods of all."""
+    starts = TableStarts(table, n_classes)
+    likelihoods, finalists = [], []
+    for start in range(n_starts):
+        n_groups = min(_MULTIPLES[start % len(_MULTIPLES)] * n_classes, table.shape[0])
+        fit = tempered_plsa(
+            table,
+            *starts.start(n_groups, rng),
+            near,
+            max_iter=min(_SCREENING_ITERATIONS, max_iter),
+            callback=_numbered(callback, start),
+            **options,
+        )
+        likelihoods.append(fit.log_likelihood)
+        finalists.append((-fit.log_likelihood, start, fit))
+        finalists = sorted(finalists, key=lambda entry: entry[:2])[:_FINALISTS]
+    finished = []
+    for _, start, fit in finalists:
+        left = max_iter - len(fit.history)
+        if left > 0 and not fit.converged:
+            rest = tempered_plsa(
+                table, fit.responsibilities, fit.domain_given_class, near,
+                max_iter=left, callback=_numbered(callback, start), **options,
+            )
+            fit = rest._replace(history=np.concatenate([fit.history, rest.history]))
+        finished.append(fit)
+    finished.sort(key=lambda fit: -fit.log_likelihood)
+    return finished, np.array(likelihoods)
+
+
+def _numbered(callback, start):
+    if callback is None:
+        return None
+    return lambda iteration, log_likelihood: callback(start, iteration, log_likelihood)
+

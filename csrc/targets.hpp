@@ -170,6 +170,54 @@ struct RowSums {
   const double* weight;        // null: 1
 };
 
+// Sums of products of 2^-960 of the largest and less count as 0: clusterlib.kernels.leaves has the same.
+inline constexpr double kLeastShare = 0x1p-960;
+
+// A table in compressed rows, n x m, and the factors of its mixture.
+template <class T>
+struct MixtureTable {
+  std::ptrdiff_t n, m, k;
+  const std::int64_t* indptr;   // (n + 1)
+  const std::int32_t* indices;  // columns of cells
+  const T* data;
+  const T* H;  // (m, k)
+};
+
+template <class T>
+struct PlsaJob {
+  MixtureTable<T> table;
+  const T* W;  // (n, k)
+  double beta;
+  const std::int64_t* leaves;  // bounds of the runs of rows that are summed apart
+  std::ptrdiff_t n_leaves;
+  T *W_sums, *H_sums;
+  int threads;
+};
+
+template <class T>
+struct WeightsJob {
+  MixtureTable<T> table;
+  std::int64_t max_iter;
+  double tol;
+  T* W;                  // (n, k), in and out
+  std::int32_t* n_iter;  // (n)
+  int threads;
+};
+
+template <class T>
+struct PosteriorJob {
+  std::ptrdiff_t n, r, k, q;
+  const T *H, *D;                  // (n, k), (r, k)
+  const std::int32_t* domains;     // (n)
+  const std::int32_t* neighbors;   // (n, q) or null
+  double floor, tau, beta;
+  const double* weight;  // (n) or null
+  std::ptrdiff_t leaf_rows;
+  T *responsibilities, *posterior;  // (n, k) or null
+  double *counts, *totals;          // (r, k)
+  int threads;
+};
+
 template <class T>
 struct Kernels {
   Status (*argmin)(const ArgminJob<T>&);
@@ -186,6 +234,9 @@ struct Kernels {
   void (*simplex_projection)(const ProjectionJob<T>&);
   void (*simplex_sweep)(const StepJob<T>&);
   double (*steepest)(const StepJob<T>&);
+  double (*plsa_step)(const PlsaJob<T>&);
+  void (*mixture_weights)(const WeightsJob<T>&);
+  double (*tempered_posterior)(const PosteriorJob<T>&);
   double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
                    double* weights);

@@ -7,6 +7,12 @@ The public functions check their arguments, allocate the outputs and call the im
 from clusterlib.kernels.centers import BOUND_GROUPS, LEAF_ROWS, bounded_argmin, cluster_sums
 from clusterlib.kernels.dispatch import active_backend, available_backends
 from clusterlib.kernels.metrics import Metric
+from clusterlib.kernels.mixtures import (
+    TemperedPosterior,
+    mixture_weights,
+    plsa_step,
+    tempered_posterior,
+)
 from clusterlib.kernels.pairwise import (
     pairwise_argmin,
     pairwise_distances,
@@ -31,16 +37,19 @@ __all__ = [
     "Metric",
     "SimplexDescent",
     "SinkhornPlan",
+    "TemperedPosterior",
     "active_backend",
     "available_backends",
     "bounded_argmin",
     "cluster_sums",
+    "mixture_weights",
     "pack_rows",
     "pairwise_argmin",
     "pairwise_distances",
     "pairwise_logsumexp",
     "pairwise_threshold",
     "pairwise_topk",
+    "plsa_step",
     "scaling_iterate",
     "simplex_descent",
     "simplex_projection",
@@ -50,6 +59,7 @@ __all__ = [
     "sinkhorn_plan",
     "sinkhorn_sweep",
     "sinkhorn_sweep_points",
+    "tempered_posterior",
     "unpack_rows",
     "weighted_gram_product",
 ]

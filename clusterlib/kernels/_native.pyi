@@ -210,6 +210,45 @@ def simplex_descent(
     history: NDArray[np.float64],  # (n_iters, 2)
     n_threads: int,
 ) -> int: ...
+def plsa_step(
+    indptr: NDArray[np.int64],  # (n + 1,), not decreasing
+    indices: NDArray[np.int32],  # (nnz,)
+    data: NDArray[_Float],  # (nnz,), at least 0
+    W: NDArray[_Float],  # (n, k), C-ordered
+    H: NDArray[_Float],  # (m, k), C-ordered
+    beta: float,
+    leaves: NDArray[np.int64],  # bounds of runs of rows, from 0 to n
+    W_sums: NDArray[_Float],  # (n, k)
+    H_sums: NDArray[_Float],  # (m, k)
+    n_threads: int,
+) -> float: ...  # log-likelihood
+def mixture_weights(
+    indptr: NDArray[np.int64],  # (n + 1,)
+    indices: NDArray[np.int32],  # (nnz,)
+    data: NDArray[_Float],  # (nnz,)
+    H: NDArray[_Float],  # (m, k)
+    max_iter: int,
+    tol: float,
+    W: NDArray[_Float],  # (n, k), in and out
+    n_iter: NDArray[np.int32],  # (n,)
+    n_threads: int,
+) -> None: ...
+def tempered_posterior(
+    H: NDArray[_Float],  # (n, k), C-ordered; not checked by the caller
+    D: NDArray[_Float],  # (r, k)
+    domains: NDArray[np.int32],  # (n,)
+    neighbors: NDArray[np.int32] | None,  # (n, q)
+    floor: float,
+    tau: float,
+    beta: float,
+    weight: NDArray[np.float64] | None,  # (n,)
+    leaf_rows: int,
+    responsibilities: NDArray[_Float] | None,  # (n, k)
+    posterior: NDArray[_Float] | None,  # (n, k)
+    counts: NDArray[np.float64],  # (r, k)
+    totals: NDArray[np.float64],  # (r, k)
+    n_threads: int,
+) -> float: ...  # log-likelihood; NaN if H is not finite or below 0
 def isa() -> str: ...
 def available_isas() -> list[str]: ...
 def set_isa(name: str) -> None: ...

@@ -1,6 +1,13 @@
 """Numbers that contracts and implementations share."""
 
-__all__ = ["BOUND_GROUPS", "DESCENT_TILES", "LEAF_ROWS", "SWEEP_ROWS", "TILE_ROWS"]
+__all__ = [
+    "BOUND_GROUPS",
+    "DESCENT_TILES",
+    "LEAF_ROWS",
+    "LEAST_SHARE",
+    "SWEEP_ROWS",
+    "TILE_ROWS",
+]
 
 LEAF_ROWS = 4096
 """Rows of a leaf: they are added one after the other, leaves by a pairwise tree."""
@@ -16,3 +23,6 @@ TILE_ROWS = 16
 
 DESCENT_TILES = 64
 """Tiles of a leaf of that descent."""
+
+LEAST_SHARE = 2.0**-960
+"""Sums of products of numbers up to 1 that count as 0: the inverse of a larger one is finite."""

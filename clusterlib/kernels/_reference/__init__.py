@@ -1,6 +1,7 @@
 """NumPy implementations: slow, short, and the judge of every other backend."""
 
 from clusterlib.kernels._reference.centers import bounded_argmin, cluster_sums
+from clusterlib.kernels._reference.mixtures import mixture_weights, plsa_step, tempered_posterior
 from clusterlib.kernels._reference.pairwise import (
     pairwise_argmin,
     pairwise_distances,
@@ -23,11 +24,13 @@ from clusterlib.kernels._reference.sinkhorn import (
 __all__ = [
     "bounded_argmin",
     "cluster_sums",
+    "mixture_weights",
     "pairwise_argmin",
     "pairwise_distances",
     "pairwise_logsumexp",
     "pairwise_threshold",
     "pairwise_topk",
+    "plsa_step",
     "scaling_iterate",
     "simplex_descent",
     "simplex_projection",
@@ -37,5 +40,6 @@ __all__ = [
     "sinkhorn_plan",
     "sinkhorn_sweep",
     "sinkhorn_sweep_points",
+    "tempered_posterior",
     "weighted_gram_product",
 ]

@@ -1,0 +1,129 @@
+"""Whether the classes of a fit are identified, and how far their shares may be wrong."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from clusterlib.label_shift._class_fit import DomainRows, counted_neighbors
+from clusterlib.solvers import domain_counts, nearest_other_rows
+from clusterlib.solvers.label_shift_choice import cluster_domain_table
+from clusterlib.solvers.label_shift_intervals import corrected_marginals, marginal_intervals
+from clusterlib.solvers.label_shift_report import label_shift_report
+from clusterlib.solvers.simulated_shift import simulated_refits
+
+__all__ = [
+    "FittedRows",
+    "IdentifiabilityWarning",
+    "LabelMarginalIntervals",
+    "intervals_of_marginals",
+    "refits_of",
+    "report_of",
+    "table_of",
+    "warn_if_not_identified",
+]
+
+# warn, the function here, fit of the estimator, its caller.
+_STACKLEVEL = 3
+
+
+class IdentifiabilityWarning(UserWarning):
+    """The domains hardly tell the classes of a fit apart: they may mean nothing."""
+
+
+class LabelMarginalIntervals(NamedTuple):
+    """Intervals of class shares; see :meth:`LatentLabelShift.label_marginals_interval`.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (n_domains, n_classes), float64
+        Ends of the intervals, from 0 to 1.
+    corrected : ndarray of shape (n_domains, n_classes), float64
+        Shares from which the mean error of the refits is taken off; rows sum to 1.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    corrected: np.ndarray
+
+
+class FittedRows(NamedTuple):
+    """The rows of a fit without copies, and what was found of them, for a look back.
+
+    Attributes
+    ----------
+    rows : DomainRows
+        The rows and their domains.
+    pooled, posteriors : ndarray of shape (n, k), float64
+        q(class | row), without and with the domain.
+    table : ndarray of shape (m, n_domains), float64
+        Clusters by domains.
+    start_agreement : float
+        Of the fit.
+    tempering : dict
+        Exponents of the fit, and ``n_averaged`` neighbours.
+    seed : int
+        Of refits.
+    """
+
+    rows: DomainRows
+    pooled: np.ndarray
+    posteriors: np.ndarray
+    table: np.ndarray
+    start_agreement: float
+    tempering: dict
+    seed: int
+
+
+def table_of(rows, found, fit, rng):
+    """Clusters by domains: of what is said of the domains, or the classes where rows are many."""
+    if found is not None:
+        return cluster_domain_table(found.f, rows.codes, rows.n_domains, rng)
+    labels, n_classes = fit.posteriors.argmax(axis=1), fit.posteriors.shape[1]
+    return domain_counts(labels, rows.codes, n_classes, rows.n_domains)
+
+
+def report_of(fitted, domain_given_class, marginals, refits=None):
+    """The report on fitted rows, with refits or without."""
+    return label_shift_report(
+        fitted.pooled,
+        domain_given_class,
+        marginals,
+        fitted.rows.codes,
+        fitted.table,
+        start_agreement=fitted.start_agreement,
+        refits=refits,
+    )
+
+
+def refits_of(fitted, domain_given_class, n_refits):
+    """Refits to data that are simulated from the fit; the same for the same number."""
+    n_counted = counted_neighbors(len(fitted.rows.X))
+    n_wanted = max(n_counted, fitted.tempering["n_averaged"])
+    return simulated_refits(
+        fitted.posteriors,
+        domain_given_class,
+        nearest_other_rows(fitted.rows.X, n_wanted),
+        fitted.rows.codes,
+        rng=np.random.default_rng(fitted.seed),
+        n_refits=n_refits,
+        **fitted.tempering,
+    )
+
+
+def intervals_of_marginals(fitted, marginals, refits, level):
+    """Intervals of the shares, and the shares without the mean error of the refits."""
+    sizes = np.bincount(fitted.rows.codes, minlength=len(marginals))
+    lower, upper = marginal_intervals(marginals, refits, sizes, level=level)
+    return LabelMarginalIntervals(lower, upper, corrected_marginals(marginals, refits))
+
+
+def warn_if_not_identified(estimator):
+    """Warn if the report of a fit has something against it."""
+    if not estimator.report_.identified:
+        warnings.warn(
+            "LatentLabelShift: the classes are hardly identified and may mean nothing. "
+            + " ".join(estimator.report_.reasons),
+            IdentifiabilityWarning,
+            stacklevel=_STACKLEVEL,
+        )

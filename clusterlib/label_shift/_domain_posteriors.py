@@ -1,0 +1,225 @@
+"""What a fitted estimator of latent label shift can do with new rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from clusterlib.base import CallbackSupportMixin
+from clusterlib.solvers import shifted_prior
+from clusterlib.validation import (
+    check_is_fitted,
+    checked_domain_codes,
+    checked_matrix,
+    checked_new_domain,
+)
+
+__all__ = ["AdaptedDomain", "DomainPosteriors", "posteriors_of_domains"]
+
+_TINY = np.finfo(np.float64).tiny
+
+
+class AdaptedDomain(NamedTuple):
+    """Class shares and classes of the rows of a new domain; see :meth:`LatentLabelShift.adapt`.
+
+    Attributes
+    ----------
+    prior : ndarray of shape (n_classes,), float64
+        Class shares of the domain; their sum is 1.
+    posteriors : ndarray of shape (n_samples, n_classes), float64
+        Probabilities of the classes of each row under these shares.
+    labels : ndarray of shape (n_samples,), int32
+        Most probable class of each row.
+    gap : float
+        No other shares have a mean log-likelihood that is higher by more than this.
+    n_iter : int
+        Steps taken.
+    """
+
+    prior: np.ndarray
+    posteriors: np.ndarray
+    labels: np.ndarray
+    gap: float
+    n_iter: int
+
+
+class DomainPosteriors(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
+):
+    """Base of LatentLabelShift: everything that needs its fitted attributes alone."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return self.n_classes_
+
+    def transform(self, X):
+        """Compute the class probabilities of rows for the domains together.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+            The same as ``predict_proba(X)``.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        return self._pooled(X)
+
+    def _pooled(self, X):
+        """What ``transform`` returns, whatever container that is told to use."""
+        check_is_fitted(self)
+        return self._classes_of_rows_.probabilities(checked_matrix(self, X, reset=False))
+
+    def predict_proba(self, X, domain=None):
+        """Compute the class probabilities of rows, for their domains if these are known.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+        domain : object or array-like of shape (n_samples,), default=None
+            Domain of all rows, or of each: one that ``fit`` has seen in y, or that was named in
+            :meth:`adapt`. None answers for the domains together.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+            Rows sum to 1.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``, or for an unseen domain.
+        """
+        pooled = self._pooled(X)
+        if domain is None:
+            return pooled
+        codes = checked_domain_codes(domain, self._domain_codes_, len(pooled))
+        return posteriors_of_domains(pooled, self._class_ratios_, codes)
+
+    def predict(self, X, domain=None):
+        """Find the most probable class of rows, for their domains if these are known.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+        domain : object or array-like of shape (n_samples,), default=None
+            As in :meth:`predict_proba`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+            From 0 to n_classes - 1.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``, or for an unseen domain.
+        """
+        return self.predict_proba(X, domain).argmax(axis=1).astype(np.int32)
+
+    def score(self, X, y):
+        """Compute how well the classes of rows predict their domains.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows that ``fit`` has not seen, for a fair score.
+        y : array-like of shape (n_samples,)
+            Their domains, as in ``fit``.
+
+        Returns
+        -------
+        score : float
+            Mean of log q(domain | row), in nats; the larger the better. It needs no classes, and
+            so chooses ``n_classes``, ``tau`` and ``beta`` in a search, whose folds have to be
+            stratified by domains.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``, or y has unseen domains.
+        """
+        pooled = self._pooled(X)
+        known = {
+            name: code for name, code in self._domain_codes_.items() if code < len(self.domains_)
+        }
+        codes = checked_domain_codes(y, known, len(pooled), name="y")
+        likelihood = np.einsum("ij,ij->i", pooled, self.domain_given_class_[codes])
+        return float(np.log(np.maximum(likelihood, _TINY)).mean())
+
+    def adapt(self, X, domain=None):
+        """Estimate the class shares of a domain that ``fit`` has not seen, from its rows.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows of one new domain.
+        domain : object, default=None
+            A name for it, that of no domain in ``domains_``. With a name the shares are kept, and
+            ``predict`` and ``predict_proba`` take it for ``domain`` from then on; a name that was
+            given before gets the new shares. None keeps nothing.
+
+        Returns
+        -------
+        adapted : AdaptedDomain
+            Named tuple of ``prior``, ``posteriors``, ``labels``, ``gap`` and ``n_iter``.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``, or ``fit`` has seen the
+            domain.
+        """
+        pooled = self._pooled(X)
+        name = checked_new_domain(domain, self.domains_.tolist())
+        found = shifted_prior(pooled, self._source_prior_)
+        ratios = found.prior / np.maximum(self._source_prior_, _TINY)
+        posteriors = posteriors_of_domains(pooled, ratios[None], np.zeros(len(pooled), np.int32))
+        if name is not None:
+            self._remember(name, ratios)
+        labels = posteriors.argmax(axis=1).astype(np.int32)
+        return AdaptedDomain(found.prior, posteriors, labels, found.gap, found.n_iter)
+
+    def _remember(self, name, ratios):
+        """Keep the shares of a domain under its name, in place of earlier ones."""
+        code = self._domain_codes_.setdefault(name, len(self._class_ratios_))
+        before, after = self._class_ratios_[:code], self._class_ratios_[code + 1 :]
+        self._class_ratios_ = np.vstack([before, ratios, after])
+
+
+def posteriors_of_domains(pooled, class_ratios, codes):
+    """Class probabilities of rows in their domains, by equation (5).
+
+    Parameters
+    ----------
+    pooled : ndarray of shape (n, k), float64
+        Of the domains together.
+    class_ratios : ndarray of shape (r, k), float64
+        ``p_d(y) / q(y)`` for each domain, up to a factor for each row.
+    codes : ndarray of shape (n,), int32
+        Domain of each row.
+
+    Returns
+    -------
+    posteriors : ndarray of shape (n, k), float64
+        Rows sum to 1; a row that its domain rules out keeps its pooled probabilities.
+    """
+    posteriors = pooled * class_ratios[codes]
+    sums = posteriors.sum(axis=1, keepdims=True)
+    excluded = sums[:, 0] < _TINY
+    posteriors[excluded], sums[excluded] = pooled[excluded], 1.0
+    return posteriors / sums

@@ -13,6 +13,15 @@ from clusterlib.solvers.assignment import (
     weighted_total,
 )
 from clusterlib.solvers.calibration import Calibration, CalibrationKind, calibrate, calibrated
+from clusterlib.solvers.class_choice import (
+    ClassModel,
+    MicroClasses,
+    ModelChoice,
+    chosen_model,
+    pooled_posteriors,
+)
+from clusterlib.solvers.class_mixture import ClassMixture, class_mixture
+from clusterlib.solvers.class_network import ClassNetwork, class_network
 from clusterlib.solvers.clustered_memory import (
     PartitionSums,
     balanced_labels,
@@ -23,6 +32,7 @@ from clusterlib.solvers.clustered_memory import (
 )
 from clusterlib.solvers.confusion_prior import ConfusionPrior, class_confusion, confusion_prior
 from clusterlib.solvers.cost_scale import cost_scale
+from clusterlib.solvers.domain_neighbors import domain_histograms, nearest_other_rows, nearest_rows
 from clusterlib.solvers.domain_rank import DomainRank, class_margin, domain_rank
 from clusterlib.solvers.domain_transport import (
     labelled_cost,
@@ -32,9 +42,23 @@ from clusterlib.solvers.domain_transport import (
     weighted_cost_scale,
     weights_of_relative_entropy,
 )
+from clusterlib.solvers.domain_vertices import (
+    RecoveredMarginals,
+    domain_counts,
+    domain_vertices,
+    recovered_marginals,
+)
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.gaussian import CovarianceType
 from clusterlib.solvers.geometry import row_norms, unit_rows
+from clusterlib.solvers.label_shift import (
+    LabelShiftResult,
+    class_agreement,
+    class_weights,
+    domain_coordinates,
+    tempered_label_shift,
+)
+from clusterlib.solvers.label_shift_scale import ScaledLabelShift, scaled_label_shift
 from clusterlib.solvers.likelihood_certificate import LikelihoodCertificate, certify_likelihood
 from clusterlib.solvers.likelihood_choice import aic_of_rest, candidate_dimensions
 from clusterlib.solvers.likelihood_sdp import LikelihoodResult, likelihood_sdp
@@ -46,6 +70,12 @@ from clusterlib.solvers.low_rank_likelihood import (
     low_rank_likelihood,
 )
 from clusterlib.solvers.low_rank_sdp import LowRankResult, default_rank, low_rank_sdp
+from clusterlib.solvers.micro_clusters import (
+    MicroClusters,
+    domain_table,
+    micro_clusters,
+    sampled_rows,
+)
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.partition_certificate import PartitionCertificate, certify_partition
@@ -85,6 +115,8 @@ from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.sinkhorn_stream import PrototypePull, pull_prototypes
 from clusterlib.solvers.spread import mean_row, squared_spread
 from clusterlib.solvers.successive_projection import leading_coordinates, successive_projection
+from clusterlib.solvers.tempered_em import TemperedFit, posteriors_of_neighbors, tempered_em
+from clusterlib.solvers.tempered_plsa import PLSAFit, TableStarts, smoothed_classes, tempered_plsa
 from clusterlib.solvers.transport import (
     PrototypeAlignment,
     align_prototypes,
@@ -99,15 +131,23 @@ __all__ = [
     "Calibration",
     "CalibrationKind",
     "Certificate",
+    "ClassMixture",
+    "ClassModel",
+    "ClassNetwork",
     "ConfusionPrior",
     "ConicSolver",
     "CovarianceType",
     "DomainRank",
+    "LabelShiftResult",
     "LikelihoodCertificate",
     "LikelihoodResult",
     "LloydResult",
     "LowRankResult",
+    "MicroClasses",
+    "MicroClusters",
     "MiniBatchResult",
+    "ModelChoice",
+    "PLSAFit",
     "PartialSinkhornResult",
     "PartitionCertificate",
     "PartitionSums",
@@ -115,11 +155,13 @@ __all__ = [
     "PrototypeAlignment",
     "PrototypePull",
     "Pull",
+    "RecoveredMarginals",
     "RoundedPartition",
     "Rounding",
     "RowDraws",
     "SDPBound",
     "SDPReference",
+    "ScaledLabelShift",
     "Seeds",
     "ShiftedPrior",
     "SinkhornBatchResult",
@@ -128,6 +170,8 @@ __all__ = [
     "SinkhornResult",
     "SketchResult",
     "StartKind",
+    "TableStarts",
+    "TemperedFit",
     "Trace",
     "aic_of_rest",
     "align_prototypes",
@@ -142,14 +186,24 @@ __all__ = [
     "center_distances",
     "certify_likelihood",
     "certify_partition",
+    "chosen_model",
+    "class_agreement",
     "class_confusion",
     "class_margin",
+    "class_mixture",
+    "class_network",
+    "class_weights",
     "confusion_prior",
     "cost_scale",
     "costs_of_assignment",
     "default_rank",
     "default_sketch_size",
+    "domain_coordinates",
+    "domain_counts",
+    "domain_histograms",
     "domain_rank",
+    "domain_table",
+    "domain_vertices",
     "group_memberships",
     "kmeans_lower_bound",
     "kmeans_plusplus",
@@ -162,23 +216,31 @@ __all__ = [
     "low_rank_likelihood",
     "low_rank_sdp",
     "mean_row",
+    "micro_clusters",
     "minibatch",
     "moved_as_nearest",
     "moved_by_matrix",
     "moved_prototypes",
     "moved_to_means",
     "nearest_in_partition",
+    "nearest_other_rows",
+    "nearest_rows",
     "partial_sinkhorn",
     "partition_sums",
+    "pooled_posteriors",
+    "posteriors_of_neighbors",
     "prior_ratio",
     "pull",
     "pull_prototypes",
     "random_rows",
+    "recovered_marginals",
     "replace_rows",
     "reweighted_posteriors",
     "round_factor",
     "round_membership",
     "row_norms",
+    "sampled_rows",
+    "scaled_label_shift",
     "scatter",
     "shifted_prior",
     "sinkhorn",
@@ -187,10 +249,14 @@ __all__ = [
     "sinkhorn_divergence",
     "sinkhorn_means",
     "sketch_sdp",
+    "smoothed_classes",
     "solve_likelihood_sdp_reference",
     "solve_sdp_reference",
     "squared_spread",
     "successive_projection",
+    "tempered_em",
+    "tempered_label_shift",
+    "tempered_plsa",
     "total_cost",
     "unit_rows",
     "unit_trace_columns",

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.kernels import LEAF_ROWS
+from clusterlib.kernels import LEAF_ROWS, tempered_posterior
 
 __all__ = ["ClassMixture", "class_mixture"]
 
 _COMPONENT_ITERATIONS = 8
-_CLASS_ITERATIONS = 20
+_CLASS_ITERATIONS = 15
 # What every component gives every class, as a part of its own rows.
 _FLOOR = 1e-3
 _SMALLEST = 1e-7
@@ -21,15 +21,15 @@ class ClassMixture(NamedTuple):
 
     Attributes
     ----------
-    origin : ndarray of shape (p,)
+    origin : ndarray of shape (p,), dtype of X
         Subtracted from the rows.
-    centers : ndarray of shape (n_components, p)
+    centers : ndarray of shape (n_components, p), dtype of X
         Means, from that origin.
     variance : float
         Of every component in every direction.
-    log_weights : ndarray of shape (n_components,)
+    log_weights : ndarray of shape (n_components,), float64
         Logarithms of the shares of the components.
-    classes : ndarray of shape (n_components, k)
+    classes : ndarray of shape (n_components, k), dtype of X
         q(class | component); rows sum to 1.
     """
 
@@ -45,6 +45,10 @@ class ClassMixture(NamedTuple):
         pooled += pooled.dtype.type(_SMALLEST)
         return pooled / pooled.sum(axis=1, keepdims=True)
 
+    def reordered(self, order):
+        """The same model with the classes in another order."""
+        return self._replace(classes=np.ascontiguousarray(self.classes[:, order]))
+
     def memberships(self, rows):
         """q(component | row), shape (len(rows), n_components)."""
         scores = (rows - self.origin) @ (self.centers.T / rows.dtype.type(self.variance))
@@ -56,7 +60,7 @@ class ClassMixture(NamedTuple):
         return scores
 
 
-def class_mixture(X, domains, targets, domain_given_class, centers, *, beta=1.0, callback=None):
+def class_mixture(X, domains, targets, domain_given_class, centers, *, callback=None):
     """Fit Gaussian components to rows, and classes to their domains.
 
     First the components alone: equal spherical covariances, means and shares by EM. Then, with
@@ -75,8 +79,6 @@ def class_mixture(X, domains, targets, domain_given_class, centers, *, beta=1.0,
         q(domain | class) to begin with, above 0.
     centers : ndarray of shape (n_components, p), dtype of X
         Means to begin with.
-    beta : float, default=1.0
-        Exponent of the posteriors from which B is estimated.
     callback : None or callable, default=None
         ``callback(iteration, log_likelihood)`` after each iteration for B; True stops.
 
@@ -108,22 +110,15 @@ def class_mixture(X, domains, targets, domain_given_class, centers, *, beta=1.0,
     classes = _class_rows(memberships.T @ targets, shares).astype(X.dtype)
     D = domain_given_class.astype(X.dtype)
     for iteration in range(1, _CLASS_ITERATIONS + 1):
-        counts = np.full(D.shape, _PRIOR_ROWS / len(D))
-        ratios, log_likelihood = np.zeros(classes.shape), 0.0
-        for cut in _chunks(len(X)):
-            pooled = memberships[cut] @ classes
-            posteriors = pooled * D[domains[cut]]
-            sums = posteriors.sum(axis=1, keepdims=True)
-            posteriors /= sums
-            np.add.at(counts, domains[cut], posteriors)
-            if beta != 1:
-                posteriors **= beta
-                posteriors /= posteriors.sum(axis=1, keepdims=True)
-            ratios += memberships[cut].T @ (posteriors / pooled)
-            log_likelihood += float(np.log(sums).sum(dtype=np.float64))
-        D = (counts / counts.sum(axis=0)).astype(X.dtype)
+        pooled = memberships @ classes
+        step = tempered_posterior(
+            pooled, D, domains, return_posterior=True, return_responsibilities=False
+        )
+        ratios = memberships.T @ (step.posterior / pooled)
         classes = _class_rows(classes * ratios, shares).astype(X.dtype)
-        if callback is not None and callback(iteration, log_likelihood / len(X)):
+        counts = step.totals + _PRIOR_ROWS / len(D)
+        D = (counts / counts.sum(axis=0)).astype(X.dtype)
+        if callback is not None and callback(iteration, step.log_likelihood / len(X)):
             break
     return components._replace(classes=classes)
 

@@ -4,9 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.kernels import tempered_posterior
+
 __all__ = ["ClassNetwork", "class_network"]
 
-_BATCH_ROWS = 512
+_MOST_BATCH_ROWS, _LEAST_BATCH_ROWS = 512, 32
+_BATCHES = 64
 _STEPS = 2500
 # More passes than this over few rows learn the rows by heart.
 _MOST_PASSES = 40
@@ -25,15 +28,15 @@ class ClassNetwork(NamedTuple):
 
     Attributes
     ----------
-    center : ndarray of shape (p,)
+    center : ndarray of shape (p,), dtype of X
         Subtracted from the rows.
-    hidden : ndarray of shape (p, n_hidden)
+    hidden : ndarray of shape (p, n_hidden), dtype of X
         Weights of the hidden units, the scale of the rows included.
-    hidden_offset : ndarray of shape (n_hidden,)
+    hidden_offset : ndarray of shape (n_hidden,), dtype of X
         Their offsets.
-    output : ndarray of shape (n_hidden, k)
+    output : ndarray of shape (n_hidden, k), dtype of X
         Weights of the classes.
-    output_offset : ndarray of shape (k,)
+    output_offset : ndarray of shape (k,), dtype of X
         Their offsets.
     """
 
@@ -46,12 +49,15 @@ class ClassNetwork(NamedTuple):
     def pooled(self, rows):
         """q(class | row), shape (len(rows), k)."""
         units = _units(rows - self.center, self.hidden, self.hidden_offset)
-        return _softmax(units @ self.output + self.output_offset)
+        return _softmax(_scores(units, self.output, self.output_offset)).T
+
+    def reordered(self, order):
+        """The same model with the classes in another order."""
+        output = np.ascontiguousarray(self.output[:, order])
+        return self._replace(output=output, output_offset=self.output_offset[order])
 
 
-def class_network(
-    X, domains, targets, domain_given_class, rng, *, n_hidden=64, beta=1.0, callback=None
-):
+def class_network(X, domains, targets, domain_given_class, rng, *, n_hidden=64, callback=None):
     """Train a network on the log-likelihood of the domains.
 
     Maximises ``sum_i log sum_y D[d_i, y] h_y(x_i)`` over networks h and matrices D, after a first
@@ -72,8 +78,6 @@ def class_network(
         Source of randomness: first weights, and the order of the rows.
     n_hidden : int, default=64
         Hidden units.
-    beta : float, default=1.0
-        Exponent of the posteriors that are learned; above 1 the classes become crisper.
     callback : None or callable, default=None
         ``callback(n_passes, log_likelihood)`` after each pass over X; True stops.
 
@@ -84,8 +88,8 @@ def class_network(
 
     Notes
     -----
-    Adam on batches of 512 rows, about 2500 of them or 40 passes over X, with a step that falls
-    as a cosine. O(p n_hidden + n_hidden k) time for each row of a pass.
+    Adam on batches of 512 rows (less where there are few), about 2500 of them or 40 passes over X,
+    with a step that falls as a cosine. O(p n_hidden + n_hidden k) time for each row of a pass.
 
     References
     ----------
@@ -106,34 +110,33 @@ def class_network(
     """
     n = len(X)
     center = X.mean(axis=0, dtype=np.float64).astype(X.dtype)
-    scale = float(np.sqrt(np.square(X - center).mean(dtype=np.float64))) or 1.0
-    rows = (X - center) / X.dtype.type(scale)
+    scale = X.dtype.type(np.sqrt(np.square(X - center).mean(dtype=np.float64)) or 1.0)
+    rows = (X - center) / scale
     weights = _Weights.random(X.shape[1], n_hidden, targets.shape[1], X.dtype, rng)
-    batch = min(_BATCH_ROWS, n)
+    batch = min(max(n // _BATCHES, _LEAST_BATCH_ROWS), _MOST_BATCH_ROWS, n)
     n_passes = int(min(_MOST_PASSES, max(1, -(-_STEPS * batch // n))))
-    per_pass = n // batch
-    imitating = round(_IMITATING_PART * n_passes)
+    n_imitating = round(_IMITATING_PART * n_passes)
+    seen = n // batch * batch
+    optimiser = _Adam(weights.values, n_passes * (seen // batch))
+    predicted = np.empty((seen, targets.shape[1]), X.dtype)
     D = domain_given_class.astype(X.dtype)
-    optimiser = _Adam(weights.values, n_passes * per_pass)
     for n_pass in range(1, n_passes + 1):
-        order = rng.permutation(n)
-        imitate = targets[order] if n_pass <= imitating else None
+        order = rng.permutation(n)[:seen]
         shuffled, dealt = rows[order], domains[order]
-        counts, log_likelihood = np.full(D.shape, _PRIOR_ROWS / len(D)), 0.0
-        for start in range(0, per_pass * batch, batch):
+        imitated = targets[order] if n_pass <= n_imitating else None
+        for start in range(0, seen, batch):
             cut = slice(start, start + batch)
-            posteriors, log_sums = weights.learn(
-                optimiser, shuffled[cut], D[dealt[cut]], beta, None if imitate is None else imitate[cut]
-            )
-            np.add.at(counts, dealt[cut], posteriors)
-            log_likelihood += log_sums
-        if imitate is None:
+            wanted = None if imitated is None else imitated[cut].T
+            predicted[cut] = weights.learn(optimiser, shuffled[cut], D, dealt[cut], wanted)
+        step = tempered_posterior(predicted, D, dealt, return_responsibilities=False)
+        if imitated is None:
+            counts = step.totals + _PRIOR_ROWS / len(D)
             D = (counts / counts.sum(axis=0)).astype(X.dtype)
-        if callback is not None and callback(n_pass, log_likelihood / (per_pass * batch)):
+        if callback is not None and callback(n_pass, step.log_likelihood / seen):
             break
+    hidden = weights.hidden / scale
     return ClassNetwork(
-        center, weights.hidden / X.dtype.type(scale), weights.hidden_offset,
-        weights.output, weights.output_offset,
+        center, hidden, weights.hidden_offset, weights.output, weights.output_offset
     )
 
 
@@ -180,28 +183,24 @@ class _Weights:
         weights.output[:] = rng.normal(scale=np.sqrt(1 / n_hidden), size=weights.output.shape)
         return weights
 
-    def learn(self, optimiser, rows, D, beta, targets):
-        """One step; returns the posteriors of the rows and their log-likelihood."""
+    def learn(self, optimiser, rows, D, domains, wanted):
+        """One step towards the classes that are wanted, (k, len(rows)); returns those of now."""
         units = _units(rows, self.hidden, self.hidden_offset)
-        classes = _softmax(units @ self.output + self.output_offset)
-        posteriors = classes * D
-        sums = posteriors.sum(axis=1, keepdims=True)
-        posteriors /= sums
-        if targets is None:
-            targets = posteriors
-            if beta != 1:
-                targets = posteriors**beta
-                targets /= targets.sum(axis=1, keepdims=True)
-        error = (classes - targets) / rows.dtype.type(len(rows))
+        classes = _softmax(_scores(units, self.output, self.output_offset))
+        if wanted is None:
+            wanted = classes * D[domains].T
+            wanted /= wanted.sum(axis=0)
+        error = classes - wanted
+        error /= rows.dtype.type(len(rows))
         hidden, hidden_offset, output, output_offset = self._slopes
-        np.matmul(units.T, error, out=output)
-        error.sum(axis=0, out=output_offset)
-        back = error @ self.output.T
+        np.matmul(units.T, error.T, out=output)
+        error.sum(axis=1, out=output_offset)
+        back = error.T @ self.output.T
         back *= units > 0
         np.matmul(rows.T, back, out=hidden)
         back.sum(axis=0, out=hidden_offset)
         optimiser.move(self._gradient)
-        return posteriors, float(np.log(sums).sum(dtype=np.float64))
+        return classes.T
 
 
 def _units(rows, weights, offset):
@@ -210,10 +209,17 @@ def _units(rows, weights, offset):
     return np.maximum(units, 0, out=units)
 
 
+def _scores(units, weights, offset):
+    """Scores of the classes, (k, n): sums over few classes are fast in this layout."""
+    scores = weights.T @ units.T
+    scores += offset[:, None]
+    return scores
+
+
 def _softmax(scores):
     """Probabilities from scores, in place; none is 0, so that no domain is impossible."""
-    scores -= scores.max(axis=1, keepdims=True)
+    scores -= scores.max(axis=0)
     np.exp(scores, out=scores)
     scores += scores.dtype.type(_SMALLEST)
-    scores /= scores.sum(axis=1, keepdims=True)
+    scores /= scores.sum(axis=0)
     return scores

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clusterlib.blocks import as_blocks
-from clusterlib.kernels import pairwise_topk
+from clusterlib.kernels import LEAF_ROWS, pairwise_topk
 from clusterlib.solvers.class_choice import (
     ClassModel,
     MicroClasses,
@@ -27,7 +27,7 @@ _ROWS_PER_MICRO = 50
 _NEIGHBORS = 5
 # Groups of a start in multiples of the classes, in turn.
 _MULTIPLES = (1, 2, 3)
-_SCREENING_ITERATIONS = 10
+_SCREENING_ITERATIONS = 6
 _FINALISTS = 2
 _DOMAIN_ITERATIONS = 50
 _DOMAIN_TOL = 1e-4
@@ -91,7 +91,7 @@ def scaled_label_shift(
     n_micro=None,
     tau=1.0,
     beta=3.0,
-    n_starts=6,
+    n_starts=4,
     max_iter=50,
     tol=1e-3,
     models=(ClassModel.MIXTURE, ClassModel.NETWORK),
@@ -119,10 +119,10 @@ def scaled_label_shift(
         Micro-clusters; None takes one for 50 rows, 4000 at most.
     tau, beta : float, default=1.0 and 3.0
         Exponents of :func:`tempered_plsa`.
-    n_starts : int, default=6
+    n_starts : int, default=4
         Starts on the micro-clusters, of which the best two are finished.
     max_iter, tol
-        As in :func:`tempered_plsa`; a start is given the first 10 iterations to be compared.
+        As in :func:`tempered_plsa`; a start is given the first 6 iterations to be compared.
     models : sequence of ClassModel, default=(ClassModel.MIXTURE, ClassModel.NETWORK)
         What may take the place of the micro-clusters.
     callback : None or callable, default=None
@@ -173,21 +173,24 @@ def scaled_label_shift(
     labels = [fit.pooled.argmax(axis=1)[clusters.labels] for fit in finished]
     agreement = min(class_agreement(labels[0], other, n_classes) for other in labels)
     micro = MicroClasses(clusters.centers, best.pooled)
-    sizes = np.bincount(clusters.labels, minlength=n_micro)
     D = best.domain_given_class.astype(np.float64)
-    choice = chosen_model(blocks, domains, micro, D, sizes, rng, models=models, callback=callback)
+    choice = chosen_model(
+        blocks, domains, micro, clusters.labels, D, rng, models=models, callback=callback
+    )
     if choice.name is ClassModel.MICRO:
         pooled = best.pooled[clusters.labels]
     else:
         pooled = pooled_posteriors(blocks, choice.model)
     fit = frozen_em(pooled, D, domains, max_iter=_DOMAIN_ITERATIONS, tol=_DOMAIN_TOL)
+    class_prior = np.bincount(domains, minlength=n_domains) @ fit.marginals / n
+    order = np.argsort(-class_prior, kind="stable")
     return ScaledLabelShift(
-        fit.posteriors,
-        pooled,
-        fit.domain_given_class,
-        fit.marginals,
-        np.bincount(domains, minlength=n_domains) @ fit.marginals / n,
-        choice.model,
+        _reordered(fit.posteriors, order),
+        _reordered(pooled, order),
+        fit.domain_given_class[:, order],
+        fit.marginals[:, order],
+        class_prior[order],
+        choice.model.reordered(order),
         choice.log_likelihoods,
         fit.log_likelihood,
         likelihoods,
@@ -196,6 +199,13 @@ def scaled_label_shift(
         best.converged and fit.converged,
         best.history,
     )
+
+
+def _reordered(values, order):
+    """Columns in another order, in place, so that no second array of all rows is made."""
+    for start in range(0, len(values), LEAF_ROWS):
+        values[start : start + LEAF_ROWS] = values[start : start + LEAF_ROWS, order]
+    return values
 
 
 def _best_starts(table, near, n_classes, rng, n_starts, max_iter, options, callback):
@@ -220,8 +230,13 @@ def _best_starts(table, near, n_classes, rng, n_starts, max_iter, options, callb
         left = max_iter - len(fit.history)
         if left > 0 and not fit.converged:
             rest = tempered_plsa(
-                table, fit.responsibilities, fit.domain_given_class, near,
-                max_iter=left, callback=_numbered(callback, start), **options,
+                table,
+                fit.responsibilities,
+                fit.domain_given_class,
+                near,
+                max_iter=left,
+                callback=_numbered(callback, start),
+                **options,
             )
             fit = rest._replace(history=np.concatenate([fit.history, rest.history]))
         finished.append(fit)
@@ -233,4 +248,3 @@ def _numbered(callback, start):
     if callback is None:
         return None
     return lambda iteration, log_likelihood: callback(start, iteration, log_likelihood)
-

@@ -21,8 +21,8 @@ class MicroClusters(NamedTuple):
 
     Attributes
     ----------
-    centers : ndarray of shape (n_micro, n_features)
-        In the dtype of X.
+    centers : ndarray of shape (n_micro, n_features), dtype of X
+        Where they are.
     labels : ndarray of shape (n_samples,), int32
         Nearest centre of every row.
     """
@@ -91,7 +91,7 @@ def micro_clusters(X, n_micro, rng, *, max_iter=8):
     >>> from clusterlib.solvers import micro_clusters
     >>> X = np.array([[0.0], [1.0], [8.0], [9.0]])
     >>> micro_clusters(X, 2, np.random.default_rng(0)).labels
-    array([0, 0, 1, 1], dtype=int32)
+    array([1, 1, 0, 0], dtype=int32)
     """
     blocks = as_blocks(X)
     sample = blocks.take(sampled_rows(blocks.n_samples, _ROWS_PER_CENTER * n_micro, rng))

@@ -26,11 +26,11 @@ class PLSAFit(NamedTuple):
 
     Attributes
     ----------
-    pooled : ndarray of shape (m, k)
+    pooled : ndarray of shape (m, k), dtype of the table
         q(class | cluster): sharpened means over the neighbours.
-    responsibilities : ndarray of shape (m, k)
+    responsibilities : ndarray of shape (m, k), dtype of the table
         Mean responsibilities of the rows of each cluster.
-    domain_given_class : ndarray of shape (r, k)
+    domain_given_class : ndarray of shape (r, k), dtype of the table
         q(domain | class); columns sum to 1.
     log_likelihood : float
         Mean over the rows of log q(domain | cluster), in nats.

@@ -264,7 +264,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         error = float(self.prior_errors_[worst])
         if error > _LARGE_ERROR:
             warnings.warn(
-                f"{type(self).__name__}: the share of class {self.classes_[worst]!r} is hardly "
+                f"{type(self).__name__}: the share of class {self.classes_.tolist()[worst]!r} is hardly "
                 f"known: {self.target_prior_[worst]:.3g} with a standard error of {error:.3g}. The "
                 "batch is small, or the classifier does not tell the classes apart (the confusion "
                 f"matrix has the condition number {self.condition_number_:.3g}).",

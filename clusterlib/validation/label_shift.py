@@ -174,7 +174,7 @@ def checked_folds(cross_fit, X, y, codes, weight=None):
         which = "" if weight is None else ", with a sample_weight above 0"
         raise ValueError(
             f"every class needs at least 2 rows{which}: one to hold out and one to learn from; got "
-            f"{counts[rarest]} sample of class {y[codes == rarest][0]!r} (n_samples={len(y)})"
+            f"{counts[rarest]} sample of class {y[codes == rarest].tolist()[0]!r} (n_samples={len(y)})"
         )
     if isinstance(cross_fit, (Integral, np.bool_)):
         cross_fit = min(checked_integer("cross_fit", cross_fit, 2), int(counts[rarest]))
@@ -197,7 +197,7 @@ def checked_folds(cross_fit, X, y, codes, weight=None):
         missing = np.setdiff1d(np.arange(n_classes), codes[train])
         if len(missing):
             raise ValueError(
-                f"cross_fit keeps all rows of class {y[codes == missing[0]][0]!r} out of the "
+                f"cross_fit keeps all rows of class {y[codes == missing[0]].tolist()[0]!r} out of the "
                 f"training rows of fold {number}"
             )
     return folds
@@ -233,5 +233,5 @@ def checked_known_classes(y, classes):
     y = column_or_1d(y)
     known = np.isin(y, classes)
     if not known.all():
-        raise ValueError(f"y has the label {y[~known][0]!r}, which fit has not seen")
+        raise ValueError(f"y has the label {y[~known].tolist()[0]!r}, which fit has not seen")
     return np.searchsorted(classes, y)

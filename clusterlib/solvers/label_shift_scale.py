@@ -30,7 +30,7 @@ _MULTIPLES = (1, 2, 3)
 _SCREENING_ITERATIONS = 6
 _FINALISTS = 2
 _DOMAIN_ITERATIONS = 50
-_DOMAIN_TOL = 1e-4
+_DOMAIN_TOL = 5e-4
 
 
 class ScaledLabelShift(NamedTuple):

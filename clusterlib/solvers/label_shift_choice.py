@@ -4,19 +4,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.solvers.domain_neighbors import domain_histograms
 from clusterlib.solvers.domain_rank import domain_rank
 from clusterlib.solvers.domain_vertices import domain_counts
 from clusterlib.solvers.label_shift import domain_coordinates, tempered_label_shift
+from clusterlib.solvers.label_shift_folds import (
+    blended_log_likelihoods,
+    domain_folds,
+    left_out_log_likelihoods,
+)
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import kmeans_plusplus
 
-__all__ = ["ClassChoice", "choose_n_classes", "cluster_domain_table", "expected_log_likelihood"]
+__all__ = ["ClassChoice", "choose_n_classes", "cluster_domain_table"]
 
-# Shares of the uniform prediction that may be mixed in: neighbours are surer than they should be.
-_BLENDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 # Nats for a row: less than the starts of one number of classes differ by.
-_TOLERANCE = 0.0025
-# Standard errors that every smaller number must lose by, for the answer to be sure.
+_TOLERANCE = 0.002
+# Standard errors that a smaller number must lose by, for the answer to be sure.
 _SURE = 2.0
 # The search ends so many candidates above and below the best.
 _PATIENCE_UP, _PATIENCE_DOWN = 3, 2
@@ -35,31 +39,36 @@ class ClassChoice(NamedTuple):
     candidates : ndarray of shape (m,), int64
         Numbers that were tried, in rising order.
     scores : ndarray of shape (m,), float64
-        Expected mean log q(domain | row) of rows that were not fitted, in nats.
+        Mean log q(domain | row) of the fitted rows in nats, less (r - 1) / n for each class.
     errors : ndarray of shape (m,), float64
         Standard error of the difference of each score to that of the answer; 0 at the answer.
+    left_out_scores : ndarray of shape (m,), float64
+        Mean log q(domain | row) of rows that were left out; -inf where that was not computed.
     rank_classes : int
         Answer of the rank test, which counts too few where data are few.
     sure : bool
-        Whether every smaller candidate is worse by more than two standard errors.
+        Whether every smaller candidate is worse by more than two standard errors, in both scores.
     """
 
     n_classes: int
     candidates: np.ndarray
     scores: np.ndarray
     errors: np.ndarray
+    left_out_scores: np.ndarray
     rank_classes: int
     sure: bool
 
 
 def choose_n_classes(
-    f,
     neighbors,
     domains,
     n_domains,
     *,
     rng,
+    f=None,
     candidates=None,
+    n_averaged=10,
+    n_folds=4,
     n_starts=4,
     tau=2.0,
     beta=3.0,
@@ -67,80 +76,103 @@ def choose_n_classes(
     tol=1e-3,
     callback=None,
 ):
-    """Choose the number of classes by how well they predict the domains of left-out rows.
+    """Choose the number of classes by how well they predict the domains of rows.
 
-    For each candidate k the classes are found by :func:`tempered_label_shift`, and
-    :func:`expected_log_likelihood` says how well they would predict the domains of other rows. The
-    answer is the smallest k whose score is within 0.0025 nats of the best.
+    Candidates are compared twice. The score of k classes is the log-likelihood of the domains of
+    the fitted rows, less what k columns of q(domain | class) learn from these rows. Of all
+    candidates the smallest within 0.002 nats of the best goes on. It is then compared with
+    smaller ones by the domains of rows that are left out of the fit, and the smallest within 0.002
+    nats of the best is the answer.
 
     Parameters
     ----------
-    f, neighbors, domains, n_domains, tau, beta, tol
-        As in :func:`tempered_label_shift`; nothing of them depends on the number of classes.
+    neighbors : ndarray of shape (n, q), int32
+        Nearest other rows of each row, the nearest first: 30 or more, of which a part is left out.
+    domains : ndarray of shape (n,), int32
+        Domain of each row; every domain has some.
+    n_domains : int
+        How many there are.
     rng : numpy.random.Generator
-        Source of randomness of the starts.
+        Source of randomness of folds and starts.
+    f : None or csr_array of shape (n, n_domains), default=None
+        Estimates of q(domain | row) from elsewhere; None counts the domains of the neighbours.
     candidates : None or sequence of int, default=None
         Numbers of classes to try, from 1 to n_domains. None starts at the answer of the rank test
-        and goes up and down until the score has been falling for three and two candidates.
+        and goes up and down until three and two candidates have been worse than the best.
+    n_averaged : int, default=10
+        Neighbours that classes are averaged over.
+    n_folds : int, default=4
+        Parts that are left out in turn.
     n_starts : int, default=4
-        Starts for each candidate.
-    max_iter : int, default=40
-        Most iterations of each.
+        Starts of each fit.
+    tau, beta, max_iter, tol
+        As in :func:`tempered_label_shift`.
     callback : None or callable, default=None
-        ``callback(n_classes, score)`` after each candidate.
+        ``callback(n_classes, score)`` after each candidate, with its score.
 
     Returns
     -------
     choice : ClassChoice
-        Named tuple of ``n_classes``, ``candidates``, ``scores``, ``errors``, ``rank_classes`` and
-        ``sure``.
+        Named tuple of ``n_classes``, ``candidates``, ``scores``, ``errors``, ``left_out_scores``,
+        ``rank_classes`` and ``sure``.
 
     Notes
     -----
-    A class too few costs what its domains had told: .02 to .3 nats in the settings that the rule
-    was made for, with shares of total concentration .5 to 10. A class too many gains less than
-    the (r - 1) / n nats that its column of q(domain | class) learns from the rows that it is
-    judged by, which the score takes off. The time is that of ``n_starts`` starts for each
-    candidate.
+    Each score errs where the other does not. The first uses all rows, with their own domains left
+    out of what their neighbours say of them; but a row tells its domain to its neighbours, and in
+    few dimensions these tell it back, so that more classes seem better. The second knows nothing of
+    the domains that it is judged by, but has fewer rows to find classes with. The penalty is that
+    of Akaike [1]_ for r - 1 parameters. The time is that of ``n_starts`` starts for each candidate,
+    and ``n_folds`` times as much for three or more of them; neighbours are those of all rows.
+
+    References
+    ----------
+    .. [1] H. Akaike, "A new look at the statistical model identification", IEEE Trans. Automatic
+       Control 19(6), 1974.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from clusterlib.solvers import choose_n_classes, domain_histograms, nearest_other_rows
+    >>> from clusterlib.solvers import choose_n_classes, nearest_other_rows
     >>> rng = np.random.default_rng(0)
     >>> classes = rng.integers(0, 3, 900)
     >>> shares = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.1, 0.4, 0.4]])
     >>> domains = (rng.random(900)[:, None] > shares.cumsum(axis=1)[classes]).sum(axis=1)
-    >>> domains = domains.astype(np.int32)
     >>> X = 6.0 * np.eye(3)[classes] + rng.normal(size=(900, 3))
     >>> near = nearest_other_rows(X, 30)
-    >>> f = domain_histograms(near, domains, 4)
-    >>> choice = choose_n_classes(f, near[:, :10].copy(), domains, 4, rng=rng)
+    >>> choice = choose_n_classes(near, domains.astype(np.int32), 4, rng=rng)
     >>> choice.n_classes, choice.sure
     (3, True)
     """
-    table = cluster_domain_table(f, domains, n_domains, rng)
-    rank_classes = domain_rank(table).n_classes
+    whole = domain_histograms(neighbors, domains, n_domains) if f is None else f
+    averaged = np.ascontiguousarray(neighbors[:, :n_averaged])
+    rank = domain_rank(cluster_domain_table(whole, domains, n_domains, rng))
+    options = {"tau": tau, "beta": beta, "n_starts": n_starts, "max_iter": max_iter, "tol": tol}
+    options["rng"] = rng
 
-    def tried(k):
-        """Log-likelihoods of the rows with k classes."""
-        if k == 1:
-            shares = np.bincount(domains, minlength=n_domains) / len(domains)
-            log_likelihoods = np.log(shares)[domains]
-        else:
-            options = {"tau": tau, "beta": beta, "n_starts": n_starts}
-            options |= {"max_iter": max_iter, "tol": tol}
-            result = tempered_label_shift(f, neighbors, domains, n_domains, k, rng=rng, **options)
-            log_likelihoods = _log_likelihoods(result.pooled, result.domain_given_class, domains)
+    def scored(k):
+        """Log-likelihoods of the fitted rows, less what fitting gains."""
+        found = _fitted(whole, averaged, domains, n_domains, k, options)
+        found -= k * (n_domains - 1) / len(domains)
         if callback is not None:
-            callback(k, log_likelihoods.mean() - _optimism(k, n_domains, len(domains)))
-        return log_likelihoods
+            callback(k, float(found.mean()))
+        return found
 
     if candidates is None:
-        found = _search(tried, rank_classes, min(n_domains, len(domains) - 1), n_domains)
+        found = _search(scored, rank.n_classes, min(n_domains, len(domains) - 1))
     else:
-        found = {k: tried(k) for k in sorted(set(candidates))}
-    return _choice(found, n_domains, rank_classes)
+        found = {k: scored(k) for k in sorted(set(candidates))}
+    folds = domain_folds(
+        neighbors, domains, n_domains, n_folds, rng=rng, f=f, n_averaged=n_averaged
+    )
+    best = _smallest_of_best(found)
+    left_out = _descent(
+        lambda k: left_out_log_likelihoods(folds, domains, n_domains, k, **options),
+        [k for k in sorted(found) if k <= best] if candidates else range(1, best + 1),
+    )
+    for k in left_out:
+        found.setdefault(k, None)
+    return _choice({k: scored(k) if v is None else v for k, v in found.items()}, left_out, rank)
 
 
 def cluster_domain_table(f, domains, n_domains, rng, *, n_clusters=_TABLE_CLUSTERS):
@@ -184,89 +216,70 @@ def cluster_domain_table(f, domains, n_domains, rng, *, n_clusters=_TABLE_CLUSTE
     return domain_counts(labels, domains, n_clusters, n_domains)
 
 
-def expected_log_likelihood(pooled, domain_given_class, domains):
-    """Estimate how well classes predict the domains of rows that were not fitted.
-
-    Parameters
-    ----------
-    pooled : ndarray of shape (n, k), float64
-        q(class | row) from other rows; rows sum to 1.
-    domain_given_class : ndarray of shape (r, k), float64
-        q(domain | class), fitted to the same rows.
-    domains : ndarray of shape (n,), int32
-        Domain of each row.
-
-    Returns
-    -------
-    log_likelihood : float
-        Mean log q(domain | row) in nats, less what fitting gains.
-
-    Notes
-    -----
-    The prediction is mixed with 0 to 30 % of the mean column, whichever is best: it forgives
-    posteriors that are too sure. The k columns have k (r - 1) parameters, which overstate the
-    mean log-likelihood by one n-th each, as in Akaike's criterion [1]_.
-
-    References
-    ----------
-    .. [1] H. Akaike, "A new look at the statistical model identification", IEEE Trans. Automatic
-       Control 19(6), 1974.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from clusterlib.solvers import expected_log_likelihood
-    >>> domains = np.repeat(np.arange(2, dtype=np.int32), 500)
-    >>> pooled = np.repeat(np.eye(2), 500, axis=0)
-    >>> round(expected_log_likelihood(pooled, np.eye(2), domains), 3)
-    -0.002
-    """
-    n_domains, k = domain_given_class.shape
-    found = _log_likelihoods(pooled, domain_given_class, domains).mean()
-    return float(found - _optimism(k, n_domains, len(domains)))
+def _fitted(f, neighbors, domains, n_domains, n_classes, options):
+    """Log-likelihoods of the domains of the rows that classes were fitted to."""
+    if n_classes == 1:
+        return np.log(np.bincount(domains, minlength=n_domains) / len(domains))[domains]
+    fit = tempered_label_shift(f, neighbors, domains, n_domains, n_classes, **options)
+    columns = fit.domain_given_class
+    own = np.einsum("ik,ik->i", fit.pooled, columns[domains])
+    return blended_log_likelihoods(own, columns.mean(axis=1)[domains])
 
 
-def _log_likelihoods(pooled, domain_given_class, domains):
-    """Log q(domain | row) of each row, with the blend that is best for all."""
-    own = np.einsum("ik,ik->i", pooled, domain_given_class[domains])
-    mean = domain_given_class.mean(axis=1)[domains]
-    tiny = np.finfo(np.float64).tiny
-    blended = [np.log(np.maximum((1 - b) * own + b * mean, tiny)) for b in _BLENDS]
-    return max(blended, key=lambda values: values.mean())
-
-
-def _optimism(n_classes, n_domains, n_rows):
-    """What the parameters of q(domain | class) gain on the rows they were fitted to."""
-    return n_classes * (n_domains - 1) / n_rows
-
-
-def _search(tried, start, most, n_domains):
-    """Candidates around the best, each tried once."""
+def _search(scored, start, most):
+    """Candidates around the best, each scored once."""
     found = {}
 
-    def score(k):
+    def better(k, best):
         if k not in found:
-            found[k] = tried(k)
-        return found[k].mean() - _optimism(k, n_domains, len(found[k]))
+            found[k] = scored(k)
+        return found[k].mean() > found[best].mean()
 
     best = low = high = min(max(start, 2), most)
+    better(best, best)
     while high < min(best + _PATIENCE_UP, most):
         high += 1
-        best = high if score(high) > score(best) else best
-    while low > max(best - _PATIENCE_DOWN, 1):
+        best = high if better(high, best) else best
+    # Noise in the table can start the search too high, where all scores are alike.
+    while low > max(min(best, start) - _PATIENCE_DOWN, 1):
         low -= 1
-        best = low if score(low) > score(best) else best
+        best = low if better(low, best) else best
     return found
 
 
-def _choice(found, n_domains, rank_classes):
-    """The answer from the log-likelihoods of the candidates."""
+def _descent(left_out, candidates):
+    """Left-out log-likelihoods from the largest candidate down, until others are worse."""
+    found, best = {}, None
+    for k in sorted(candidates, reverse=True):
+        found[k] = left_out(k)
+        if best is None or found[k].mean() > found[best].mean() - _TOLERANCE:
+            best = k
+        elif sum(other < best for other in found) >= _PATIENCE_DOWN:
+            break
+    return found
+
+
+def _smallest_of_best(found):
+    """The smallest candidate whose mean is that of the best, but for the tolerance."""
+    top = max(values.mean() for values in found.values())
+    return min(k for k, values in found.items() if values.mean() >= top - _TOLERANCE)
+
+
+def _choice(found, left_out, rank):
+    """The answer from the log-likelihoods of the candidates, fitted and left out."""
     candidates = np.array(sorted(found), dtype=np.int64)
+    answer = _smallest_of_best(left_out)
     rows = np.array([found[k] for k in candidates])
-    n = rows.shape[1]
-    scores = rows.mean(axis=1) - _optimism(candidates, n_domains, n)
-    chosen = int(np.argmax(scores >= scores.max() - _TOLERANCE))
-    errors = (rows - rows[chosen]).std(axis=1) / np.sqrt(n)
-    below = slice(0, chosen)
-    sure = bool(np.all(scores[chosen] - scores[below] > _SURE * errors[below]))
-    return ClassChoice(int(candidates[chosen]), candidates, scores, errors, int(rank_classes), sure)
+    errors = (rows - found[answer]).std(axis=1) / np.sqrt(rows.shape[1])
+    left_out_scores = np.array(
+        [left_out[k].mean() if k in left_out else -np.inf for k in candidates]
+    )
+    sure = True
+    for values in (found, left_out):
+        for fewer in (k for k in values if k < answer):
+            gains = values[answer] - values[fewer]
+            sure &= bool(gains.mean() > _SURE * gains.std() / np.sqrt(len(gains)))
+    scores = rows.mean(axis=1)
+    return ClassChoice(
+        int(answer), candidates, scores, errors, left_out_scores, rank.n_classes, bool(sure)
+    )

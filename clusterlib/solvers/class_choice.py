@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.blocks import as_blocks, map_blocks
+from clusterlib.blocks import as_blocks
 from clusterlib.kernels import LEAF_ROWS, pairwise_argmin
 from clusterlib.solvers.class_mixture import class_mixture
 from clusterlib.solvers.class_network import class_network
@@ -155,7 +155,7 @@ def chosen_model(X, domains, micro, labels, domain_given_class, rng, *, models, 
     likelihoods = {}
     for name, model in candidates.items():
         if name is not ClassModel.MICRO:
-            pooled = _in_chunks(model, sample.rows)
+            pooled = _in_chunks(sample.rows, model)
         likelihoods[name] = sample.held_out_likelihood(pooled, domain_given_class)
     name = max(likelihoods, key=likelihoods.get)
     return ModelChoice(candidates[name], name, likelihoods)
@@ -216,10 +216,18 @@ def pooled_posteriors(X, model):
     array([[0.2, 0.8],
            [0.9, 0.1]])
     """
-    return np.concatenate(map_blocks(lambda rows: _in_chunks(model, rows), as_blocks(X)))
+    blocks = as_blocks(X)
+    pooled = None
+    stop = 0
+    for part in blocks.map(_in_chunks, broadcast=(model,)):
+        if pooled is None:  # filled as it comes: a list of parts would need the memory twice
+            pooled = np.empty((blocks.n_samples, part.shape[1]), part.dtype)
+        start, stop = stop, stop + len(part)
+        pooled[start:stop] = part
+    return pooled
 
 
-def _in_chunks(model, rows):
+def _in_chunks(rows, model):
     starts = range(0, len(rows), LEAF_ROWS)
     return np.concatenate([model.pooled(rows[start : start + LEAF_ROWS]) for start in starts])
 

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench.label_shift_cases import Task
+from clusterlib.label_shift import LatentLabelShift
 
 TINY = 1e-12
 
@@ -152,11 +153,9 @@ def _published(cells_per_class):
     )
 
 
-def _ours(method):
+def _ours(**options):
     def find(task, seed):
-        from clusterlib.label_shift import LatentLabelShift
-
-        model = LatentLabelShift(n_classes=task.n_classes, method=method, random_state=seed)
+        model = LatentLabelShift(n_classes=task.n_classes, random_state=seed, **options)
         model.fit(task.X, task.domains)
         labels = model.predict(task.X_test, domain=task.domains_test)
         return Found(labels, model.label_marginals_)
@@ -184,8 +183,9 @@ METHODS: dict[str, Callable[[Task, int], Found]] = {
     PUBLISHED[1]: _published(3),
     "neighbours + NMF": lambda task, seed: _by_pseudoinverse(task, _neighbours(task), seed),
     "neighbours + vertices": _by_vertices,
-    "ours, ddfa": _ours("ddfa"),
-    "ours": _ours("tempered"),
+    "ours, ddfa": _ours(method="ddfa"),
+    "ours": _ours(),
+    "ours, student": _ours(student="auto"),
     SUPERVISED: _supervised,
 }
 """What is found from rows and their domains, and a seed."""

@@ -7,6 +7,7 @@
 
 #include "centers.hpp"
 #include "mixtures.hpp"
+#include "nonnegative.hpp"
 #include "pairwise.hpp"
 #include "parallel.hpp"
 #include "screening.hpp"
@@ -40,6 +41,7 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
   cl::register_sinkhorn(m);
   cl::register_simplex(m);
   cl::register_mixtures(m);
+  cl::register_nonnegative(m);
   m.def("isa", [] { return std::string(cl::active_target().name); });
   m.def("available_isas", &available_isas);
   m.def("set_isa", &set_isa, py::arg("name"));

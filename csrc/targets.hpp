@@ -162,6 +162,33 @@ struct StepJob {
   int threads;
 };
 
+// Coordinate descent on non-negative rows of W: leaves of kSweepRows rows, n_sweeps sums.
+template <class T>
+struct HalsJob {
+  std::ptrdiff_t n, k;
+  T* W;             // (n, k)
+  Matrix<T> R;      // (n, k)
+  const double* G;  // (k, k)
+  std::ptrdiff_t n_sweeps;
+  double* moves;  // (n_sweeps)
+  int threads;
+};
+
+// Rows of a leaf of the same with weights of cells: clusterlib.kernels.leaves.MASKED_ROWS.
+inline constexpr std::ptrdiff_t kMaskedRows = 32;
+
+template <class T>
+struct MaskedHalsJob {
+  std::ptrdiff_t n, k;
+  T* W;            // (n, k)
+  Matrix<T> X, V;  // (n, m)
+  const T* H;      // (k, m)
+  double l1, l2;
+  std::ptrdiff_t n_sweeps;
+  double* sums;  // (1 + n_sweeps): the loss, then the moves
+  int threads;
+};
+
 // Adds rows [begin, end) to the sums of their clusters, one after the other.
 template <class T>
 struct RowSums {
@@ -237,6 +264,8 @@ struct Kernels {
   double (*plsa_step)(const PlsaJob<T>&);
   void (*mixture_weights)(const WeightsJob<T>&);
   double (*tempered_posterior)(const PosteriorJob<T>&);
+  void (*hals_sweep)(const HalsJob<T>&);
+  void (*masked_hals)(const MaskedHalsJob<T>&);
   double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
                    double* weights);

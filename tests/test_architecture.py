@@ -16,7 +16,16 @@ from tests.source_rules import ROOT, Source
 LIBRARY = rules.read_tree("clusterlib")
 TESTS = rules.read_tree("tests")
 BENCH = rules.read_tree("bench")
-CONTRACTS = ["centers", "mixtures", "pairwise", "scaling", "simplex", "sinkhorn", "sinkhorn_plan"]
+CONTRACTS = [
+    "centers",
+    "mixtures",
+    "nonnegative",
+    "pairwise",
+    "scaling",
+    "simplex",
+    "sinkhorn",
+    "sinkhorn_plan",
+]
 PACKAGES = [source for source in LIBRARY if source.is_package]
 EVERYWHERE = LIBRARY + TESTS + BENCH
 

@@ -13,6 +13,7 @@ from clusterlib.kernels.mixtures import (
     plsa_step,
     tempered_posterior,
 )
+from clusterlib.kernels.nonnegative import hals_sweep, masked_hals_sweep
 from clusterlib.kernels.pairwise import (
     pairwise_argmin,
     pairwise_distances,
@@ -42,6 +43,8 @@ __all__ = [
     "available_backends",
     "bounded_argmin",
     "cluster_sums",
+    "hals_sweep",
+    "masked_hals_sweep",
     "mixture_weights",
     "pack_rows",
     "pairwise_argmin",

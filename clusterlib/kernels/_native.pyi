@@ -249,6 +249,24 @@ def tempered_posterior(
     totals: NDArray[np.float64],  # (r, k)
     n_threads: int,
 ) -> float: ...  # log-likelihood; NaN if H is not finite or below 0
+def hals_sweep(
+    W: NDArray[_Float],  # (n, k), in and out
+    R: NDArray[_Float],  # (n, k), any strides
+    G: NDArray[np.float64],  # (k, k)
+    moves: NDArray[np.float64],  # (n_sweeps,); NaN if W or R is not as it has to be
+    n_threads: int,
+) -> None: ...
+def masked_hals_sweep(
+    W: NDArray[_Float],  # (n, k), in and out
+    X: NDArray[_Float],  # (n, m), any strides
+    V: NDArray[_Float],  # (n, m), any strides
+    H: NDArray[_Float],  # (k, m)
+    l1: float,
+    l2: float,
+    moves: NDArray[np.float64],  # (n_sweeps,); NaN as above
+    loss: NDArray[np.float64],  # (1,)
+    n_threads: int,
+) -> None: ...
 def isa() -> str: ...
 def available_isas() -> list[str]: ...
 def set_isa(name: str) -> None: ...

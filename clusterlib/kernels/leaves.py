@@ -5,6 +5,7 @@ __all__ = [
     "DESCENT_TILES",
     "LEAF_ROWS",
     "LEAST_SHARE",
+    "MASKED_ROWS",
     "SWEEP_ROWS",
     "TILE_ROWS",
 ]
@@ -16,7 +17,11 @@ BOUND_GROUPS = 16
 """Groups of centres that have a lower bound each in ``bounded_argmin``: a cache line of float32."""
 
 SWEEP_ROWS = 256
-"""Rows of a leaf of the Sinkhorn kernels, whose column sums are merged by the same tree."""
+"""Rows of a leaf of the Sinkhorn kernels, whose column sums are merged by the same tree, and of
+sweeps over non-negative factors."""
+
+MASKED_ROWS = 32
+"""Rows of a leaf of such sweeps with weights of cells, where a row is more work."""
 
 TILE_ROWS = 16
 """Rows of a tile of the descent on the simplex: a register of float32 on the widest machines."""

@@ -30,6 +30,9 @@ namespace CL_NAMESPACE {
 #include "../plsa_step.hpp"
 #include "../mixture_weights.hpp"
 #include "../tempered_posterior.hpp"
+#include "../turned_rows.hpp"
+#include "../hals_sweep.hpp"
+#include "../masked_hals.hpp"
 #include "../largest.hpp"
 #include "../row_sums.hpp"
 
@@ -37,8 +40,8 @@ template <class T>
 const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
                             logsumexp<T>, sinkhorn_sweep<T>, sinkhorn_iterate<T>, sinkhorn_plan<T>,
                             sinkhorn_batch<T>, scaling<T>, gram<T>, simplex_projection<T>, simplex_sweep<T>,
-                            steepest<T>, plsa_step<T>, mixture_weights<T>,
-                            tempered_posterior<T>, largest_magnitude<T>, add_rows<T>};
+                            steepest<T>, plsa_step<T>, mixture_weights<T>, tempered_posterior<T>,
+                            hals_sweep<T>, masked_hals<T>, largest_magnitude<T>, add_rows<T>};
 
 const Target table = {CL_NAME, kernels<float>, kernels<double>};
 }  // namespace CL_NAMESPACE

@@ -2,6 +2,7 @@
 
 from clusterlib.kernels._reference.centers import bounded_argmin, cluster_sums
 from clusterlib.kernels._reference.mixtures import mixture_weights, plsa_step, tempered_posterior
+from clusterlib.kernels._reference.nonnegative import hals_sweep, masked_hals_sweep
 from clusterlib.kernels._reference.pairwise import (
     pairwise_argmin,
     pairwise_distances,
@@ -24,6 +25,8 @@ from clusterlib.kernels._reference.sinkhorn import (
 __all__ = [
     "bounded_argmin",
     "cluster_sums",
+    "hals_sweep",
+    "masked_hals_sweep",
     "mixture_weights",
     "pairwise_argmin",
     "pairwise_distances",

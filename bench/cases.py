@@ -8,6 +8,9 @@ in the log domain, in the scaling form and on points whose costs are not stored;
 iterations of many small problems, ``codes`` three iterations on scores, ``solve`` a problem solved
 to a tolerance, ``episodes`` few-shot tasks from features to predicted labels.
 
+``hals`` and ``masked`` are one sweep of coordinate descent over a factor (n, k) of X (n, d), from
+products with X or from its cells and their weights.
+
 Cases of semidefinite programs (``SDP``): ``relaxation`` is that of k-means, ``likelihood`` that of
 Gaussian groups with known covariances, both solved to a tolerance; ``mixture`` finds such groups
 from rows alone, ``sketch`` the clusters of more rows than a solver takes, ``certificate`` proves a
@@ -71,6 +74,8 @@ GOALS = {
         floor=1.3,
         peers={"torch cdist": 2.5, "sklearn": 7.0, "numkong cdist": 10.0},
     ),
+    "hals float32": Goal("coordinate sweep, k >= 20, float32", peers={"sklearn": 5.0}),
+    "hals float64": Goal("coordinate sweep, k >= 20, float64", peers={"sklearn": 2.5}),
     "fit": Goal(
         "KMeans, 20 iterations, unstructured",
         floor=1.15,
@@ -183,6 +188,10 @@ class Case:
         entries = self.problems * self.n * self.k
         if self.op == "sums":
             return self.n * self.d
+        if self.op == "hals":
+            return 2 * self.n * self.k**2
+        if self.op == "masked":  # residuals, curvatures, and the sweep
+            return 8 * entries * self.d
         if self.op in TRANSPORT and self.op != "lazy":
             return self.iterations * entries * (4 if self.op == "scaling" else 2)
         return self.iterations * 2 * entries * self.d
@@ -197,6 +206,10 @@ class Case:
             return entries * self.itemsize
         if self.op == "codes":
             return 2 * entries * self.itemsize
+        if self.op in ("hals", "masked"):  # the factor both ways, and products or cells and weights
+            return (
+                2 * entries + (entries if self.op == "hals" else 2 * self.n * self.d)
+            ) * self.itemsize
         rows = {"topk": 2 * self.top * self.itemsize, "distances": self.k * self.itemsize}
         outputs = self.problems * self.n * rows.get(self.op, self.itemsize)
         return self.problems * (self.n + self.k) * self.d * self.itemsize + outputs
@@ -217,6 +230,12 @@ class Case:
 
 def _argmin_goals(d: int, k: int) -> tuple[str, ...]:
     return ("argmin",) + ("argmin narrow",) * (d <= 64) + ("screened",) * (k >= 1024)
+
+
+def _sweep(n: int, k: int, dtype: str = "float32") -> Case:
+    """A sweep over a factor of rows with twice as many columns."""
+    goals = (f"hals {dtype}",) if k >= 20 else ()
+    return Case("hals", n, 2 * k, k, dtype=dtype, goals=goals)
 
 
 def _sinkhorn(op: str, n: int, *, k: int = 0, d: int = 64, **options) -> Case:
@@ -270,6 +289,9 @@ CASES = (
     *(Case("distances", 10_000, d, 10_000, goals=("distances",)) for d in (64, 256)),
     Case("distances", 10_000, 64, 10_000, metric="euclidean", goals=("distances",)),
     Case("sums", 200_000, 64, 256),
+    *(_sweep(n, k) for n, k in ((100_000, 10), (100_000, 20), (20_000, 50), (10_000, 100))),
+    *(_sweep(n, k, dtype="float64") for n, k in ((100_000, 20), (10_000, 100))),
+    *(Case("masked", n, d, 20) for n, d in ((5000, 100), (1000, 1000))),
     Case("fit", 200_000, 64, 256, goals=("fit",)),
     Case("fit", 200_000, 64, 256, data="clustered", goals=("fit clustered",)),
     Case("fit", 200_000, 64, 256, data="separated", goals=("fit clustered",)),
@@ -322,6 +344,8 @@ SHORT = (
     Case("distances", 4_000, 64, 4_000, goals=("distances",)),
     Case("distances", 4_000, 64, 4_000, metric="euclidean", goals=("distances",)),
     Case("sums", 100_000, 64, 256),
+    *(_sweep(20_000, 20, dtype=dtype) for dtype in ("float32", "float64")),
+    Case("masked", 2000, 100, 20),
     Case("fit", 50_000, 64, 256, goals=("fit",)),
     Case("fit", 50_000, 64, 256, data="clustered", goals=("fit clustered",)),
     _sinkhorn("sinkhorn", 1024, goals=("sinkhorn n=1024",)),

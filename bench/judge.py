@@ -10,6 +10,7 @@ import numpy as np
 
 from bench import sdp_judge, transport_judge
 from bench.cases import SDP, TRANSPORT
+from bench.factors import is_factor, true_rows
 from bench.problems import Problem
 
 MAX_ROWS = 400  # disputed rows that are recomputed
@@ -28,7 +29,7 @@ def digest(problem: Problem, answer) -> np.ndarray | tuple[float, int] | None:
     if problem.case.op in SDP:
         return sdp_judge.digest(problem, answer)
     answer = np.asarray(answer)
-    if problem.case.op in ("distances", "logsumexp"):
+    if problem.case.op in ("distances", "logsumexp") or is_factor(problem):
         return np.array(answer[problem.rows], dtype=np.float64)
     return np.array(answer)
 
@@ -113,6 +114,8 @@ _TRUTHS = {
     "distances": _true_distances,
     "logsumexp": _true_logsumexp,
     "sums": _true_sums,
+    "hals": true_rows,
+    "masked": true_rows,
 }
 
 

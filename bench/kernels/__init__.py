@@ -1,3 +1,3 @@
 """Our kernels as contestants: one file per family, the interface of ``bench.others``."""
 
-ADAPTERS = ("bench_pairwise", "bench_centers", "bench_sinkhorn")
+ADAPTERS = ("bench_pairwise", "bench_centers", "bench_sinkhorn", "bench_nonnegative")

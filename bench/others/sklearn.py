@@ -1,12 +1,18 @@
-"""scikit-learn: k-means, nearest rows, distances, and its mixtures beside semidefinite programs."""
+"""scikit-learn: k-means, nearest rows, distances, and its mixtures beside semidefinite programs.
+
+Of ``NMF`` the inner loop alone competes, a private function: through the public class nothing but
+whole fits can be timed, whose products with X are not in question here.
+"""
 
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.decomposition import _cdnmf_fast
 from sklearn.metrics import pairwise_distances_argmin
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 
+from bench.factors import arguments
 from bench.problems import Fit
 
 DISTRIBUTION = "scikit-learn"
@@ -27,6 +33,8 @@ def entries(problem):
             "sklearn euclidean_distances",
             lambda: lambda: euclidean_distances(X, Y, squared=case.metric == "sqeuclidean"),
         )
+    if case.op == "hals":
+        yield "sklearn NMF, its inner loop", lambda: coordinate_descent(problem)
     if case.op == "fit":
         yield "sklearn lloyd", lambda: fit(KMeans, problem, algorithm="lloyd")
         yield "sklearn elkan", lambda: fit(KMeans, problem, algorithm="elkan")
@@ -40,6 +48,18 @@ def entries(problem):
     if case.op == "mixture":
         mixture = GaussianMixture(case.k, n_init=10, random_state=0)
         yield "sklearn GaussianMixture, 10 starts", lambda: lambda: mixture.fit_predict(X)
+
+
+def coordinate_descent(problem):
+    """A sweep in the order of the components."""
+    W, R, G = arguments(problem)
+    order = np.arange(problem.case.k, dtype=np.intp)
+
+    def call():
+        _cdnmf_fast._update_cdnmf_fast(W, G, R, order)
+        return W
+
+    return call
 
 
 def centers(model, X):

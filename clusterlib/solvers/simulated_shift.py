@@ -99,7 +99,7 @@ def simulated_refits(
     >>> near = nearest_other_rows(X, 30)
     >>> D = np.array([[0.2, 0.7], [0.8, 0.3]])
     >>> refits = simulated_refits(np.eye(2)[classes], D, near, domains, rng=rng, n_refits=3)
-    >>> refits.errors.shape, bool((refits.accuracies > 0.98).all())
+    >>> refits.errors.shape, bool((refits.accuracies > 0.9).all())
     ((3, 2, 2), True)
     """
     r, k = domain_given_class.shape

@@ -1,0 +1,95 @@
+"""Intervals of class shares: coverage where the errors are known, ends, corrections, limits."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from numpy.testing import assert_allclose
+
+from clusterlib.solvers.label_shift_intervals import corrected_marginals, marginal_intervals
+from clusterlib.solvers.simulated_shift import SimulatedRefits
+
+
+def drawn(r=40, k=6, n_refits=10, rows=200, alpha=3.0, noise=0.02, bias=0.0, seed=0):
+    """Shares, labels of rows drawn from them, and a fit and refits that err in the same way."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(k, alpha / k), r)
+    realised = np.array([rng.multinomial(rows, row) for row in shares]) / rows
+    size = noise * np.sqrt(realised * (1 - realised))
+    offset = bias * size * np.sign(rng.normal(size=(r, k)))
+    errors = offset + size * rng.normal(size=(n_refits + 1, r, k))
+    fitted = np.clip(realised + errors[0], 0, None)
+    fitted /= fitted.sum(axis=1, keepdims=True)
+    refits = SimulatedRefits(errors[1:], np.ones(n_refits))
+    return shares, realised, fitted, refits, np.full(r, rows)
+
+
+def coverage(truth, intervals):
+    return float(((truth >= intervals[0]) & (truth <= intervals[1])).mean())
+
+
+@pytest.mark.parametrize("bias", [0.0, 2.0])
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_covers_what_it_says(bias, fraction, level):
+    found = []
+    for seed in range(5):
+        shares, realised, fitted, refits, rows = drawn(bias=bias, noise=0.1, seed=seed)
+        truth = realised if fraction else shares
+        found.append(
+            coverage(
+                truth,
+                marginal_intervals(fitted, refits, rows, level=level, sampled_fraction=fraction),
+            )
+        )
+    # The squared bias is added where all of it was taken off: with it intervals are too wide.
+    assert np.mean(found) > level - 0.02
+    if bias == 0.0:
+        assert 1 - np.mean(found) > 0.3 * (1 - level)
+
+
+def test_ends_are_shares_around_the_corrected_ones():
+    _, _, fitted, refits, rows = drawn(bias=1.0)
+    lower, upper = marginal_intervals(fitted, refits, rows)
+    corrected = corrected_marginals(fitted, refits)
+    assert (lower >= 0).all()
+    assert (upper <= 1).all()
+    assert (lower <= corrected + 1e-12).all()
+    assert (corrected <= upper + 1e-12).all()
+    assert_allclose(corrected.sum(axis=1), 1.0)
+
+
+def test_wider_at_higher_levels_and_for_fewer_rows():
+    _, _, fitted, refits, rows = drawn()
+    usual = np.diff(marginal_intervals(fitted, refits, rows), axis=0)
+    assert (np.diff(marginal_intervals(fitted, refits, rows, level=0.99), axis=0) > usual).all()
+    fewer = np.diff(marginal_intervals(fitted, refits, rows // 4), axis=0)
+    assert (fewer > usual).mean() > 0.95
+    of_rows = np.diff(marginal_intervals(fitted, refits, rows, sampled_fraction=1.0), axis=0)
+    assert (of_rows <= usual + 1e-12).all()
+
+
+def test_none_may_be_none():
+    fitted = np.array([[0.001, 0.999], [0.5, 0.5]])
+    errors = np.random.default_rng(0).normal(0, 0.001, (12, 2, 1)) * np.array([1.0, -1.0])
+    lower, upper = marginal_intervals(fitted, SimulatedRefits(errors, np.ones(12)), [100, 100])
+    assert lower[0, 0] == 0.0
+    assert upper[0, 1] == 1.0
+    assert 0.3 < lower[1, 0] < upper[1, 0] < 0.7
+
+
+def test_correction_takes_a_constant_error_off():
+    truth = np.array([[0.3, 0.7], [0.6, 0.4]])
+    error = np.array([[0.05, -0.05], [-0.1, 0.1]])
+    refits = SimulatedRefits(np.repeat(error[None], 5, axis=0), np.ones(5))
+    assert_allclose(corrected_marginals(truth + error, refits), truth)
+
+
+def test_refits_without_errors_leave_the_sampling():
+    """Jeffreys' interval of a binomial share."""
+    fitted = np.array([[0.25, 0.75]])
+    refits = SimulatedRefits(np.zeros((10, 1, 2)), np.ones(10))
+    lower, upper = marginal_intervals(fitted, refits, [81])
+    beta = scipy.stats.beta(20.5, 60.5)
+    assert_allclose([lower[0, 0], upper[0, 0]], beta.ppf([0.025, 0.975]), rtol=1e-12)
+    exact = marginal_intervals(fitted, refits, [81], sampled_fraction=1.0)
+    assert_allclose(exact, [fitted, fitted], atol=1e-6)

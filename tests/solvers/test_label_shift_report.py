@@ -1,0 +1,150 @@
+"""The report on a fit: strength of the shift, what it flags, and each reason for it."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from clusterlib.solvers.domain_neighbors import domain_histograms, nearest_other_rows
+from clusterlib.solvers.domain_vertices import domain_counts
+from clusterlib.solvers.label_shift import class_agreement, tempered_label_shift
+from clusterlib.solvers.label_shift_choice import cluster_domain_table
+from clusterlib.solvers.label_shift_report import label_shift_report, shift_strength
+from clusterlib.solvers.simulated_shift import SimulatedRefits, simulated_refits
+
+
+def planted(strength, k=3, r=6, n=900, seed=0):
+    """Separated balls; shares of the domains between all alike and one class each."""
+    rng = np.random.default_rng(seed)
+    shares = strength * np.eye(k)[np.arange(r) % k] + (1 - strength) / k
+    domains = rng.integers(0, r, n).astype(np.int32)
+    classes = (rng.random(n)[:, None] > shares.cumsum(axis=1)[domains][:, :-1]).sum(axis=1)
+    X = 7.0 * np.eye(k, 8)[classes] + rng.normal(size=(n, 8))
+    return nearest_other_rows(X, 30), domains, classes
+
+
+def fitted(near, domains, k=3, seed=0):
+    rng = np.random.default_rng(seed)
+    r = int(domains.max()) + 1
+    f = domain_histograms(near, domains, r)
+    fit = tempered_label_shift(f, near[:, :10].copy(), domains, r, k, rng=rng, n_starts=4)
+    return fit, cluster_domain_table(f, domains, r, rng)
+
+
+def judged(fit, table, domains, **options):
+    arrays = fit.pooled, fit.domain_given_class, fit.marginals
+    options.setdefault("start_agreement", fit.start_agreement)
+    return label_shift_report(*arrays, domains, table, **options)
+
+
+def strength_of(near, domains, k=3):
+    r = int(domains.max()) + 1
+    return shift_strength(near, domains, r, k, rng=np.random.default_rng(0), n_starts=2)
+
+
+def test_shift_is_identified_and_its_absence_is_not():
+    for amount, identified in ((0.6, True), (0.0, False)):
+        near, domains, _ = planted(amount, n=600)
+        fit, table = fitted(near, domains)
+        strength = strength_of(near, domains)
+        report = judged(fit, table, domains, strength=strength)
+        assert report.identified == identified
+        assert (len(report.reasons) == 0) == identified
+        assert report.shift_strength == strength
+        assert report.rank_classes == (3 if identified else 1)
+
+
+def test_strength_is_the_information_of_the_classes():
+    """Where classes are plain, their domains are known as well as the shares allow."""
+    near, domains, classes = planted(0.5, n=4000)
+    counts = domain_counts(domains, classes, 6, 3) / len(domains)
+    outer = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0)
+    information = (counts * np.log(counts / outer)).sum()
+    # Two directions; less than 1 % of the rows is misread, and the folds know a little less.
+    assert_allclose(strength_of(near, domains), information, rtol=0.1)
+
+
+def test_strength_without_shift_is_nothing_in_few_dimensions():
+    rng = np.random.default_rng(0)
+    near = nearest_other_rows(rng.normal(size=(800, 2)), 30)
+    domains = rng.integers(0, 8, 800).astype(np.int32)
+    assert strength_of(near, domains, k=4) < 0.01
+    assert strength_of(near, domains, k=1) == 0.0
+
+
+def test_measures_of_a_plain_fit():
+    near, domains, classes = planted(0.6)
+    fit, table = fitted(near, domains)
+    report = judged(fit, table, domains)
+    shares = domain_counts(domains, classes, 6, 3)
+    shares /= shares.sum(axis=1, keepdims=True)
+    rows = np.bincount(domains)
+    assert_allclose(report.domain_accuracy, rows @ shares.max(axis=1) / 900, atol=0.01)
+    assert_allclose(report.condition_number, np.linalg.cond(shares), rtol=0.1)
+    assert_allclose(report.smallest_share, np.bincount(classes).min() / 900, atol=0.01)
+    floor = np.sqrt(2 / np.pi * shares * (1 - shares) / rows[:, None]).mean()
+    assert_allclose(report.label_floor, floor, rtol=0.05)
+    assert report.mean_entropy < 0.1
+    assert report.class_margin > 1.0
+    assert report.expected_accuracy is None
+    assert report.identified
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"strength": 0.01}, "shift strength 0.010"),
+        ({"start_agreement": 0.5}, "50% of the labels"),
+        ({"refits": SimulatedRefits(np.zeros((2, 6, 3)), np.array([0.5, 0.7]))}, "60% of the"),
+    ],
+)
+def test_each_reason_is_said(options, word):
+    near, domains, _ = planted(0.6)
+    fit, table = fitted(near, domains)
+    report = judged(fit, table, domains, **options)
+    assert not report.identified
+    assert len(report.reasons) == 1
+    assert word in report.reasons[0]
+
+
+def test_a_class_without_rows_is_said():
+    near, domains, _ = planted(0.6)
+    fit, table = fitted(near, domains)
+    marginals = np.column_stack([fit.marginals[:, :2], np.zeros(6), fit.marginals[:, 2]])
+    pooled = np.column_stack([fit.pooled[:, :2], np.zeros(900), fit.pooled[:, 2]])
+    D = np.column_stack([fit.domain_given_class[:, :2], np.full(6, 1 / 6), np.ones(6) / 6])
+    report = label_shift_report(pooled, D, marginals, domains, table, strength=1.0)
+    assert report.smallest_share == 0.0
+    assert "smallest class has 0.0 rows" in report.reasons[0]
+
+
+def test_refits_tell_how_good_a_fit_is():
+    """Classes that overlap: the accuracy of the refits is near the true one."""
+    rng = np.random.default_rng(3)
+    shares = 0.6 * np.eye(3)[np.arange(9) % 3] + 0.4 / 3
+    domains = rng.integers(0, 9, 1500).astype(np.int32)
+    classes = (rng.random(1500)[:, None] > shares.cumsum(axis=1)[domains][:, :-1]).sum(axis=1)
+    X = 3.2 * np.eye(3)[classes] + rng.normal(size=(1500, 3))
+    near = nearest_other_rows(X, 30)
+    fit, _ = fitted(near, domains)
+    accuracy = class_agreement(fit.posteriors.argmax(axis=1), classes, 3)
+    options = {"rng": np.random.default_rng(0), "n_refits": 3, "n_starts": 3}
+    refits = simulated_refits(fit.posteriors, fit.domain_given_class, near, domains, **options)
+    assert 0.8 < accuracy < 0.98
+    assert abs(refits.accuracies.mean() - accuracy) < 0.05
+    assert refits.errors.shape == (3, 9, 3)
+    # Shares of refit and draw both sum to 1.
+    assert_allclose(refits.errors.sum(axis=2), 0.0, atol=1e-9)
+    options["rng"] = np.random.default_rng(0)
+    again = simulated_refits(fit.posteriors, fit.domain_given_class, near, domains, **options)
+    assert again.errors.tobytes() == refits.errors.tobytes()
+
+
+def test_domains_of_one_row_keep_one():
+    near, domains, classes = planted(0.6, n=300)
+    domains[:4] = [6, 7, 8, 9]
+    D = np.full((10, 3), 0.25 / 600)
+    D[:6] = (1 - D[6:].sum(axis=0)) / 6
+    refits = simulated_refits(
+        np.eye(3)[classes], D, near, domains, rng=np.random.default_rng(0), n_refits=2, n_starts=1
+    )
+    assert np.isfinite(refits.errors).all()

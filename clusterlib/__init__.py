@@ -5,6 +5,7 @@ Importing it costs nothing: subpackages and functions are loaded when they are f
 =============================  ===================================================================
 ``clusterlib.cluster``         estimators: k-means and its relatives
 ``clusterlib.transport``       estimators: rows moved onto others by optimal transport
+``clusterlib.label_shift``     estimators: classes whose shares differ between domains
 ``clusterlib.metrics``         how good a clustering is
 ``clusterlib.datasets``        generated data with known answers
 ``clusterlib.plotting``        pictures of fitted estimators
@@ -21,7 +22,17 @@ __version__ = "0.1.0.dev0"
 # Type checkers take the constant of this name for true; typing itself would cost milliseconds.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from clusterlib import blocks, cluster, datasets, kernels, metrics, plotting, solvers, transport
+    from clusterlib import (
+        blocks,
+        cluster,
+        datasets,
+        kernels,
+        label_shift,
+        metrics,
+        plotting,
+        solvers,
+        transport,
+    )
     from clusterlib.config import config_context, get_config, set_config
     from clusterlib.installation import show_config, show_versions
 
@@ -33,6 +44,7 @@ __all__ = [
     "datasets",
     "get_config",
     "kernels",
+    "label_shift",
     "metrics",
     "plotting",
     "set_config",

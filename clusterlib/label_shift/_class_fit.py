@@ -48,13 +48,16 @@ class Discriminated(NamedTuple):
     f : csr_array of shape (n, n_domains), float64
         Probabilities of the domains of each row, by what has not seen its own.
     neighbors : None or ndarray of shape (n, n_neighbors), int32
-        Nearest other rows, where the method needs them.
+        Nearest other rows, the nearest first, where anything needs them.
+    n_averaged : int
+        Over how many of them classes are averaged.
     discriminator : object
         Has ``probabilities(X)`` for new rows.
     """
 
     f: scipy.sparse.csr_array
     neighbors: np.ndarray | None
+    n_averaged: int
     discriminator: NamedTuple
 
 
@@ -126,17 +129,15 @@ def discriminated(rows, options, rng, *, chooses=False):
     found : Discriminated
     """
     n = len(rows.X)
-    needs_neighbors = chooses or options.method is ShiftMethod.TEMPERED
     by_neighbors = options.discriminator is Discriminator.NEIGHBORS
-    n_averaged = averaged_neighbors(options, n)
-    n_counted = counted_neighbors(n)
-    n_wanted = max(n_averaged * needs_neighbors, n_counted * by_neighbors)
+    n_averaged, n_counted = averaged_neighbors(options, n), counted_neighbors(n)
+    averages = chooses or options.method is ShiftMethod.TEMPERED
+    n_wanted = max(n_averaged * averages, n_counted * (by_neighbors or chooses))
     near = nearest_other_rows(rows.X, n_wanted) if n_wanted else None
-    neighbors = np.ascontiguousarray(near[:, :n_averaged]) if needs_neighbors else None
     if by_neighbors:
         f = domain_histograms(near[:, :n_counted], rows.codes, rows.n_domains)
         known = NeighborDomains(rows.X, rows.codes, rows.n_domains, n_counted)
-        return Discriminated(f, neighbors, known)
+        return Discriminated(f, near, n_averaged, known)
     classifier = options.given_discriminator
     if options.discriminator is Discriminator.LOGISTIC:
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=1000))
@@ -144,7 +145,7 @@ def discriminated(rows, options, rng, *, chooses=False):
         "discriminator", classifier, rows.X, rows.codes, rows.n_domains, options.n_folds, rng
     )
     known = ClassifierDomains(fitted, rows.n_domains)
-    return Discriminated(scipy.sparse.csr_array(f), neighbors, known)
+    return Discriminated(scipy.sparse.csr_array(f), near, n_averaged, known)
 
 
 def fit_tempered(rows, found, n_classes, options, rng, callback=None):
@@ -171,7 +172,7 @@ def fit_tempered(rows, found, n_classes, options, rng, callback=None):
     """
     result = tempered_label_shift(
         found.f,
-        found.neighbors,
+        np.ascontiguousarray(found.neighbors[:, : found.n_averaged]),
         rows.codes,
         rows.n_domains,
         n_classes,
@@ -183,7 +184,7 @@ def fit_tempered(rows, found, n_classes, options, rng, callback=None):
         tol=options.tol,
         callback=callback,
     )
-    known = NeighborClasses(rows.X, result.responsibilities, found.neighbors.shape[1], options.tau)
+    known = NeighborClasses(rows.X, result.responsibilities, found.n_averaged, options.tau)
     return ClassFit(
         known,
         result.pooled,

@@ -4,7 +4,7 @@ import numpy as np
 
 from clusterlib.base import logger
 from clusterlib.label_shift._class_fit import DomainRows, discriminated
-from clusterlib.solvers.label_shift_choice import choose_n_classes
+from clusterlib.solvers import choose_n_classes
 
 __all__ = ["chosen_number"]
 
@@ -22,7 +22,7 @@ def chosen_number(rows, found, options, rng):
     found : None or Discriminated
         What tells their domains apart, with neighbours; None for rows that are too many for that.
     options : object
-        Has ``tau``, ``beta``, and what :func:`discriminated` asks for.
+        Has ``tau_of_rows``, ``beta``, ``by_neighbors``, and what :func:`discriminated` asks for.
     rng : numpy.random.Generator
         Draws a sample, and starts.
 
@@ -39,11 +39,12 @@ def chosen_number(rows, found, options, rng):
         logger.info("LatentLabelShift: %d classes, score %.6g", n_classes, score)
 
     return choose_n_classes(
-        found.f,
         found.neighbors,
         rows.codes,
         rows.n_domains,
         rng=rng,
+        f=None if options.by_neighbors else found.f,
+        n_averaged=found.n_averaged,
         tau=options.tau_of_rows,
         beta=options.beta,
         callback=callback,

@@ -6,17 +6,23 @@ from typing import NamedTuple
 import numpy as np
 
 from clusterlib.label_shift._class_fit import DomainRows, counted_neighbors
-from clusterlib.solvers import domain_counts, nearest_other_rows
-from clusterlib.solvers.label_shift_choice import cluster_domain_table
-from clusterlib.solvers.label_shift_intervals import corrected_marginals, marginal_intervals
-from clusterlib.solvers.label_shift_report import label_shift_report
-from clusterlib.solvers.simulated_shift import simulated_refits
+from clusterlib.solvers import (
+    cluster_domain_table,
+    corrected_marginals,
+    domain_counts,
+    label_shift_report,
+    marginal_intervals,
+    nearest_other_rows,
+    shift_strength,
+    simulated_refits,
+)
 
 __all__ = [
     "FittedRows",
     "IdentifiabilityWarning",
     "LabelMarginalIntervals",
     "intervals_of_marginals",
+    "left_out_strength",
     "refits_of",
     "report_of",
     "table_of",
@@ -28,7 +34,13 @@ _STACKLEVEL = 3
 
 
 class IdentifiabilityWarning(UserWarning):
-    """The domains hardly tell the classes of a fit apart: they may mean nothing."""
+    """The domains hardly tell the classes of a fit apart: they may mean nothing.
+
+    Attributes
+    ----------
+    args : tuple of str
+        The message, with the reasons that ``report_`` has.
+    """
 
 
 class LabelMarginalIntervals(NamedTuple):
@@ -83,7 +95,7 @@ def table_of(rows, found, fit, rng):
     return domain_counts(labels, rows.codes, n_classes, rows.n_domains)
 
 
-def report_of(fitted, domain_given_class, marginals, refits=None):
+def report_of(fitted, domain_given_class, marginals, *, strength=None, refits=None):
     """The report on fitted rows, with refits or without."""
     return label_shift_report(
         fitted.pooled,
@@ -92,7 +104,21 @@ def report_of(fitted, domain_given_class, marginals, refits=None):
         fitted.rows.codes,
         fitted.table,
         start_agreement=fitted.start_agreement,
+        strength=strength,
         refits=refits,
+    )
+
+
+def left_out_strength(fitted, found, options):
+    """Strength of the shift by rows that are left out of further fits."""
+    return shift_strength(
+        found.neighbors,
+        fitted.rows.codes,
+        fitted.rows.n_domains,
+        fitted.posteriors.shape[1],
+        rng=np.random.default_rng(fitted.seed),
+        f=None if options.by_neighbors else found.f,
+        **fitted.tempering,
     )
 
 
@@ -119,11 +145,14 @@ def intervals_of_marginals(fitted, marginals, refits, level):
 
 
 def warn_if_not_identified(estimator):
-    """Warn if the report of a fit has something against it."""
-    if not estimator.report_.identified:
+    """Warn if the report of a fit has something against it, or no class was found but one."""
+    reasons = estimator.report_.reasons
+    if estimator.class_choice_ is not None and estimator.n_classes_ == 1:
+        reasons = ("No number of classes predicts the domains better than 1: they hardly differ.",)
+    if reasons:
         warnings.warn(
             "LatentLabelShift: the classes are hardly identified and may mean nothing. "
-            + " ".join(estimator.report_.reasons),
+            + " ".join(reasons),
             IdentifiabilityWarning,
             stacklevel=_STACKLEVEL,
         )

@@ -13,7 +13,7 @@ from clusterlib.label_shift._class_fit import (
 )
 from clusterlib.label_shift._class_number import chosen_number
 from clusterlib.label_shift._ddfa import fit_ddfa
-from clusterlib.label_shift._diagnosis import FittedRows, report_of, table_of
+from clusterlib.label_shift._diagnosis import FittedRows, left_out_strength, report_of, table_of
 from clusterlib.label_shift._repeated_rows import chosen_rows
 from clusterlib.label_shift._scaled_fit import fit_scaled
 from clusterlib.label_shift._student import taught
@@ -47,6 +47,8 @@ _FIT = {ShiftMethod.TEMPERED: fit_tempered, ShiftMethod.DDFA: fit_ddfa}
 _MOST_ROWS = 100_000
 # Exponents that undo the smoothing over ten neighbours, and over five micro-clusters.
 _TAU, _TAU_OF_MICRO = 2.0, 1.0
+# Strength of a shift from which it cannot be noise: the most that noise has shown is 0.03.
+_CLEAR_STRENGTH = 0.15
 _MAX_SEED = np.iinfo(np.int32).max
 _STARTS, _SCALED_STARTS = {ShiftMethod.TEMPERED: 12, ShiftMethod.DDFA: 5}, 6
 _ITERATIONS = {ShiftMethod.TEMPERED: 100, ShiftMethod.DDFA: 200}
@@ -207,10 +209,18 @@ def _judge(estimator, fit, found, rows, options, rng):
         tempering | {"n_averaged": averaged_neighbors(options, len(rows.X))},
         int(rng.integers(_MAX_SEED)),
     )
-    estimator.report_ = report_of(fitted, fit.domain_given_class, fit.marginals)
-    by_rows = options.method is ShiftMethod.TEMPERED and not options.scaled
+    found_by_rows = options.method is ShiftMethod.TEMPERED and not options.scaled
+    report = report_of(fitted, fit.domain_given_class, fit.marginals)
+    estimator._strength_ = None
+    if found_by_rows and 0 < report.shift_strength < _CLEAR_STRENGTH:
+        # The fitted rows overstate a weak shift: rows that are left out decide.
+        estimator._strength_ = left_out_strength(fitted, found, options)
+        report = report_of(
+            fitted, fit.domain_given_class, fit.marginals, strength=estimator._strength_
+        )
+    estimator.report_ = report
     estimator._refits_ = {}
-    estimator._fitted_rows_ = fitted if by_rows and options.by_neighbors else None
+    estimator._fitted_rows_ = fitted if found_by_rows and options.by_neighbors else None
 
 
 def _store(estimator, fit, domains, rows, place):

@@ -306,7 +306,13 @@ class LatentLabelShift(DomainPosteriors):
             If the fit was not by neighbours of single rows.
         """
         fitted, refits = self._refits(n_refits)
-        return report_of(fitted, self.domain_given_class_, self.label_marginals_, refits)
+        return report_of(
+            fitted,
+            self.domain_given_class_,
+            self.label_marginals_,
+            strength=self._strength_,
+            refits=refits,
+        )
 
     def label_marginals_interval(self, level=0.95, n_refits=10):
         """Compute intervals that hold the class shares of the domains.

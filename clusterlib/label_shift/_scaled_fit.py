@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clusterlib.label_shift._class_fit import ClassFit
-from clusterlib.solvers.class_choice import pooled_posteriors
-from clusterlib.solvers.label_shift_scale import scaled_label_shift
+from clusterlib.solvers import pooled_posteriors, scaled_label_shift
 from clusterlib.validation import checked_integer
 
 __all__ = ["ModelClasses", "fit_scaled"]

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from clusterlib.base import logger
 from clusterlib.label_shift._cross_fit import code_probabilities, dealt_folds, fitted_classifier
 from clusterlib.label_shift._pooled import StudentClasses
-from clusterlib.solvers.frozen_em import frozen_em
+from clusterlib.solvers import frozen_em
 from clusterlib.validation import Student
 
 __all__ = ["StudentFit", "taught"]

@@ -1,6 +1,7 @@
 """Estimators and data that the tests of this folder share."""
 
 import numpy as np
+from sklearn.naive_bayes import GaussianNB
 
 from clusterlib.cluster import (
     ClusteredMemory,
@@ -11,6 +12,7 @@ from clusterlib.cluster import (
     SinkhornClustering,
     SphericalKMeans,
 )
+from clusterlib.label_shift import BlackBoxShiftEstimator, EMShiftEstimator, LatentLabelShift
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
 
 CLASSES = [KMeans, MiniBatchKMeans, SphericalKMeans]
@@ -40,6 +42,15 @@ ESTIMATORS = [
     LikelihoodAdjustedSDP(n_init=1),
     LikelihoodAdjustedSDP(3, covariance_type="diag", weights="estimated", init="ward", rank=2),
     LikelihoodAdjustedSDP(2, covariance_type="tied", trace="total", update="hard", n_init=2),
+    EMShiftEstimator(),
+    EMShiftEstimator(GaussianNB(), calibration="vector", cross_fit=3),
+    EMShiftEstimator(calibration=None, cross_fit=2),
+    BlackBoxShiftEstimator(),
+    BlackBoxShiftEstimator(GaussianNB(), soft=False),
+    LatentLabelShift(),
+    LatentLabelShift(2, n_init=2, student="auto"),
+    LatentLabelShift(2, n_init=2, n_micro_clusters=3, beta=1.0),
+    LatentLabelShift(method="ddfa"),
     OTPrototypeClassifier(),
     OTPrototypeClassifier(normalize=None),
     OTPrototypeClassifier(0.05, marginals="uniform", normalize=None, classifier="logistic"),

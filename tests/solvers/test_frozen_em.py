@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from clusterlib.solvers.frozen_em import frozen_em
+from clusterlib.solvers import frozen_em
 
 
 def problem(n=400, k=3, r=4, sharpness=3.0, seed=0):

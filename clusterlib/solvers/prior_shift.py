@@ -18,6 +18,8 @@ _CHUNK_ROWS = 8192
 _RIDGE = 1e-12
 # The share of a Newton step that is halved no further; an EM step follows.
 _SHORTEST_STEP = 2.0**-12
+# What rounding may take from a log-likelihood.
+_NOISE = 1e-14
 # EM steps before: cheap, and good where a quadratic model is not.
 _EM_STEPS = 4
 # Priors that differ by less than this are equal, up to rounding.
@@ -299,6 +301,8 @@ class _Problem:
             return None
         best /= best.sum()
         expected = float(gradient @ (best - prior))
+        # Near the optimum a full step gains less than what rounding hides.
+        value -= _NOISE * (1.0 + abs(value))
         step = 1.0
         while step >= _SHORTEST_STEP and expected > 0:
             moved = prior + step * (best - prior)

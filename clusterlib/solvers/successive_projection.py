@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
-__all__ = ["leading_coordinates", "successive_projection"]
+__all__ = ["leading_coordinates", "right_singular_vectors", "successive_projection"]
 
 # Rows whose residuals are compared exactly at a time, in values.
 _CHUNK_VALUES = 1 << 20
@@ -138,13 +138,7 @@ def leading_coordinates(X, rank):
     Returns
     -------
     coordinates : ndarray of shape (n, min(rank, n, m)), float64
-        ``X V`` with V the right singular vectors in the order of falling singular values.
-
-    Notes
-    -----
-    By the Gram matrix of the columns up to 1024 of them, in O(nnz m) time and O(m^2) memory; by
-    Lanczos' iteration from a fixed vector beyond. The signs are those with a positive sum of
-    cubes, so that the result depends on X alone.
+        ``X V`` with V as of :func:`right_singular_vectors`, up to a power of two.
 
     Examples
     --------
@@ -153,6 +147,39 @@ def leading_coordinates(X, rank):
     >>> leading_coordinates(np.array([[3.0, 0.0], [0.0, 4.0]]), 1).round(12)
     array([[0.],
            [4.]])
+    """
+    X = _scaled(X)
+    return np.asarray(X @ right_singular_vectors(X, rank))
+
+
+def right_singular_vectors(X, rank):
+    """Compute leading right singular vectors.
+
+    Parameters
+    ----------
+    X : ndarray or CSR array of shape (n, m), float32 or float64
+        Finite rows; a sparse one is not made dense.
+    rank : int
+        How many; all of them from min(n, m) on.
+
+    Returns
+    -------
+    vectors : ndarray of shape (m, min(rank, n, m)), float64
+        Orthonormal columns in the order of falling singular values.
+
+    Notes
+    -----
+    By the Gram matrix of the columns up to 1024 of them, in O(nnz m) time and O(m^2) memory; by
+    Lanczos' iteration from a fixed vector beyond. Signs are such that the cubes of the coordinates
+    of the rows have a positive sum, so that the result depends on X alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import right_singular_vectors
+    >>> right_singular_vectors(np.array([[3.0, 0.0], [0.0, 4.0]]), 1).round(12)
+    array([[0.],
+           [1.]])
     """
     X = _scaled(X)
     n, m = X.shape
@@ -167,5 +194,4 @@ def leading_coordinates(X, rank):
         )
         vectors = rows[np.argsort(-values)].T
     coordinates = np.asarray(X @ vectors)
-    signs = np.where(np.sum(coordinates**3, axis=0) < 0, -1.0, 1.0)
-    return coordinates * signs
+    return vectors * np.where(np.sum(coordinates**3, axis=0) < 0, -1.0, 1.0)

@@ -1,0 +1,179 @@
+"""Least squares in non-negative factors: objectives, descent, penalties, volume, carriers."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from sklearn.decomposition import NMF
+
+from clusterlib.solvers import LeastSquares, alternate, squared_error
+
+
+def products(n=80, m=30, k=4, noise=0.05, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.gamma(0.5, size=(n, k)) @ rng.gamma(0.5, size=(k, m)) + noise * rng.random((n, m))
+    return X.astype(dtype)
+
+
+def starts(X, k, n_starts=1, seed=0):
+    return np.random.default_rng(seed).random((n_starts, k, X.shape[1])).astype(X.dtype)
+
+
+def fit(X, k=4, n_starts=1, seed=0, max_iter=300, tol=1e-6, row_weights=None, **options):
+    problem = LeastSquares(X, **options)
+    ends = {"max_iter": max_iter, "tol": tol, "row_weights": row_weights}
+    return alternate(problem, starts(X, k, n_starts, seed), **ends)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_objective_is_what_it_says(dtype):
+    X = products(dtype=dtype)
+    [result] = fit(X)
+    rest = X.astype(np.float64) - result.W.astype(np.float64) @ result.H
+    assert_allclose(result.objective, (rest**2).sum() / 2, rtol=1e-9)
+    assert result.W.dtype == result.H.dtype == dtype
+    assert result.W.min() >= 0
+    assert result.H.min() >= 0
+    assert len(result.history) == result.n_iter + 1
+    # The final weights are at rest, the last of the descent need not be.
+    assert result.objective <= result.history[-1] * (1 + 1e-5) + 1e-6
+
+
+@pytest.mark.parametrize("simplex", [False, True])
+@pytest.mark.parametrize("carrier", [np.asarray, csr_array])
+def test_objective_never_rises(simplex, carrier):
+    X = products(noise=0.5)
+    options = {"simplex": simplex, "volume": 0.5 if simplex else 0.0}
+    [result] = fit(carrier(X), **options)
+    assert np.diff(result.history).max() <= 1e-12 * result.history[0]
+    assert result.history[-1] < 0.5 * result.history[0]
+
+
+def test_fits_are_as_good_as_those_of_scikit_learn():
+    X = products(noise=0.5)
+    ours = min(each.objective for each in fit(X, n_starts=5, tol=1e-7, max_iter=2000))
+    theirs = min(
+        NMF(4, init="random", random_state=seed, tol=1e-7, max_iter=5000).fit(X).reconstruction_err_
+        for seed in range(5)
+    )
+    assert ours <= theirs**2 / 2 * (1 + 1e-5)
+
+
+def test_one_component_is_the_leading_singular_pair():
+    X = products(noise=1.0)
+    [result] = fit(X, k=1, tol=0, max_iter=200)
+    values = np.linalg.svd(X, compute_uv=False)
+    assert_allclose(2 * result.objective, (values[1:] ** 2).sum(), rtol=1e-12)
+
+
+def test_exact_products_are_found():
+    X = products(noise=0.0)
+    [result] = fit(X, tol=0, max_iter=3000)
+    assert result.converged
+    assert result.objective <= 1e-13 * (X**2).sum()
+
+
+def test_penalties_are_those_of_scikit_learn():
+    X = products(noise=0.5)
+    n, m = X.shape
+    l1, l2 = (0.02 * m, 0.03 * n), (0.01 * m, 0.005 * n)
+    [result] = fit(X, l1=l1, l2=l2, tol=1e-9, max_iter=3000)
+    W, H = result.W, result.H
+    penalties = l1[0] * W.sum() + l1[1] * H.sum()
+    penalties += (l2[0] * (W**2).sum() + l2[1] * (H**2).sum()) / 2
+    assert_allclose(result.objective, ((X - W @ H) ** 2).sum() / 2 + penalties, rtol=1e-10)
+    # At the optimum neither factor can be improved by a scikit-learn sweep.
+    model = NMF(4, init="custom", alpha_W=0.03, alpha_H=0.035, l1_ratio=2 / 3, max_iter=300)
+    l1, l2 = (0.02 * m, 0.035 * 2 / 3 * n), (0.01 * m, 0.035 / 3 * n)
+    [result] = fit(X, l1=l1, l2=l2, tol=1e-9, max_iter=3000)
+    again = model.fit_transform(X, W=result.W.copy(), H=result.H.copy())
+    assert_allclose(again @ model.components_, result.W @ result.H, atol=1e-3)
+
+
+def test_sparse_and_dense_are_one():
+    X = products()
+    X[X < 0.3] = 0
+    [dense], [sparse] = fit(X), fit(csr_array(X))
+    # They differ in how many sweeps follow a product.
+    assert_allclose(sparse.objective, dense.objective, rtol=1e-2)
+    full = csr_array(products())
+    assert_allclose(fit(full)[0].H, fit(products())[0].H, rtol=1e-6, atol=1e-8)
+
+
+def test_starts_in_a_batch_are_starts_alone():
+    X = products(noise=0.5)
+    together = fit(X, n_starts=3, tol=1e-4)
+    for start, result in zip(starts(X, 4, 3), together, strict=True):
+        [alone] = alternate(LeastSquares(X), start[None], max_iter=300, tol=1e-4)
+        assert alone.n_iter == result.n_iter
+        assert_allclose(alone.objective, result.objective, rtol=1e-9)
+
+
+@pytest.mark.parametrize("simplex", [False, True])
+def test_weights_are_repetitions(simplex):
+    X = products(noise=0.5)
+    weight = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
+    repeated = np.repeat(X, weight.astype(int), axis=0)
+    [one] = fit(X, sample_weight=weight, simplex=simplex, tol=1e-4)
+    [other] = fit(repeated, simplex=simplex, tol=1e-4)
+    [third] = fit(X, row_weights=weight[None], simplex=simplex, tol=1e-4, max_iter=one.n_iter)
+    assert_allclose(one.objective, other.objective, rtol=1e-9)
+    assert_allclose(one.H, other.H, atol=1e-7)
+    assert third.H.shape == one.H.shape
+
+
+def test_small_volume_finds_vertices_that_no_row_is():
+    # The largest weight of a row is below 0.8: any simplex that holds the rows fits them.
+    rng = np.random.default_rng(0)
+    H = rng.random((3, 10))
+    W = rng.dirichlet(np.ones(3), 2000)
+    X = np.maximum(W[W.max(axis=1) < 0.8] @ H + 0.01 * rng.normal(size=10), 0)
+    X = X + 0.01 * rng.random(X.shape)
+    H = H + X.mean(axis=0) - (W[W.max(axis=1) < 0.8] @ H).mean(axis=0)
+    wide = np.maximum(H.mean(axis=0) + 1.5 * (H - H.mean(axis=0)), 0)
+    errors = []
+    for volume in (0.0, 0.02, 10.0):
+        problem = LeastSquares(X, simplex=True, volume=volume)
+        [result] = alternate(problem, wide[None], max_iter=2000, tol=1e-6)
+        errors.append(np.linalg.norm(result.H - H, axis=1).max())
+    assert errors[1] < 0.5 * errors[0]
+    assert errors[2] > 3 * errors[1]
+
+
+def test_squared_error_takes_weights():
+    X = products()
+    rng = np.random.default_rng(0)
+    W, Ht, weight, cells = (
+        rng.random((80, 2)),
+        rng.random((30, 2)),
+        rng.random(80),
+        rng.random((80, 30)),
+    )
+    rest = (X - W @ Ht.T) ** 2
+    assert_allclose(squared_error(X, W, Ht), rest.sum(), rtol=1e-12)
+    assert_allclose(
+        squared_error(csr_array(X), W, Ht, weight), weight @ rest.sum(axis=1), rtol=1e-9
+    )
+    cells[3] = 0
+    X[3] = np.nan
+    expected = weight @ (np.nan_to_num(rest) * cells).sum(axis=1)
+    assert_allclose(squared_error(X, W, Ht, weight, cells), expected, rtol=1e-12)
+
+
+def test_layouts_are_one():
+    X = products()
+    wide = np.zeros((160, 61))
+    wide[::2, 1::2] = X
+    X.flags.writeable = False
+    [expected] = fit(X, tol=1e-4)
+    for other in (wide[::2, 1::2], np.asfortranarray(X)):
+        assert_allclose(fit(other, tol=1e-4)[0].H, expected.H, atol=1e-8)
+
+
+def test_nothing_comes_of_nothing():
+    X = np.zeros((5, 3))
+    for options in ({}, {"simplex": True}, {"simplex": True, "volume": 0.1}):
+        [result] = alternate(LeastSquares(X, **options), np.zeros((1, 2, 3)))
+        assert_array_equal(result.H, 0)
+        assert np.isfinite(result.W).all()
+        assert np.isfinite(result.objective)

@@ -1,0 +1,71 @@
+"""Weights of rows for given components: an independent solver, optimality, one row at a time."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import nnls
+
+from clusterlib.solvers import improved_simplex_weights, nonnegative_weights, simplex_weights
+
+
+def rows(n=60, m=12, k=5, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    H = rng.random((k, m)).astype(dtype)
+    X = (rng.dirichlet(np.ones(k), n) @ H + 0.3 * rng.normal(size=(n, m))).astype(dtype)
+    return X, H
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(np.float64, 1e-9), (np.float32, 2e-4)])
+def test_nonnegative_weights_are_those_of_active_sets(dtype, error):
+    X, H = rows(dtype=dtype)
+    W = nonnegative_weights(X @ H.T, (H @ H.T).astype(np.float64))
+    assert W.dtype == dtype
+    expected = np.array([nnls(H.T.astype(np.float64), x.astype(np.float64))[0] for x in X])
+    assert_allclose(W, expected, atol=error)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(np.float64, 1e-9), (np.float32, 1e-4)])
+def test_simplex_weights_are_optimal(dtype, error):
+    X, H = rows(dtype=dtype)
+    W = simplex_weights(X @ H.T, (H @ H.T).astype(np.float64))
+    assert W.min() >= 0
+    assert_allclose(W.sum(axis=1), 1, rtol=1e-6)
+    # Where a weight is positive the gradient is as low as it gets.
+    gradient = (W.astype(np.float64) @ H - X) @ H.T
+    excess = gradient - gradient.min(axis=1, keepdims=True)
+    assert np.abs(W * excess).max() < error
+
+
+@pytest.mark.parametrize("solve", [nonnegative_weights, simplex_weights])
+def test_rows_do_not_see_each_other(solve):
+    X, H = rows(n=12)
+    R, G = X @ H.T, H @ H.T
+    W = solve(R, G)
+    assert_allclose(np.vstack([solve(R[i : i + 1], G) for i in range(len(R))]), W, atol=1e-10)
+    assert_allclose(solve(R[::-1], G)[::-1], W, atol=1e-10)
+
+
+def test_components_of_zeros_get_no_weight():
+    X, H = rows()
+    H[2] = 0
+    W = nonnegative_weights(X @ H.T, H @ H.T)
+    assert (W[:, 2] == 0).all()
+    assert np.isfinite(simplex_weights(X @ H.T, H @ H.T)).all()
+    assert_array_equal(simplex_weights(np.zeros((2, 3)), np.zeros((3, 3))), np.full((2, 3), 1 / 3))
+
+
+def test_equal_components_share_without_harm():
+    X, H = rows()
+    twice = np.vstack([H, H])
+    for solve in (nonnegative_weights, simplex_weights):
+        one, two = solve(X @ H.T, H @ H.T), solve(X @ twice.T, twice @ twice.T)
+        assert_allclose(two @ twice, one @ H, atol=1e-7)
+
+
+def test_steps_in_the_simplex_get_better():
+    X, H = rows()
+    R, G = X @ H.T, H @ H.T
+    W = np.full((len(X), len(H)), 1 / len(H))
+    costs = [np.sum((X - improved_simplex_weights(W, R, G, n) @ H) ** 2) for n in (0, 1, 5, 50)]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[3] < costs[2] < costs[0]

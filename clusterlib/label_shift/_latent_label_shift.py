@@ -116,10 +116,10 @@ class LatentLabelShift(DomainPosteriors):
         ``label_marginals_ * domain_shares_[:, None] / class_prior_``.
     labels_ : ndarray of shape (n_samples,), int32
         Most probable class of each row, its domain taken into account.
-    posteriors_ : ndarray of shape (n_samples, n_classes), float64
+    posteriors_ : ndarray of shape (n_samples, n_classes), float64 or float32
         Probabilities of the classes of each row in its domain. They do not come from the row
         itself but from its neighbours, so that ``predict_proba`` of the same rows, which finds
-        them among its neighbours, is a little more sure.
+        them among its neighbours, is a little more sure. In the dtype of X with micro-clusters.
     n_classes_ : int
         Number of classes.
     class_choice_ : None or ClassChoice
@@ -170,7 +170,9 @@ class LatentLabelShift(DomainPosteriors):
 
     *Costs.* Neighbours take O(n^2 n_features) time, an iteration O(n n_neighbors k). Memory beside
     X: 4 n bytes for each neighbour (30 to 200 of them), and about 60 n k bytes. "ddfa" takes
-    8 n n_domains bytes for the probabilities of a classifier. X is kept for new rows.
+    8 n n_domains bytes for the probabilities of a classifier. X is kept for new rows. With
+    micro-clusters time and memory are linear in the rows, of which none is kept; what
+    they cost is told by :func:`clusterlib.solvers.scaled_label_shift`.
 
     Fitting warns (ConvergenceWarning) when ``max_iter`` ended the start that was kept, and
     (IdentifiabilityWarning) when ``report_`` has reasons not to believe the classes. Ctrl-C leaves

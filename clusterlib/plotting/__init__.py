@@ -2,6 +2,7 @@
 
 from clusterlib.plotting._cluster_display import ClusterDisplay
 from clusterlib.plotting._domain_simplex_display import DomainSimplexDisplay
+from clusterlib.plotting._label_marginal_display import LabelMarginalDisplay
 from clusterlib.plotting._membership_display import MembershipDisplay
 from clusterlib.plotting._mixture_display import MixtureDisplay
 from clusterlib.plotting._prototype_alignment_display import PrototypeAlignmentDisplay
@@ -11,6 +12,7 @@ from clusterlib.plotting._transport_plan_display import TransportPlanDisplay
 __all__ = [
     "ClusterDisplay",
     "DomainSimplexDisplay",
+    "LabelMarginalDisplay",
     "MembershipDisplay",
     "MixtureDisplay",
     "PrototypeAlignmentDisplay",

@@ -315,6 +315,6 @@ def test_example_of_the_readme_runs():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     example = re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1)
     checks = (
-        "assert 0.5 < agreement <= 1.0\nassert neighbours.shape == distances.shape == (1797, 5)"
+        "assert 0.5 < agreement <= 1.0\nassert clustering_accuracy(data.y, unnamed.labels_) > 0.9"
     )
     assert run_python("-c", example + checks).stderr == ""

@@ -98,4 +98,10 @@ def implementation(op, backend=None):
         raise ImportError(
             f"backend {backend!r} is not available in this installation: {_CURES[backend]}"
         )
-    return getattr(importlib.import_module(_MODULES[backend]), op)
+    return getattr(_module(backend), op)
+
+
+@functools.cache
+def _module(backend):
+    """Asking the import system takes as long as some kernels on small input."""
+    return importlib.import_module(_MODULES[backend])

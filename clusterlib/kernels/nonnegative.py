@@ -4,18 +4,20 @@
 residuals of the cells that have weight.
 """
 
+import math
+
 import numpy as np
 
 from clusterlib.kernels.checks import (
     as_matrix,
     as_numeric,
-    as_vector,
     check_finite,
     checked_integer,
     checked_state,
     checked_threads,
 )
 from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.sinkhorn_checks import checked_number
 
 __all__ = ["hals_sweep", "masked_hals_sweep"]
 
@@ -98,13 +100,13 @@ def hals_sweep(W, R, G, *, n_sweeps=1, n_threads=None, backend=None):
     _check_factor(W)
     R = _matrix_like("R", R, W.shape, W.dtype)
     G = _square("G", G, W.shape[1])
-    _check_apart(W, R=R, G=G)
+    _check_apart(W, R=R)
     moves = np.empty(checked_integer("n_sweeps", n_sweeps, 1, _MOST_SWEEPS))
     implementation("hals_sweep", backend)(W, R, G, moves, n_threads)
-    if not np.isfinite(moves).all():
+    if not math.isfinite(moves.sum()):
         _explain_factor(W)
         check_finite("R", R)
-        _check_range(W)
+        _refuse_range(W)
     return moves
 
 
@@ -184,17 +186,17 @@ def masked_hals_sweep(W, X, V, H, *, n_sweeps=1, l1=0.0, l2=0.0, n_threads=None,
     check_finite("H", H)
     _check_apart(W, X=X, V=V, H=H)
     moves = np.empty(checked_integer("n_sweeps", n_sweeps, 1, _MOST_SWEEPS))
-    l1, l2 = (float(as_vector(name, c, 1, low=0.0)[0]) for name, c in (("l1", l1), ("l2", l2)))
+    l1, l2 = _checked_penalty("l1", l1), _checked_penalty("l2", l2)
     loss = np.empty(1)
-    H = np.require(H, requirements="C")
+    H = np.ascontiguousarray(H)
     implementation("masked_hals_sweep", backend)(W, X, V, H, l1, l2, moves, loss, n_threads)
-    if not (np.isfinite(moves).all() and np.isfinite(loss[0])):
+    if not math.isfinite(moves.sum() + loss[0]):
         _explain_factor(W)
         check_finite("V", V)
         _check_at_least_zero("V", V)
         if not np.isfinite(X[V > 0]).all():
             raise ValueError("X contains NaN or infinity where V > 0; mark such cells by V = 0")
-        _check_range(W)
+        _refuse_range(W)
     return moves, float(loss[0])
 
 
@@ -208,8 +210,13 @@ def _check_factor(W):
 
 
 def _matrix_like(name, value, shape, dtype):
-    array = as_numeric(name, value)
-    array = as_matrix(name, array if array.dtype.kind == "f" else array.astype(dtype))
+    """Return a matrix of ``shape`` (None: any length) and ``dtype``; integers are converted."""
+    array = value
+    if not (type(array) is np.ndarray and array.dtype == dtype and array.flags.aligned):
+        array = as_numeric(name, value)
+        array = as_matrix(name, array if array.dtype.kind == "f" else array.astype(dtype))
+    elif array.ndim != 2 or array.shape[1] == 0:
+        as_matrix(name, array)  # which says what is wrong
     if shape[1] is None:
         shape = shape[0], array.shape[1]
     if array.shape != shape:
@@ -223,9 +230,13 @@ def _square(name, value, k):
     array = as_numeric(name, value)
     if array.shape != (k, k):
         raise ValueError(f"{name} must have shape ({k}, {k}), got {array.shape}")
-    array = np.require(array, np.float64, ["C", "A"])
+    array = array.astype(np.float64, order="C")
     check_finite(name, array)
     return array
+
+
+def _checked_penalty(name, value):
+    return checked_number(name, value, lambda c: 0.0 <= c < math.inf, "finite and at least 0")
 
 
 def _check_apart(W, **others):
@@ -245,5 +256,5 @@ def _explain_factor(W):
     check_finite("W", W)
 
 
-def _check_range(W):
+def _refuse_range(W):
     raise ValueError(f"sums leave the range of {W.dtype}; scale the arguments down")

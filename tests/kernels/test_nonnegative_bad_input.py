@@ -84,8 +84,8 @@ MASKED = [
     ({"l1": np.nan}, ValueError, "l1 must be finite and at least 0, got nan"),
     ({"l2": -0.1}, ValueError, "l2 must be finite and at least 0, got -0.1"),
     ({"l2": np.inf}, ValueError, "l2 must be finite and at least 0, got inf"),
-    ({"l2": [0.1, 0.2]}, ValueError, "l2 must be a scalar"),
-    ({"l1": "large"}, TypeError, "l1 must be an array of real numbers"),
+    ({"l2": [0.1, 0.2]}, TypeError, r"l2 must be a number, got \[0.1, 0.2\]"),
+    ({"l1": "large"}, TypeError, "l1 must be a number, got 'large'"),
     *OPTIONS,
 ]
 CASES = [(hals_sweep, plain, *case) for case in PLAIN]
@@ -175,11 +175,10 @@ def test_sums_that_leave_the_range_are_refused(backend, dtype, size):
         hals_sweep(**arguments, backend=backend)
 
 
-@pytest.mark.parametrize("name", ["R", "G"])
-def test_products_that_overlap_the_factor_are_refused(name):
+def test_products_that_overlap_the_factor_are_refused():
     arguments = plain()
-    arguments[name] = arguments["W"] if name == "R" else arguments["W"][:K]
-    with pytest.raises(ValueError, match=f"W must not overlap {name} in memory"):
+    arguments["R"] = arguments["W"]
+    with pytest.raises(ValueError, match="W must not overlap R in memory"):
         hals_sweep(**arguments)
 
 

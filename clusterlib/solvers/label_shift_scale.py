@@ -28,6 +28,8 @@ _NEIGHBORS = 5
 # Groups of a start in multiples of the classes, in turn.
 _MULTIPLES = (1, 2, 3)
 _SCREENING_ITERATIONS = 6
+# More change little: what is found is where the models of rows begin.
+_MOST_ITERATIONS = 12
 _FINALISTS = 2
 _DOMAIN_ITERATIONS = 50
 _DOMAIN_TOL = 5e-4
@@ -61,7 +63,7 @@ class ScaledLabelShift(NamedTuple):
     n_iter : int
         Iterations of the best start.
     converged : bool
-        Whether it and the shares of the domains stood still.
+        Whether the shares of the domains stood still at the end.
     history : ndarray of shape (n_iter,), float64
         Log-likelihood of the best start at each iteration.
     """
@@ -92,7 +94,7 @@ def scaled_label_shift(
     tau=1.0,
     beta=3.0,
     n_starts=4,
-    max_iter=50,
+    max_iter=12,
     tol=1e-3,
     models=(ClassModel.MIXTURE, ClassModel.NETWORK),
     callback=None,
@@ -122,7 +124,7 @@ def scaled_label_shift(
     n_starts : int, default=4
         Starts on the micro-clusters, of which the best two are finished.
     max_iter, tol
-        As in :func:`tempered_plsa`; a start is given the first 6 iterations to be compared.
+        As in :func:`tempered_plsa`; a start is given 6 iterations to be compared, and 12 at most.
     models : sequence of ClassModel, default=(ClassModel.MIXTURE, ClassModel.NETWORK)
         What may take the place of the micro-clusters.
     callback : None or callable, default=None
@@ -196,7 +198,7 @@ def scaled_label_shift(
         likelihoods,
         agreement,
         len(best.history),
-        best.converged and fit.converged,
+        fit.converged,
         best.history,
     )
 
@@ -227,7 +229,7 @@ def _best_starts(table, near, n_classes, rng, n_starts, max_iter, options, callb
         finalists = sorted(finalists, key=lambda entry: entry[:2])[:_FINALISTS]
     finished = []
     for _, start, fit in finalists:
-        left = max_iter - len(fit.history)
+        left = min(max_iter, _MOST_ITERATIONS) - len(fit.history)
         if left > 0 and not fit.converged:
             rest = tempered_plsa(
                 table,

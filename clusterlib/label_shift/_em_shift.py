@@ -6,10 +6,19 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from clusterlib.label_shift._shift_classifier import ShiftClassifier
-from clusterlib.solvers import CalibrationKind, calibrate, calibrated, shifted_prior
+from clusterlib.solvers import (
+    CalibrationKind,
+    calibrate,
+    calibrated,
+    class_confusion,
+    confusion_prior,
+    shifted_prior,
+)
 from clusterlib.solvers.calibration import calibration_influence, floored_logarithms
+from clusterlib.solvers.confusion_prior import confusion_covariance
 from clusterlib.solvers.prior_covariance import shifted_prior_covariance, source_covariance
-from clusterlib.validation import ShiftCalibration, checked_calibration
+from clusterlib.solvers.prior_shift import prior_scores
+from clusterlib.validation import ShiftCalibration, checked_calibration, checked_flag
 
 __all__ = ["EMShiftEstimator"]
 
@@ -39,8 +48,11 @@ class EMShiftEstimator(ShiftClassifier):
         What is done to the logarithms of the probabilities: one slope and an offset for each
         class (bias-corrected temperature scaling), a slope and an offset for each class, or one
         slope. The first two make the mean of the probabilities equal the class frequencies. None
-        believes the classifier as it is; shares are then biased where it is not calibrated, and
-        intervals do not know.
+        believes the classifier as it is.
+    correct : bool, default=False
+        Whether ``target_prior_`` is ``corrected_prior_``: unbiased where no calibration fits, as
+        for a classifier of strong wrong assumptions with many labelled rows; else its errors are
+        larger, by a tenth for some hundred rows.
     cross_fit : int, splitter or iterable, default=5
         Folds that hold rows out: a number, at least 2, of stratified ones (at most as many as the
         rarest class has rows), or what scikit-learn takes for ``cv``.
@@ -67,9 +79,15 @@ class EMShiftEstimator(ShiftClassifier):
         Class shares of the batch, from :meth:`adapt`, like all that follows.
     prior_covariance_ : ndarray of shape (n_classes, n_classes), float64
         Sampling covariance of ``target_prior_``: of the batch, the calibration and the source
-        prior; not of the fit of the classifier.
+        prior, if the calibration fits. Intervals do not rely on that.
     prior_errors_ : ndarray of shape (n_classes,), float64
         Standard errors, the roots of its diagonal.
+    corrected_prior_ : ndarray of shape (n_classes,), float64
+        Shares under which the scores of the rows, taken for predictions, come out as they do, as
+        in :class:`BlackBoxShiftEstimator`: held-out rows tell what the scores of each class are,
+        and whatever is wrong with the calibration cancels. Intervals are put around it.
+    corrected_covariance_ : ndarray of shape (n_classes, n_classes), float64
+        Its sampling covariance; infinite on the diagonal where classes cannot be told apart.
     class_weights_ : ndarray of shape (n_classes,), float64
         Share in the batch over frequency in the source.
     effective_sample_size_ : float
@@ -99,6 +117,11 @@ class EMShiftEstimator(ShiftClassifier):
     ``sum_i log sum_y pi_y h_iy / b_y`` [1]_. Calibration is what makes this work [2]_, and with it
     no estimator from the confusion matrix is more accurate in large samples [3]_.
 
+    Probabilities that stay uncalibrated bias the shares, by more than their standard errors say
+    when rows are many. The scores of the rows at the optimum are the most telling predictions that
+    a confusion matrix can be made of if they are calibrated, and valid ones if they are not: so
+    ``corrected_prior_`` and the intervals do without the assumption [4]_.
+
     Rows of the source and of the batch are taken to be drawn independently. Standard errors come
     from the delta method and are of use from some ten rows of each class on.
 
@@ -113,6 +136,8 @@ class EMShiftEstimator(ShiftClassifier):
        calibration is hard-to-beat at label shift adaptation", ICML 2020.
     .. [3] S. Garg, Y. Wu, S. Balakrishnan and Z. Lipton, "A unified view of label shift
        estimation", NeurIPS 2020.
+    .. [4] Q. Tian, X. Zhang and J. Zhao, "ELSA: efficient label shift adaptation through the lens
+       of semiparametric models", ICML 2023.
 
     Examples
     --------
@@ -132,19 +157,23 @@ class EMShiftEstimator(ShiftClassifier):
 
     _adapted = (
         *ShiftClassifier._adapted,
+        "corrected_prior_",
+        "corrected_covariance_",
         "log_likelihood_",
         "gap_",
         "n_iter_",
         "converged_",
     )
 
-    def __init__(self, estimator=None, *, calibration="bcts", cross_fit=5):
+    def __init__(self, estimator=None, *, calibration="bcts", correct=False, cross_fit=5):
         self.estimator = estimator
         self.calibration = calibration
+        self.correct = correct
         self.cross_fit = cross_fit
 
     def _check_parameters(self):
         checked_calibration(self.calibration)
+        checked_flag("correct", self.correct)
 
     def _learn(self, held_out, codes, weight):
         kind = _KINDS[checked_calibration(self.calibration)]
@@ -156,6 +185,7 @@ class EMShiftEstimator(ShiftClassifier):
                 logarithms, codes, kind, self.calibration_, weight=weight
             )
         posteriors = self._read(held_out)
+        self._held_out = posteriors, codes, weight
         self.source_prior_ = np.average(posteriors, axis=0, weights=weight)
         self._source_covariance = source_covariance(
             posteriors,
@@ -194,4 +224,22 @@ class EMShiftEstimator(ShiftClassifier):
             weight=weight,
             logarithms=logarithms,
         )
+        self._correct(posteriors, found.prior, weight)
+        if checked_flag("correct", self.correct):
+            return self.corrected_prior_, self.corrected_covariance_
         return found.prior, covariance
+
+    def _correct(self, posteriors, prior, weight):
+        """Take off what held-out rows say of the bias: scores as predictions to be inverted."""
+        held_out, codes, source_weight = self._held_out
+        scores = prior_scores(posteriors, prior, self.source_prior_)
+        known = prior_scores(held_out, prior, self.source_prior_)
+        table = class_confusion(known, codes, len(prior), weight=source_weight)
+        found = confusion_prior(table, np.average(scores, axis=0, weights=weight))
+        self.corrected_prior_ = found.prior
+        self.corrected_covariance_ = confusion_covariance(
+            table, found.prior, known, codes, scores, weight=source_weight, target_weight=weight
+        )
+
+    def _center_and_errors(self):
+        return self.corrected_prior_, np.sqrt(np.diag(self.corrected_covariance_))

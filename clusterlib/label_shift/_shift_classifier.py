@@ -149,9 +149,10 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         interval : ndarray of shape (2, n_classes), float64
-            Lower and upper ends within [0, 1]: the estimate and so many standard errors to either
-            side. How many is read off a t distribution with one degree of freedom less than the
-            rarest class has rows in the source.
+            Lower and upper ends within [0, 1]: so many standard errors to either side of an
+            estimate that does not depend on the calibration, which is the prior itself where it
+            was read off a confusion matrix; the prior is always inside. How many is read off a t
+            distribution with one degree of freedom less than the rarest class has rows.
 
         Raises
         ------
@@ -162,8 +163,10 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "target_prior_")
         n_errors = student_t.isf((1.0 - checked_level(level)) / 2.0, self._freedom)
-        reach = n_errors * self.prior_errors_
-        return np.clip([self.target_prior_ - reach, self.target_prior_ + reach], 0.0, 1.0)
+        center, errors = self._center_and_errors()
+        low = np.minimum(center - n_errors * errors, self.target_prior_)
+        high = np.maximum(center + n_errors * errors, self.target_prior_)
+        return np.clip([low, high], 0.0, 1.0)
 
     @property
     def prior_errors_(self):
@@ -247,6 +250,10 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+    def _center_and_errors(self):
+        """What intervals are put around, and its standard errors."""
+        return self.target_prior_, self.prior_errors_
 
     def _base(self):
         return LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator

@@ -280,3 +280,35 @@ def test_metadata_is_routed_to_the_classifier(model):
         assert hasattr(search, "best_estimator_")
         with pytest.raises(Exception, match="sample_weight"):
             clone(model).set_params(estimator=NearestMeans()).fit(X, y, sample_weight=weight)
+
+
+def test_the_correction_does_without_a_calibration_that_fits():
+    model = EMShiftEstimator(GaussianNB(), cross_fit=2)
+    errors, corrected, inside, naive = [], [], [], []
+    for seed in range(60):
+        (X, y), (target, _) = rows(2000, SOURCE, seed), rows(500, TARGET, seed + 1000)
+        # A feature twice: naive Bayes counts its evidence twice, which no slope undoes.
+        model.fit(np.c_[X, X[:, :1], X[:, :1]], y).adapt(
+            np.c_[target, target[:, :1], target[:, :1]]
+        )
+        low, high = model.prior_interval()
+        inside.append((low <= TARGET) & (TARGET <= high))
+        naive.append(np.abs(model.target_prior_ - TARGET) <= 1.96 * model.prior_errors_)
+        errors.append(model.target_prior_ - TARGET)
+        corrected.append(model.corrected_prior_ - TARGET)
+        assert ((low <= model.target_prior_) & (model.target_prior_ <= high)).all()
+    assert np.abs(np.mean(corrected, axis=0)).max() < 0.012
+    assert np.abs(np.mean(errors, axis=0)).max() > 0.02
+    assert np.mean(naive) < np.mean(inside) - 0.05 and np.mean(inside) > 0.9
+
+
+def test_the_correction_leaves_what_is_right():
+    X, y = rows(5000, SOURCE)
+    target, _ = rows(5000, TARGET, seed=1)
+    plain = EMShiftEstimator().fit(X, y).adapt(target)
+    assert_allclose(plain.corrected_prior_, plain.target_prior_, atol=0.01)
+    wider = np.sqrt(np.diag(plain.corrected_covariance_)) / plain.prior_errors_
+    assert ((wider > 0.95) & (wider < 1.3)).all()
+    other = EMShiftEstimator(correct=True).fit(X, y).adapt(target)
+    assert_array_equal(other.target_prior_, plain.corrected_prior_)
+    assert_array_equal(other.prior_covariance_, plain.corrected_covariance_)

@@ -157,6 +157,7 @@ def singular_components(X, n_components, rng, *, sample_weight=None):
     vectors = right_singular_vectors(rows, n_components)
     H = random_components(X, n_components, rng, sample_weight=sample_weight)[0]
     left = np.asarray(rows @ vectors)
+    mass = X.shape[0] if sample_weight is None else sample_weight.sum() / sample_weight.max()
     for t in range(vectors.shape[1]):
         sides = []
         for sign in (1, -1):
@@ -165,7 +166,7 @@ def singular_components(X, n_components, rng, *, sample_weight=None):
             sides.append((weight, right))
         weight, right = max(sides, key=lambda side: side[0])
         if weight > 0:
-            H[t] = right * np.linalg.norm(left[:, t])
+            H[t] = right * np.linalg.norm(left[:, t]) / np.sqrt(mass)
     return _blended(H, _mean_row(X, sample_weight))
 
 

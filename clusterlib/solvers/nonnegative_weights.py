@@ -12,9 +12,9 @@ __all__ = ["improved_simplex_weights", "nonnegative_weights", "settled", "simple
 
 # Sweeps, or steps, after which rows that have come to rest are put aside.
 _ROUND = 10
-# A row rests when a round moved it by no more than this many units of rounding of its largest
-# weight; directions in which components cannot be told apart are given up after the last round.
-_REST = 64
+# A row rests when a round moved it by no more than this part of its largest weight; directions in
+# which components cannot be told apart are given up after the last round.
+_REST = {"float32": 1e-5, "float64": 1e-10}
 _MOST_ROUNDS = 200
 _ROWS_AT_A_TIME = 1 << 15
 
@@ -97,7 +97,7 @@ def settled(W, descend):
     ``descend(weights, rows)`` returns better weights of the given rows, and may overwrite what it
     gets; W is overwritten.
     """
-    rest = _REST * np.finfo(W.dtype).eps
+    rest = _REST[W.dtype.name]
     for first in range(0, len(W), _ROWS_AT_A_TIME):
         active = np.arange(first, min(len(W), first + _ROWS_AT_A_TIME))
         for _ in range(_MOST_ROUNDS):

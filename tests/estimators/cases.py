@@ -12,6 +12,7 @@ from clusterlib.cluster import (
     SinkhornClustering,
     SphericalKMeans,
 )
+from clusterlib.decomposition import SimplexNMF
 from clusterlib.label_shift import BlackBoxShiftEstimator, EMShiftEstimator, LatentLabelShift
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
 
@@ -54,6 +55,10 @@ ESTIMATORS = [
     OTPrototypeClassifier(),
     OTPrototypeClassifier(normalize=None),
     OTPrototypeClassifier(0.05, marginals="uniform", normalize=None, classifier="logistic"),
+    SimplexNMF(),
+    SimplexNMF(weights="simplex", init="random", n_init=2),
+    SimplexNMF(loss="kullback-leibler"),
+    SimplexNMF(missing_values=np.nan, alpha_W=1e-3, l1_ratio=0.5, init="svd"),
 ]
 
 

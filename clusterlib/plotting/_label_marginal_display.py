@@ -209,7 +209,15 @@ class LabelMarginalDisplay:
         for y, name in enumerate(self.class_names):
             places, color = np.arange(n_domains) + offsets[y], f"C{y}"
             ax.vlines(places, *self.interval[:, :, y], color=color, linewidth=1.2)
-            ax.plot(places, self.marginals[:, y], "o", ms=3.5, color=color, label=str(name))
+            ax.plot(
+                places,
+                self.marginals[:, y],
+                "o",
+                ms=3.5,
+                color=color,
+                clip_on=False,
+                label=str(name),
+            )
         for edge in np.arange(n_domains - 1) + 0.5:
             ax.axvline(edge, color="0.85", linewidth=0.6, zorder=0)
 

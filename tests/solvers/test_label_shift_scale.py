@@ -76,7 +76,7 @@ def test_it_is_near_the_best_rule(problem, result):
     accuracy, error = problem.scores(result)
     best, floor = problem.floors()
     assert accuracy > best - 0.01
-    assert error < 1.5 * floor
+    assert error < 1.7 * floor
     assert result.converged
     assert result.start_agreement > 0.95
 

@@ -12,6 +12,7 @@ from bench import label_shift, label_shift_cases, label_shift_unseen
 from bench.label_shift_cases import SETTINGS, Absent, Setting, Task
 from bench.label_shift_methods import METHODS, PUBLISHED, Found
 from clusterlib.datasets import make_latent_label_shift
+from tests.source_rules import ROOT
 
 DIGITS = "digits r=20 a=10"
 
@@ -151,3 +152,11 @@ def test_unseen_domains_are_adapted_to(capsys):
     assert found["known shares"][1] == 0 < found["adapted"][1] < found["not adapted"][1]
     assert 0.5 < min(accuracy for accuracy, _ in found.values())
     assert capsys.readouterr().out.count("\n") == 2 + len(found)
+
+
+def test_the_documentation_shows_the_stored_figures():
+    lines = label_shift.read(ROOT / "bench" / "results" / "label_shift.jsonl")
+    page = (ROOT / "docs" / "methods" / "ddfa_accuracy.md").read_text(encoding="utf-8")
+    assert {line["kind"] for line in lines} == {"found"}
+    assert {line["setting"] for line in lines} == set(SETTINGS)
+    assert label_shift.table(lines) in page

@@ -137,10 +137,11 @@ class SimplexNMF(
 
     Examples
     --------
-    >>>     >>> from clusterlib.decomposition import SimplexNMF
+    >>> import numpy as np
+    >>> from clusterlib.decomposition import SimplexNMF
     >>> H = np.array([[4.0, 0.0, 0.0, 2.0], [0.0, 3.0, 1.0, 0.0]])
     >>> W = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.2, 0.8]])
-    >>> model = SimplexNMF(2, weights="simplex", tol=0).fit(W @ H)
+    >>> model = SimplexNMF(2, weights="simplex").fit(W @ H)
     >>> model.components_.round(3)
     array([[4., 0., 0., 2.],
            [0., 3., 1., 0.]])

@@ -90,7 +90,7 @@ from clusterlib.solvers.micro_clusters import (
     sampled_rows,
 )
 from clusterlib.solvers.minibatch import MiniBatchResult, Pull, minibatch, pull
-from clusterlib.solvers.nmf_descent import FactorDescent, NMFResult, Pace, alternate, has_settled
+from clusterlib.solvers.nmf_descent import NMFResult, alternate
 from clusterlib.solvers.nmf_starts import (
     filled_by_margins,
     random_components,
@@ -100,7 +100,6 @@ from clusterlib.solvers.nmf_starts import (
 from clusterlib.solvers.nonnegative_weights import (
     improved_simplex_weights,
     nonnegative_weights,
-    settled,
     simplex_weights,
 )
 from clusterlib.solvers.partial_result import PartialSinkhornResult
@@ -172,7 +171,6 @@ __all__ = [
     "CovarianceType",
     "DomainFold",
     "DomainRank",
-    "FactorDescent",
     "FrozenFit",
     "LabelShiftResult",
     "LeastSquares",
@@ -187,7 +185,6 @@ __all__ = [
     "ModelChoice",
     "NMFResult",
     "PLSAFit",
-    "Pace",
     "PartialSinkhornResult",
     "PartitionCertificate",
     "PartitionSums",
@@ -257,7 +254,6 @@ __all__ = [
     "filled_by_margins",
     "frozen_em",
     "group_memberships",
-    "has_settled",
     "improved_simplex_weights",
     "kmeans_lower_bound",
     "kmeans_plusplus",
@@ -304,7 +300,6 @@ __all__ = [
     "sampled_rows",
     "scaled_label_shift",
     "scatter",
-    "settled",
     "shift_strength",
     "shifted_prior",
     "simplex_weights",

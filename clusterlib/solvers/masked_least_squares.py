@@ -46,7 +46,7 @@ class MaskedLeastSquares:
     >>> X[1, 1] = np.nan
     >>> problem = MaskedLeastSquares(X, np.isfinite(X).astype(float))
     >>> [result] = alternate(problem, np.ones((1, 1, 3)))
-    >>> round((result.W @ result.H)[1, 1], 6)
+    >>> round(float((result.W @ result.H)[1, 1]), 6)
     2.0
     """
 

@@ -15,9 +15,9 @@ class NMFResult(NamedTuple):
 
     Attributes
     ----------
-    W : ndarray of shape (n, k)
+    W : ndarray of shape (n, k), float32 or float64
         Weights of the rows, in the dtype of X.
-    H : ndarray of shape (k, m)
+    H : ndarray of shape (k, m), float32 or float64
         Components, likewise.
     objective : float
         What was minimised, at the end.

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from clusterlib.solvers import FactorDescent, LeastSquares, Pace, alternate, has_settled
+from clusterlib.solvers import LeastSquares, alternate
+from clusterlib.solvers.nmf_descent import FactorDescent, Pace, has_settled
 
 
 def case(n=60, m=20, k=3, seed=0):

@@ -7,7 +7,8 @@ from scipy.sparse import csr_array
 from scipy.special import kl_div
 from sklearn.decomposition import NMF
 
-from clusterlib.solvers import Pace, count_weights, divergence, plsa
+from clusterlib.solvers import count_weights, divergence, plsa
+from clusterlib.solvers.nmf_descent import Pace
 
 
 def counts(n=60, m=40, k=3, seed=0, dtype=np.float64):

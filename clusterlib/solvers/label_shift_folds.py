@@ -19,8 +19,10 @@ class DomainFold(NamedTuple):
 
     Attributes
     ----------
-    kept, left_out : ndarray, int64
-        Rows of each kind.
+    kept : ndarray of shape (n_kept,), int64
+        Rows to fit.
+    left_out : ndarray of shape (n_left_out,), int64
+        The others.
     f : csr_array of shape (n_kept, n_domains), float64
         Estimates of q(domain | row) of the kept rows, from kept rows.
     neighbors : ndarray of shape (n_kept, q), int32

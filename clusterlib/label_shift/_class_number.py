@@ -9,7 +9,7 @@ from clusterlib.solvers import choose_n_classes
 __all__ = ["chosen_number"]
 
 # Rows of a sample of more: enough to tell classes apart that are not rare.
-_MOST_ROWS = 20_000
+_MOST_ROWS = 10_000
 
 
 def chosen_number(rows, found, options, rng):

@@ -142,6 +142,11 @@ def fit_domains(estimator, X, y):
         As the user gave it.
     y : array-like of shape (n_samples,)
         Domains, as the user gave them.
+
+    Returns
+    -------
+    early : bool
+        Whether ``max_iter`` came before any other end; the stop of a callback is none.
     """
     options = _Options(estimator)
     random_state = check_random_state(estimator.random_state)
@@ -157,6 +162,7 @@ def fit_domains(estimator, X, y):
         _store(estimator, fit, domains, rows, place)
         _judge(estimator, fit, found, rows, options, rng)
         report.end(dict)
+    return not fit.converged and fit.n_iter >= options.max_iter
 
 
 def _rows_to_fit(X, codes, n_domains, options, rng):

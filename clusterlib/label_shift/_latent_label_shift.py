@@ -271,8 +271,7 @@ class LatentLabelShift(DomainPosteriors):
         TypeError
             For a parameter of a wrong type, sparse X, or domains that cannot be sorted.
         """
-        self._fit(X, y)
-        if not self.converged_:
+        if self._fit(X, y):
             warnings.warn(
                 f"LatentLabelShift did not converge in {self.n_iter_} iterations. Raise max_iter "
                 "or tol.",
@@ -284,7 +283,7 @@ class LatentLabelShift(DomainPosteriors):
 
     @with_callbacks
     def _fit(self, X, y):
-        fit_domains(self, X, y)
+        return fit_domains(self, X, y)
 
     def diagnose(self, n_refits=10):
         """Judge the fit by refits to data that are simulated from it.

@@ -188,6 +188,46 @@ def test_verbose_tells_starts_and_iterations(caplog):
     assert not caplog.records
 
 
+class Listener:
+    """Counts tasks; stops each start after its first iteration if it is impatient."""
+
+    def __init__(self, impatient=False):
+        self.impatient = impatient
+        self.begun, self.ended = [], []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context, *, X=None):
+        self.begun.append(context.task_name)
+
+    def on_fit_task_end(self, estimator, context, *, X=None, metadata=None, fitted_estimator=None):
+        self.ended.append(context.task_name)
+        return self.impatient and context.task_name == "iteration"
+
+
+@pytest.mark.skipif(
+    not hasattr(LatentLabelShift, "set_callbacks"),
+    reason="this scikit-learn has no callbacks",
+)
+@pytest.mark.parametrize("options", [{}, {"method": "ddfa"}, {"n_micro_clusters": 100}])
+def test_callbacks_see_tasks_begin_and_end_and_may_stop(options):
+    listener = Listener()
+    estimator = model(n_init=2, max_iter=1000, **options).set_callbacks(listener)
+    estimator.fit(DATA.X, DATA.domains)
+    assert sorted(listener.begun) == sorted(listener.ended)
+    assert listener.begun.count("fit") == 1
+    assert listener.begun.count("iteration") >= listener.begun.count("start") > 0
+    plain = model(n_init=2, max_iter=1000, **options).fit(DATA.X, DATA.domains)
+    assert_array_equal(plain.labels_, estimator.labels_)
+    listener.impatient = True
+    estimator.fit(DATA.X, DATA.domains)  # without a warning that max_iter was too small
+    assert estimator.predict(DATA.X[:3], 1).shape == (3,)
+
+
 class Interrupted(LogisticRegression):
     """A discriminator during which somebody presses Ctrl-C."""
 

@@ -11,6 +11,9 @@ to a tolerance, ``episodes`` few-shot tasks from features to predicted labels.
 ``hals`` and ``masked`` are one sweep of coordinate descent over a factor (n, k) of X (n, d), from
 products with X or from its cells and their weights.
 
+``nmf`` and ``counts`` are whole factorisations, of a dense matrix (n, d) and of a sparse table of
+counts, see ``factor_fits``.
+
 Cases of semidefinite programs (``SDP``): ``relaxation`` is that of k-means, ``likelihood`` that of
 Gaussian groups with known covariances, both solved to a tolerance; ``mixture`` finds such groups
 from rows alone, ``sketch`` the clusters of more rows than a solver takes, ``certificate`` proves a
@@ -292,6 +295,8 @@ CASES = (
     *(_sweep(n, k) for n, k in ((100_000, 10), (100_000, 20), (20_000, 50), (10_000, 100))),
     *(_sweep(n, k, dtype="float64") for n, k in ((100_000, 20), (10_000, 100))),
     *(Case("masked", n, d, 20) for n, d in ((5000, 100), (1000, 1000))),
+    *(Case("nmf", 100_000, 200, 20, dtype=dtype) for dtype in ("float32", "float64")),
+    Case("counts", 10_000, 50_000, 20, dtype="float64"),
     Case("fit", 200_000, 64, 256, goals=("fit",)),
     Case("fit", 200_000, 64, 256, data="clustered", goals=("fit clustered",)),
     Case("fit", 200_000, 64, 256, data="separated", goals=("fit clustered",)),
@@ -346,6 +351,8 @@ SHORT = (
     Case("sums", 100_000, 64, 256),
     *(_sweep(20_000, 20, dtype=dtype) for dtype in ("float32", "float64")),
     Case("masked", 2000, 100, 20),
+    Case("nmf", 2000, 100, 10),
+    Case("counts", 500, 1000, 10, dtype="float64"),
     Case("fit", 50_000, 64, 256, goals=("fit",)),
     Case("fit", 50_000, 64, 256, data="clustered", goals=("fit clustered",)),
     _sinkhorn("sinkhorn", 1024, goals=("sinkhorn n=1024",)),

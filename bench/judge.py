@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench import sdp_judge, transport_judge
+from bench import factor_fits, sdp_judge, transport_judge
 from bench.cases import SDP, TRANSPORT
 from bench.factors import is_factor, true_rows
 from bench.problems import Problem
@@ -28,6 +28,8 @@ def digest(problem: Problem, answer) -> np.ndarray | tuple[float, int] | None:
         return transport_judge.digest(problem, answer)
     if problem.case.op in SDP:
         return sdp_judge.digest(problem, answer)
+    if problem.case.op in factor_fits.OPS:
+        return factor_fits.objective(problem.case, answer)
     answer = np.asarray(answer)
     if problem.case.op in ("distances", "logsumexp") or is_factor(problem):
         return np.array(answer[problem.rows], dtype=np.float64)
@@ -49,6 +51,8 @@ def verdicts(problem: Problem, digests: Mapping[str, object]) -> dict[str, dict]
         return transport_judge.verdicts(problem, digests)
     if problem.case.op in SDP:
         return sdp_judge.verdicts(problem, digests)
+    if problem.case.op in factor_fits.OPS:
+        return factor_fits.verdicts(digests)
     judge = {"argmin": _judge_indices, "topk": _judge_indices, "fit": _judge_fit}
     return judge.get(problem.case.op, _judge_values)(problem, digests)
 

@@ -22,6 +22,7 @@ ADAPTERS = (
     "ott",
     "geomloss",
     "sklearn",
+    "sklearn_nmf",
     "sklearnex",
     "faiss",
     "torch",

@@ -8,9 +8,10 @@ from scipy import optimize
 from clusterlib.kernels import mixture_weights
 from clusterlib.solvers.domain_vertices import domain_counts, domain_vertices
 from clusterlib.solvers.lloyd import lloyd
+from clusterlib.solvers.neighborhood_choice import chosen_neighborhood, neighborhood_start
 from clusterlib.solvers.seeding import kmeans_plusplus
 from clusterlib.solvers.successive_projection import leading_coordinates
-from clusterlib.solvers.tempered_em import tempered_em
+from clusterlib.solvers.tempered_em import continued_em, tempered_em
 
 __all__ = [
     "LabelShiftResult",
@@ -48,6 +49,10 @@ class LabelShiftResult(NamedTuple):
     start_agreement : float
         Smallest share of rows that another finished start puts into the matching class; 1 if
         there was one start.
+    n_neighbors : int
+        Over how many neighbours classes are averaged.
+    neighborhood_scores : dict of int to float
+        The log-likelihood for each number that was tried.
     n_iter : int
         Iterations of the best start.
     converged : bool
@@ -65,6 +70,8 @@ class LabelShiftResult(NamedTuple):
     log_likelihood: float
     start_log_likelihoods: np.ndarray
     start_agreement: float
+    n_neighbors: int
+    neighborhood_scores: dict[int, float]
     n_iter: int
     converged: bool
     history: np.ndarray
@@ -78,10 +85,11 @@ def tempered_label_shift(
     n_classes,
     *,
     rng,
+    choose_neighbors=False,
     tau=2.0,
     beta=3.0,
     n_starts=12,
-    max_iter=100,
+    max_iter=300,
     tol=1e-3,
     callback=None,
 ):
@@ -96,19 +104,23 @@ def tempered_label_shift(
     f : csr_array of shape (n, n_domains), float64
         Estimates of q(domain | row) that do not know the domain of the row itself.
     neighbors : ndarray of shape (n, q), int32
-        Nearest other rows, over which classes are smoothed.
+        Nearest other rows, the nearest first, over which classes are averaged.
     domains : ndarray of shape (n,), int32
         Domain of each row; every domain has some.
     n_domains, n_classes : int
         How many there are.
     rng : numpy.random.Generator
         Source of randomness of the starts.
+    choose_neighbors : bool, default=False
+        Whether to average over the first 10 neighbours only, and then over 3, 5, 20, 30 or 50 if
+        domains are predicted better. Without it all q are averaged over.
     tau, beta : float, default=2.0 and 3.0
         Exponents of :func:`tempered_em`.
     n_starts : int, default=12
         Number of starts, of which the best three are finished.
     max_iter, tol
-        As in :func:`tempered_em`; a start is given the first 10 iterations to be compared.
+        As in :func:`tempered_em`; a start is given the first 10 iterations to be compared, and
+        each number of neighbours max_iter anew.
     callback : None or callable, default=None
         ``callback(start, iteration, log_likelihood)``; True ends that start.
 
@@ -136,7 +148,7 @@ def tempered_label_shift(
     >>> X = 8.0 * classes[:, None] + rng.normal(size=(400, 2))
     >>> near = nearest_other_rows(X, 30)
     >>> f = domain_histograms(near, domains, 2)
-    >>> result = tempered_label_shift(f, near[:, :10], domains, 2, 2, rng=rng)
+    >>> result = tempered_label_shift(f, near, domains, 2, 2, rng=rng, choose_neighbors=True)
     >>> labels = result.posteriors.argmax(axis=1)
     >>> float(max(np.mean(labels == classes), np.mean(labels != classes)))
     1.0
@@ -144,6 +156,8 @@ def tempered_label_shift(
     shares = np.bincount(domains, minlength=n_domains) / len(domains)
     coordinates = domain_coordinates(f, shares, n_classes)
     options = {"tau": tau, "beta": beta, "tol": tol}
+    size = neighborhood_start(neighbors) if choose_neighbors else neighbors.shape[1]
+    near = np.ascontiguousarray(neighbors[:, :size])
     likelihoods, finalists = [], []
     for start in range(n_starts):
         n_clusters = min(_MULTIPLES[start % len(_MULTIPLES)] * n_classes, len(domains))
@@ -151,7 +165,7 @@ def tempered_label_shift(
         fit = tempered_em(
             _start(f, D, domains),
             D,
-            neighbors,
+            near,
             domains,
             max_iter=min(_SCREENING_ITERATIONS, max_iter),
             callback=_numbered(callback, start),
@@ -161,15 +175,15 @@ def tempered_label_shift(
         finalists.append((-fit.log_likelihood, start, fit))
         finalists = sorted(finalists, key=lambda entry: entry[:2])[:_FINALISTS]
     finished = [
-        _continued(fit, neighbors, domains, max_iter, options, _numbered(callback, start))
+        _continued(fit, near, domains, max_iter, options, _numbered(callback, start))
         for _, start, fit in finalists
     ]
-    best = max(finished, key=lambda fit: fit.log_likelihood)
-    labels = best.posteriors.argmax(axis=1)
-    agreement = min(
-        class_agreement(labels, fit.posteriors.argmax(axis=1), n_classes) for fit in finished
-    )
-    return _result(best, shares, np.array(likelihoods), agreement)
+    scores = {size: max(fit.log_likelihood for fit in finished)}
+    if choose_neighbors:
+        finished, size, scores = chosen_neighborhood(
+            finished, neighbors, domains, max_iter=max_iter, **options
+        )
+    return _result(finished, shares, np.array(likelihoods), size, scores)
 
 
 def domain_coordinates(f, shares, rank):
@@ -280,10 +294,7 @@ def _continued(fit, neighbors, domains, max_iter, options, callback):
     left = max_iter - fit.n_iter
     if fit.converged or left <= 0:
         return fit
-    G, D = fit.responsibilities, fit.domain_given_class
-    rest = tempered_em(G, D, neighbors, domains, max_iter=left, callback=callback, **options)
-    history = np.concatenate([fit.history, rest.history])
-    return rest._replace(n_iter=len(history), history=history)
+    return continued_em(fit, neighbors, domains, max_iter=left, callback=callback, **options)
 
 
 def _numbered(callback, start):
@@ -292,21 +303,28 @@ def _numbered(callback, start):
     return lambda iteration, log_likelihood: callback(start, iteration, log_likelihood)
 
 
-def _result(fit, shares, start_log_likelihoods, agreement):
-    """The result with classes by falling share."""
-    class_prior = shares @ fit.marginals
+def _result(fits, shares, start_log_likelihoods, n_neighbors, scores):
+    """The best of the finished starts, with classes by falling share."""
+    best = max(fits, key=lambda fit: fit.log_likelihood)
+    labels, n_classes = best.posteriors.argmax(axis=1), best.posteriors.shape[1]
+    agreement = min(
+        class_agreement(labels, fit.posteriors.argmax(axis=1), n_classes) for fit in fits
+    )
+    class_prior = shares @ best.marginals
     order = np.argsort(-class_prior, kind="stable")
     return LabelShiftResult(
-        fit.posteriors[:, order],
-        fit.responsibilities[:, order],
-        fit.pooled[:, order],
-        fit.domain_given_class[:, order],
-        fit.marginals[:, order],
+        best.posteriors[:, order],
+        best.responsibilities[:, order],
+        best.pooled[:, order],
+        best.domain_given_class[:, order],
+        best.marginals[:, order],
         class_prior[order],
-        fit.log_likelihood,
+        best.log_likelihood,
         start_log_likelihoods,
         agreement,
-        fit.n_iter,
-        fit.converged,
-        fit.history,
+        n_neighbors,
+        scores,
+        best.n_iter,
+        best.converged,
+        best.history,
     )

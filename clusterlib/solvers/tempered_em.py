@@ -12,7 +12,7 @@ import numpy as np
 
 from clusterlib.kernels import tempered_posterior
 
-__all__ = ["FLOOR", "TemperedFit", "posteriors_of_neighbors", "tempered_em"]
+__all__ = ["FLOOR", "TemperedFit", "continued_em", "posteriors_of_neighbors", "tempered_em"]
 
 # Added to the mean over the neighbours: no class is ruled out by a few of them.
 FLOOR = 1e-3
@@ -67,7 +67,7 @@ def tempered_em(
     *,
     tau=2.0,
     beta=3.0,
-    max_iter=100,
+    max_iter=300,
     tol=1e-3,
     callback=None,
 ):
@@ -85,7 +85,7 @@ def tempered_em(
         Domain of each row, from 0 to r - 1.
     tau, beta : float, default=2.0 and 3.0
         Exponents, above 0; 1 for both is plain EM.
-    max_iter : int, default=100
+    max_iter : int, default=300
         Most iterations, 0 at least.
     tol : float, default=1e-3
         Stop when no column of ``domain_given_class`` moves by more than this, in total variation.
@@ -135,6 +135,37 @@ def tempered_em(
         converged,
         np.array(history),
     )
+
+
+def continued_em(fit, neighbors, domains, **options):
+    """Go on from where a fit ended, with the same neighbours or others.
+
+    Parameters
+    ----------
+    fit : TemperedFit
+        The fit.
+    neighbors, domains, **options
+        As in :func:`tempered_em`.
+
+    Returns
+    -------
+    fit : TemperedFit
+        With the iterations of both in ``n_iter`` and ``history``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import tempered_em
+    >>> from clusterlib.solvers.tempered_em import continued_em
+    >>> neighbors, domains = np.array([[1], [0]]), np.array([0, 1])
+    >>> G, D = np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([[0.5, 0.4], [0.5, 0.6]])
+    >>> fit = tempered_em(G, D, neighbors, domains, max_iter=2, tol=0.0)
+    >>> continued_em(fit, neighbors, domains, max_iter=3, tol=0.0).n_iter
+    5
+    """
+    more = tempered_em(fit.responsibilities, fit.domain_given_class, neighbors, domains, **options)
+    history = np.concatenate([fit.history, more.history])
+    return more._replace(n_iter=len(history), history=history)
 
 
 def posteriors_of_neighbors(responsibilities, neighbors, *, tau=2.0):

@@ -97,6 +97,22 @@ def test_a_domain_that_is_split_leaves_the_others():
     np.testing.assert_allclose(halves, whole.marginals[0], atol=0.02)
 
 
+def test_neighbours_are_chosen_by_the_domains():
+    X, domains, classes, _ = gaussian_domains(4, k=6, r=9, concentration=6.0, spread=3.5)
+    neighbors = nearest_other_rows(X, 60)
+    f = domain_histograms(neighbors, domains, 9)
+    options = {"rng": np.random.default_rng(0), "n_starts": 4}
+    chosen = tempered_label_shift(f, neighbors, domains, 9, 6, choose_neighbors=True, **options)
+    ten = tempered_label_shift(
+        f, neighbors[:, :10].copy(), domains, 9, 6, **options | {"rng": np.random.default_rng(0)}
+    )
+    scores = chosen.neighborhood_scores
+    assert chosen.n_neighbors == max(scores, key=scores.get) and {5, 10} <= set(scores)
+    assert scores[10] == ten.log_likelihood and ten.n_neighbors == 10
+    assert chosen.log_likelihood == scores[chosen.n_neighbors] >= ten.log_likelihood
+    assert chosen.n_iter == len(chosen.history)
+
+
 def test_one_class_and_one_iteration_work():
     X, domains, _, _ = gaussian_domains(7, n=90)
     np.testing.assert_array_equal(solve(X, domains, 1, 6).posteriors, 1.0)

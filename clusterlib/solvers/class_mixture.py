@@ -15,7 +15,7 @@ _RELAXATION = 1.8
 # It ends when an iteration gains no more than this for each row, in nats.
 _LEAST_GAIN = 3e-5
 # What every component gives every class, as a part of its own rows.
-_FLOOR = 1e-3
+_FLOOR = 1e-5
 _SMALLEST = 1e-7
 _PRIOR_ROWS = 0.5
 

@@ -17,7 +17,6 @@ __all__ = [
     "ClassFit",
     "Discriminated",
     "DomainRows",
-    "averaged_neighbors",
     "counted_neighbors",
     "discriminated",
     "fit_tempered",
@@ -25,7 +24,7 @@ __all__ = [
 
 # Neighbours whose domains are counted: a hundredth of the rows, between these.
 _FEWEST_COUNTED, _MOST_COUNTED = 30, 200
-# Neighbours whose classes are averaged. More of them smooth over the borders of small classes.
+# Neighbours whose classes are averaged before another number is chosen.
 _AVERAGED = 10
 
 
@@ -82,6 +81,8 @@ class ClassFit(NamedTuple):
         Of the starts, where there are several.
     start_agreement : float
         Smallest agreement of finished starts with the best.
+    n_neighbors : None or int
+        Over how many neighbours classes were averaged, if over any.
     history : ndarray of shape (n_iter,), float64
         Log-likelihoods of the iterations.
     """
@@ -96,17 +97,13 @@ class ClassFit(NamedTuple):
     converged: bool
     start_log_likelihoods: np.ndarray
     start_agreement: float
+    n_neighbors: int | None
     history: np.ndarray
 
 
 def counted_neighbors(n_rows):
     """Over how many neighbours domains are counted: a hundredth of the rows, within limits."""
     return min(max(_FEWEST_COUNTED, min(n_rows // 100, _MOST_COUNTED)), n_rows - 1)
-
-
-def averaged_neighbors(options, n_rows):
-    """Over how many neighbours classes are averaged."""
-    return min(options.n_neighbors or _AVERAGED, n_rows - 1)
 
 
 def discriminated(rows, options, rng, *, chooses=False):
@@ -130,9 +127,9 @@ def discriminated(rows, options, rng, *, chooses=False):
     """
     n = len(rows.X)
     by_neighbors = options.discriminator is Discriminator.NEIGHBORS
-    n_averaged, n_counted = averaged_neighbors(options, n), counted_neighbors(n)
+    n_averaged, n_counted = min(options.n_neighbors or _AVERAGED, n - 1), counted_neighbors(n)
     averages = chooses or options.method is ShiftMethod.TEMPERED
-    n_wanted = max(n_averaged * averages, n_counted * (by_neighbors or chooses))
+    n_wanted = max(n_averaged, n_counted) if averages else n_counted * by_neighbors
     near = nearest_other_rows(rows.X, n_wanted) if n_wanted else None
     if by_neighbors:
         f = domain_histograms(near[:, :n_counted], rows.codes, rows.n_domains)
@@ -170,13 +167,16 @@ def fit_tempered(rows, found, n_classes, options, rng, callback=None):
     -------
     fit : ClassFit
     """
+    chooses = options.n_neighbors is None
+    n_offered = found.neighbors.shape[1] if chooses else found.n_averaged
     result = tempered_label_shift(
         found.f,
-        np.ascontiguousarray(found.neighbors[:, : found.n_averaged]),
+        np.ascontiguousarray(found.neighbors[:, :n_offered]),
         rows.codes,
         rows.n_domains,
         n_classes,
         rng=rng,
+        choose_neighbors=chooses,
         tau=options.tau,
         beta=options.beta,
         n_starts=options.n_starts,
@@ -184,7 +184,7 @@ def fit_tempered(rows, found, n_classes, options, rng, callback=None):
         tol=options.tol,
         callback=callback,
     )
-    known = NeighborClasses(rows.X, result.responsibilities, found.n_averaged, options.tau)
+    known = NeighborClasses(rows.X, result.responsibilities, result.n_neighbors, options.tau)
     return ClassFit(
         known,
         result.pooled,
@@ -196,5 +196,6 @@ def fit_tempered(rows, found, n_classes, options, rng, callback=None):
         result.converged,
         result.start_log_likelihoods,
         result.start_agreement,
+        result.n_neighbors,
         result.history,
     )

@@ -88,6 +88,7 @@ def fit_ddfa(rows, found, n_classes, options, rng, callback=None):
         converged,
         np.array([log_likelihood]),
         1.0,
+        None,
         np.array([log_likelihood]),
     )
 

@@ -7,7 +7,6 @@ import numpy as np
 from clusterlib.base import FitReport, progress_log
 from clusterlib.label_shift._class_fit import (
     DomainRows,
-    averaged_neighbors,
     discriminated,
     fit_tempered,
 )
@@ -51,7 +50,7 @@ _TAU, _TAU_OF_MICRO = 2.0, 1.0
 _CLEAR_STRENGTH = 0.15
 _MAX_SEED = np.iinfo(np.int32).max
 _STARTS, _SCALED_STARTS = {ShiftMethod.TEMPERED: 12, ShiftMethod.DDFA: 5}, 6
-_ITERATIONS = {ShiftMethod.TEMPERED: 100, ShiftMethod.DDFA: 200}
+_ITERATIONS = {ShiftMethod.TEMPERED: 300, ShiftMethod.DDFA: 200}
 # What tells domains apart if nobody says: what the published procedure has, and what finds more.
 _DISCRIMINATORS = {
     ShiftMethod.TEMPERED: Discriminator.NEIGHBORS,
@@ -212,7 +211,7 @@ def _judge(estimator, fit, found, rows, options, rng):
         fit.posteriors,
         table_of(rows, found, fit, rng),
         fit.start_agreement,
-        tempering | {"n_averaged": averaged_neighbors(options, len(rows.X))},
+        tempering | {"n_averaged": fit.n_neighbors},
         int(rng.integers(_MAX_SEED)),
     )
     found_by_rows = options.method is ShiftMethod.TEMPERED and not options.scaled
@@ -241,6 +240,7 @@ def _store(estimator, fit, domains, rows, place):
     estimator.labels_ = estimator.posteriors_.argmax(axis=1).astype(np.int32)
     estimator.log_likelihood_ = fit.log_likelihood
     estimator.start_log_likelihoods_ = fit.start_log_likelihoods
+    estimator.n_neighbors_ = fit.n_neighbors
     estimator.n_iter_ = fit.n_iter
     estimator.converged_ = fit.converged
     estimator.history_ = fit.history

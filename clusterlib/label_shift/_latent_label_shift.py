@@ -73,8 +73,9 @@ class LatentLabelShift(DomainPosteriors):
         their domains better, by more than a standard error. "auto" lets a logistic regression and
         a network of 64 units compete. Takes a second fit.
     n_neighbors : int or "auto", default="auto"
-        Neighbours over which "tempered" averages classes. "auto" is 10; more are better where
-        classes overlap and rows are many, fewer where classes are small.
+        Neighbours over which "tempered" averages classes. "auto" begins with 10 and goes on with
+        fewer or more of them, 3 to 50, as long as the domains are predicted better: more are
+        better where classes overlap, fewer where they are small.
     tau : float or "auto", default="auto"
         Exponent of "tempered" that undoes the smoothing of the average; above 0, 1 for none.
         "auto" is 2, and 1 for micro-clusters.
@@ -90,7 +91,7 @@ class LatentLabelShift(DomainPosteriors):
         Starts, of which the one that predicts the domains best is kept; "auto" is 12. For "ddfa"
         starts of k-means, of which the lowest cost is kept; "auto" is 5.
     max_iter : int or "auto", default="auto"
-        Most iterations of a start of "tempered" (100), or of the factorisation of "ddfa" (200).
+        Most iterations of a start of "tempered" (300), or of the factorisation of "ddfa" (200).
     tol : float, default=1e-3
         A start of "tempered" ends when no class has moved more of its rows between domains than
         this share; 0 or more.
@@ -138,6 +139,8 @@ class LatentLabelShift(DomainPosteriors):
         The student, fitted to all rows, if it was taken.
     student_gain_ : None or float
         How much better the best student predicted held-out domains, in nats.
+    n_neighbors_ : None or int
+        Neighbours over which classes are averaged; None where they are not.
     n_iter_ : int
         Iterations of the start that was kept; of the factorisation for "ddfa", 1 for "anchor".
     converged_ : bool

@@ -73,5 +73,6 @@ def fit_scaled(rows, found, n_classes, options, rng, callback=None):
         result.converged,
         result.start_log_likelihoods,
         result.start_agreement,
+        None,
         result.history,
     )

@@ -119,6 +119,14 @@ def test_the_order_of_rows_and_the_names_of_domains_are_nothing(setting):
     assert_allclose(shuffled.label_marginals_[::-1], fitted.label_marginals_, atol=2 * error)
 
 
+def test_a_number_of_neighbours_is_chosen_or_taken():
+    chosen = model().fit(DATA.X, DATA.domains)
+    assert chosen.n_neighbors_ in (3, 5, 10, 20, 30)
+    taken = model(n_neighbors=7).fit(DATA.X, DATA.domains)
+    assert taken.n_neighbors_ == 7
+    assert chosen.log_likelihood_ >= model(n_neighbors=10).fit(DATA.X, DATA.domains).log_likelihood_
+
+
 def test_names_in_the_same_order_change_no_bit():
     one = model().fit(DATA.X, DATA.domains)
     other = model().fit(DATA.X, NAMES[DATA.domains])

@@ -209,7 +209,7 @@ def test_classifiers_whose_probabilities_are_none(part, fault):
 @UNIDENTIFIED
 def test_an_early_end_warns_once():
     with pytest.warns(ConvergenceWarning) as caught:
-        fitted = model(max_iter=1, tol=0.0).fit(X, D)
+        fitted = model(max_iter=1, tol=0.0, n_neighbors=10).fit(X, D)
     assert len(caught) == 1
     assert "did not converge in 1 iterations. Raise max_iter or tol" in str(caught[0].message)
     assert caught[0].filename == __file__

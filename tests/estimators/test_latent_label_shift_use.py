@@ -17,6 +17,7 @@ from clusterlib.metrics import label_marginal_error, latent_label_shift_scores
 from tests.estimators.test_latent_label_shift import DATA, NAMES, blobs_in_domains, model
 
 FITTED = model().fit(DATA.X, NAMES[DATA.domains])
+# Other rows of blobs at the same places, wider, in other shares.
 NEW = blobs_in_domains(n=3000, seed=5, noise=1.4, alpha=1.0)
 
 
@@ -142,9 +143,9 @@ def test_a_pipeline_routes_the_domain():
     with sklearn_context(enable_metadata_routing=True):
         last = model(n_init=2).set_predict_request(domain=True)
         pipeline = make_pipeline(StandardScaler(), last).fit(DATA.X, DATA.domains)
-        labels = pipeline.predict(DATA.X, domain=DATA.domains)
-        rows = pipeline[0].transform(DATA.X)
-    assert_array_equal(labels, pipeline[-1].predict(rows, domain=DATA.domains))
+        labels = pipeline.predict(NEW.X, domain=NEW.domains)
+        rows = pipeline[0].transform(NEW.X)
+    assert_array_equal(labels, pipeline[-1].predict(rows, domain=NEW.domains))
     assert (labels != pipeline[-1].predict(rows)).any()
 
 

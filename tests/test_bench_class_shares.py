@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench import class_shares
+from bench import class_share_intervals, class_shares
 
 
 def test_nobody_is_better_than_the_optimum(capsys):
@@ -20,3 +20,13 @@ def test_posteriors_are_exact():
     np.testing.assert_allclose(batch.posteriors.sum(axis=1), 1)
     # Under the source prior, posteriors average to it: labelled rows were drawn by it.
     np.testing.assert_allclose(batch.labelled.mean(axis=0), batch.source_prior, atol=0.02)
+
+
+def test_intervals_are_compared_for_every_setting(capsys):
+    means = class_share_intervals.main(["--draws", "2"])
+    n_settings = len(class_share_intervals.CLASSIFIERS) * len(class_share_intervals.SIZES)
+    assert len(means) == 2 * n_settings
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 2 * n_settings
+    for (_, _, estimator), (inside, plain, error, corrected) in means.items():
+        assert 0 <= plain <= 1 and 0.25 <= inside <= 1 and 0 < error < 1
+        assert (corrected == error) == (estimator == "confusion")

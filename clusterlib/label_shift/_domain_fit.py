@@ -205,13 +205,15 @@ def _fitted(estimator, rows, n_classes, options, rng, report):
 def _judge(estimator, fit, found, rows, options, rng):
     """Store the report, and what a closer look needs where there can be one."""
     tempering = {name: getattr(options, name) for name in ("tau", "beta", "tol")}
+    if found is not None:  # refits begin with so many, as all starts do, and stay with them
+        tempering["n_averaged"] = found.n_averaged
     fitted = FittedRows(
         rows,
         fit.pooled,
         fit.posteriors,
         table_of(rows, found, fit, rng),
         fit.start_agreement,
-        tempering | {"n_averaged": fit.n_neighbors},
+        tempering,
         int(rng.integers(_MAX_SEED)),
     )
     found_by_rows = options.method is ShiftMethod.TEMPERED and not options.scaled

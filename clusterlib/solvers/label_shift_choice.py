@@ -47,7 +47,8 @@ class ClassChoice(NamedTuple):
     rank_classes : int
         Answer of the rank test, which counts too few where data are few.
     sure : bool
-        Whether every smaller candidate is worse by more than two standard errors, in both scores.
+        Whether both scores give the answer, and every smaller candidate is worse by more than two
+        standard errors in both.
     """
 
     n_classes: int
@@ -274,7 +275,7 @@ def _choice(found, left_out, rank):
     left_out_scores = np.array(
         [left_out[k].mean() if k in left_out else -np.inf for k in candidates]
     )
-    sure = True
+    sure = answer == _smallest_of_best(found)
     for values in (found, left_out):
         for fewer in (k for k in values if k < answer):
             gains = values[answer] - values[fewer]

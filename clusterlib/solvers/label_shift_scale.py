@@ -29,10 +29,10 @@ _NEIGHBORS = 5
 _MULTIPLES = (1, 2, 3)
 _SCREENING_ITERATIONS = 6
 # More change little: what is found is where the models of rows begin.
-_MOST_ITERATIONS = 12
+_MOST_ITERATIONS = 10
 _FINALISTS = 2
 _DOMAIN_ITERATIONS = 50
-_DOMAIN_TOL = 5e-4
+_DOMAIN_TOL = 1e-3
 
 
 class ScaledLabelShift(NamedTuple):
@@ -93,8 +93,8 @@ def scaled_label_shift(
     n_micro=None,
     tau=1.0,
     beta=3.0,
-    n_starts=4,
-    max_iter=12,
+    n_starts=3,
+    max_iter=10,
     tol=1e-3,
     models=(ClassModel.MIXTURE, ClassModel.NETWORK),
     callback=None,
@@ -121,10 +121,10 @@ def scaled_label_shift(
         Micro-clusters; None takes one for 50 rows, 4000 at most.
     tau, beta : float, default=1.0 and 3.0
         Exponents of :func:`tempered_plsa`.
-    n_starts : int, default=4
+    n_starts : int, default=3
         Starts on the micro-clusters, of which the best two are finished.
     max_iter, tol
-        As in :func:`tempered_plsa`; a start is given 6 iterations to be compared, and 12 at most.
+        As in :func:`tempered_plsa`; a start is given 6 iterations to be compared, and 10 at most.
     models : sequence of ClassModel, default=(ClassModel.MIXTURE, ClassModel.NETWORK)
         What may take the place of the micro-clusters.
     callback : None or callable, default=None

@@ -17,6 +17,8 @@ __all__ = ["PLSAFit", "TableStarts", "smoothed_classes", "tempered_plsa"]
 _FLOOR = 1e-3
 _PRIOR_ROWS = 0.5
 _KMEANS_ITERATIONS = 50
+# Of the singular values: the noise of counts is larger.
+_SINGULAR_TOL = 1e-4
 # Groups of clusters with less than this part of the mean number of rows are no corners.
 _LEAST_PART = 0.2
 
@@ -257,6 +259,6 @@ def _leading_directions(matrix, rank):
     """Right singular vectors of the largest singular values, in their order."""
     if rank >= min(matrix.shape):
         return np.linalg.svd(matrix.toarray(), full_matrices=False)[2][:rank].T
-    start = np.ones(min(matrix.shape))
-    _, values, rows = scipy.sparse.linalg.svds(matrix, k=rank, v0=start, solver="arpack")
+    options = {"v0": np.ones(min(matrix.shape)), "tol": _SINGULAR_TOL, "solver": "arpack"}
+    _, values, rows = scipy.sparse.linalg.svds(matrix, k=rank, **options)
     return rows[np.argsort(-values)].T

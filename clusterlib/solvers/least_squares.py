@@ -140,13 +140,13 @@ class LeastSquares:
         """The nearest weights that are allowed."""
         return simplex_projection(W) if self._simplex else np.maximum(W, 0)
 
-    def finished(self, Ht, row_weight=None):
+    def finished(self, W, Ht, row_weight=None):
         """Weights at rest for final components, and the objective without cancellation."""
         R, gram = np.asarray(self._X @ Ht), self._gram_of_components(Ht)
         if self._simplex:
             W = simplex_weights(R, gram)
         else:
-            W = nonnegative_weights(R - R.dtype.type(self._l1[0]), gram)
+            W = nonnegative_weights(R - R.dtype.type(self._l1[0]), gram, start=W)
         return W, Ht, self._exact_objective(W, Ht, row_weight)
 
     def _better_weights(self, W, R, Ht):

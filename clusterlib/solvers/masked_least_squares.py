@@ -112,8 +112,8 @@ class MaskedLeastSquares:
         """The nearest weights that are allowed."""
         return np.maximum(W, 0)
 
-    def finished(self, Ht, row_weight=None):
-        """Weights at rest for final components, and their objective."""
+    def finished(self, W, Ht, row_weight=None):
+        """Weights at rest for final components, wherever they come from, and their objective."""
         W = self.weights(Ht)
         return W, Ht, self._exact_objective(W, Ht, row_weight)
 

@@ -143,7 +143,7 @@ class FactorDescent:
 
     def result(self, problem):
         """The best factors, with the weights that are right for the components."""
-        W, Ht, objective = problem.finished(self._kept_Ht, self.row_weight)
+        W, Ht, objective = problem.finished(self._kept_W, self._kept_Ht, self.row_weight)
         history = np.array(self.history)
         return NMFResult(W, Ht.T, objective, self.n_iter, self.converged, history)
 

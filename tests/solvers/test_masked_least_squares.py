@@ -79,7 +79,7 @@ def test_rows_and_columns_without_a_cell():
     assert np.isfinite(result.W).all()
     assert np.isfinite(result.H).all()
     rest = np.delete(np.arange(60), 7)
-    without = MaskedLeastSquares(X[rest], V[rest]).finished(np.ascontiguousarray(result.H.T))[0]
+    without = MaskedLeastSquares(X[rest], V[rest]).weights(np.ascontiguousarray(result.H.T))
     assert_allclose(result.W[rest], without, atol=1e-9)
 
 

@@ -69,3 +69,14 @@ def test_steps_in_the_simplex_get_better():
     costs = [np.sum((X - improved_simplex_weights(W, R, G, n) @ H) ** 2) for n in (0, 1, 5, 50)]
     assert costs == sorted(costs, reverse=True)
     assert costs[3] < costs[2] < costs[0]
+
+
+def test_a_start_changes_nothing():
+    X, H = rows()
+    R, G = X @ H.T, H @ H.T
+    start = np.random.default_rng(1).random(R.shape)
+    assert_allclose(nonnegative_weights(R, G, start=start), nonnegative_weights(R, G), atol=1e-12)
+    singular = np.ones((5, 5))
+    assert_array_equal(
+        nonnegative_weights(R, singular, start=start), nonnegative_weights(R, singular)
+    )

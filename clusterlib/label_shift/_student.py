@@ -105,7 +105,8 @@ def _best(seen, unseen, fit, refit, candidates):
         student, _ = _with_student(seen, part, candidate)
         gains = _log_likelihoods(student, unseen) - before
         gain, error = float(gains.mean()), float(gains.std() / np.sqrt(max(1, len(gains) - 1)))
-        logger.info("student %r: held-out gain %.5g +- %.2g nats", candidate, gain, error)
+        name = " ".join(repr(candidate).split())
+        logger.info("student %s: held-out gain %.5g +- %.2g nats", name, gain, error)
         if best is None or gain > best.gain:
             best = StudentFit(fit, candidate, gain, error)
     return best

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from clusterlib.base import CallbackSupportMixin
@@ -81,6 +82,36 @@ class DomainPosteriors(
         """What ``transform`` returns, whatever container that is told to use."""
         check_is_fitted(self)
         return self._classes_of_rows_.probabilities(checked_matrix(self, X, reset=False))
+
+    def domain_probabilities(self, X):
+        """Compute what the discriminator says of the domains of rows: q(domain | row).
+
+        Under latent label shift rows of it lie in a simplex whose corners are the columns of
+        ``domain_given_class_``; see :class:`clusterlib.plotting.DomainSimplexDisplay`.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows, best those that ``fit`` has not seen: neighbours of a row of the fit hold the row
+            itself.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_domains), float64
+            Rows sum to 1. Shares among the nearest rows of the fit, or what the classifier says;
+            with micro-clusters, which have no discriminator, what the classes of the rows say:
+            ``transform(X) @ domain_given_class_.T``.
+
+        Raises
+        ------
+        ValueError
+            If X is no finite matrix with the features seen in ``fit``.
+        """
+        check_is_fitted(self)
+        if self._discriminator_ is None:
+            return self._pooled(X) @ self.domain_given_class_.T
+        found = self._discriminator_.probabilities(checked_matrix(self, X, reset=False))
+        return found.toarray() if scipy.sparse.issparse(found) else found
 
     def predict_proba(self, X, domain=None):
         """Compute the class probabilities of rows, for their domains if these are known.

@@ -84,18 +84,19 @@ def test_a_named_domain_is_known_from_then_on():
 
 def noisy_columns(n=4000, seed=0):
     """Classes that differ in one of many features: near rows are seldom of one class."""
-    data = blobs_in_domains(n=n, seed=seed)
+    data = blobs_in_domains(n=n, seed=seed, alpha=0.5)
     rng = np.random.default_rng(seed)
-    X = rng.normal(size=(len(data.X), 50))
-    X[:, 0] += 3.5 * data.y
+    X = rng.normal(size=(len(data.X), 20))
+    X[:, 0] += 2.5 * data.y
     return data._replace(X=X)
 
 
 def test_a_student_that_predicts_the_domains_better_is_taken():
     data = noisy_columns()
-    alone = model().fit(data.X, data.domains)
+    options = {"n_neighbors": 10, "n_init": 4}
+    alone = model(**options).fit(data.X, data.domains)
     student = LogisticRegression(C=0.1, max_iter=1000)
-    taught = model(student=student).fit(data.X, data.domains)
+    taught = model(student=student, **options).fit(data.X, data.domains)
     assert taught.student_ is not None
     assert taught.student_ is not student
     assert taught.student_gain_ > 0
@@ -108,7 +109,7 @@ def test_a_student_that_predicts_the_domains_better_is_taken():
             data.y, found, data.label_marginals, fitted.label_marginals_
         ).accuracy
 
-    assert accuracy(taught) > accuracy(alone)
+    assert accuracy(taught) > accuracy(alone) + 0.01
     raw = taught.student_.predict_proba(data.X)
     assert_allclose(np.sort(taught.transform(data.X), axis=1), np.sort(raw, axis=1), rtol=1e-12)
     assert (np.diff(taught.class_prior_) <= 0).all()

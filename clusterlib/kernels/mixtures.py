@@ -138,7 +138,7 @@ def plsa_step(indptr, indices, data, W, H, *, beta=1.0, n_threads=None, backend=
     array([[3., 0.],
            [2., 2.],
            [0., 5.]])
-    >>> round(log_likelihood / np.log(0.5), 6)
+    >>> round(float(log_likelihood / np.log(0.5)), 6)
     12.0
     """
     n_threads = checked_threads(n_threads)

@@ -197,8 +197,8 @@ struct RowSums {
   const double* weight;        // null: 1
 };
 
-// Sums of products of 2^-960 of the largest and less count as 0: clusterlib.kernels.leaves has the same.
-inline constexpr double kLeastShare = 0x1p-960;
+// Sums of products of numbers up to 1 that count as 0: clusterlib.kernels.leaves has the same.
+inline constexpr double kLeastShare = 0x1p-300;
 
 // A table in compressed rows, n x m, and the factors of its mixture.
 template <class T>

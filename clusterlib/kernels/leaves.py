@@ -29,5 +29,5 @@ TILE_ROWS = 16
 DESCENT_TILES = 64
 """Tiles of a leaf of that descent."""
 
-LEAST_SHARE = 2.0**-960
-"""Sums of products of numbers up to 1 that count as 0: the inverse of a larger one is finite."""
+LEAST_SHARE = 2.0**-300
+"""Sums of products of numbers up to 1 that count as 0: powers of larger ones have an inverse."""

@@ -109,12 +109,12 @@ def plsa_step(indptr, indices, data, W, H, *, beta=1.0, n_threads=None, backend=
     Notes
     -----
     O(nnz k) time. Calculated and summed in float64 for both dtypes, with a relative error of
-    ``(2 k + beta + cells of the column) 2^-53`` for beta in {1, 2, 3}, before the result is
-    rounded to its dtype. Products below 2^-960 of the largest entries count as 0, as do shares
-    below 1e-200. Sums over rows are taken over at most 64 leaves of consecutive rows (fewer for a
-    table with less than 32 m cells for each) and merged by a fixed tree. Memory: a copy of H, and
-    ``log2(leaves) + 5`` float64 tables of the size of H for one thread, at most one for each leaf
-    with many.
+    ``(2 k + 4 beta + cells of the column) 2^-53`` for beta in {1, 2, 3}, before the result is
+    rounded to its dtype. Rows of both factors are taken relative to their largest entry, and
+    s below 2^-300 of both counts as 0. Sums over rows are taken over at most 64 leaves of
+    consecutive rows (fewer for a table with less than 32 m cells for each) and merged by a fixed
+    tree. Memory: a float64 copy of H (two for beta 2 or 3), and ``log2(leaves) + 5`` float64 tables
+    of the size of H for one thread, at most one for each leaf with many.
 
     References
     ----------
@@ -204,9 +204,9 @@ def mixture_weights(
     Notes
     -----
     O(nnz k) time for an iteration of all rows, in float64; rows do not see each other. Memory for
-    each thread: two copies of the rows of H that the longest row of the table needs. H is scaled
-    by rows, which moves the likelihood by a constant; then sums below 2^-960 count as 0, and such
-    cells say nothing.
+    each thread: a float64 copy of the rows of H that the longest row of the table needs. Rows of H
+    are divided by their largest entry, which moves the likelihood by a constant; then sums below
+    2^-300 count as 0, and such cells say nothing.
 
     References
     ----------
@@ -305,7 +305,8 @@ def tempered_posterior(
     -----
     O(n k) time, and O(n q k) with neighbours, in float64 for both dtypes. The relative error of an
     entry of G is ``beta (tau + 2 k + 4) 2^-53`` for powers of 1, 2 and 3, and of a sum that plus
-    the rows of a leaf and the depth of the tree times 2^-53. Sums run over leaves of rows that are
+    the rows of a leaf and the depth of the tree times 2^-53. s below 2^-300 of the largest entries
+    of h and of the row of D counts as 0. Sums run over leaves of rows that are
     merged by a fixed tree: 4096 rows, or 16 r rounded up to a power of two. Memory: a copy of D,
     and ``log2(leaves) + 5`` tables of the size of counts and totals for one thread, at most one
     for each leaf with many, which is a fourth of H.

@@ -27,6 +27,7 @@ namespace CL_NAMESPACE {
 #include "../simplex_projection.hpp"
 #include "../simplex_sweep.hpp"
 #include "../mixture_cells.hpp"
+#include "../mixture_math.hpp"
 #include "../plsa_step.hpp"
 #include "../mixture_weights.hpp"
 #include "../tempered_posterior.hpp"

@@ -52,7 +52,7 @@ CL_INLINE bool iterate_weights(const GatheredRow& row, double tol) {
   for (; tile + 4 <= row.tiles; tile += 4) weight_quotients<4>(row, tile, unseen);
   for (; tile + 2 <= row.tiles; tile += 2) weight_quotients<2>(row, tile, unseen);
   for (; tile < row.tiles; ++tile) weight_quotients<1>(row, tile, unseen);
-  Vec<double> sums = {}, factor = splat(1.0);
+  Vec<double> sums = {};
   for (std::ptrdiff_t t = 0; t < row.stride; t += l) {
     Vec<double> sum[l] = {};
     for (tile = 0; tile < row.tiles; ++tile) {
@@ -68,11 +68,11 @@ CL_INLINE bool iterate_weights(const GatheredRow& row, double tol) {
   if (movemask(unseen) != 0) {
     const double total = sum_lanes<double>(sums);
     if (!(total > 0)) return false;
-    factor = splat(1 / total);
+    for (std::ptrdiff_t t = 0; t < row.stride; t += l) store(row.after + t, load(row.after + t) / splat(total));
   }
   IVec<double> moved = {};
   for (std::ptrdiff_t t = 0; t < row.stride; t += l) {
-    const Vec<double> w = load(row.w + t), next = load(row.after + t) * factor;
+    const Vec<double> w = load(row.w + t), next = load(row.after + t);
     moved |= vmax(next - w, w - next) > splat(tol);
     store(row.w + t, next);
   }

@@ -267,6 +267,7 @@ def test_one_feature_and_constant_features():
     assert np.mean(fitted.labels_ == model().fit(X, D).labels_) > 0.99
 
 
+@pytest.mark.filterwarnings("ignore:.*did not converge")
 @pytest.mark.parametrize("options", [{}, {"method": "ddfa"}, {"n_classes": "auto"}])
 def test_domains_without_a_shift(options):
     domains = np.random.default_rng(0).permutation(D)

@@ -38,8 +38,10 @@ class LabelShiftResult(NamedTuple):
 
     Attributes
     ----------
-    posteriors, responsibilities, pooled, domain_given_class, marginals : ndarray
+    posteriors, responsibilities, pooled : ndarray of shape (n, k), float64
         As in :class:`TemperedFit`. Classes come by falling share.
+    domain_given_class, marginals : ndarray of shape (r, k), float64
+        As in :class:`TemperedFit`.
     class_prior : ndarray of shape (k,), float64
         Shares of the classes among all rows.
     log_likelihood : float

@@ -137,9 +137,10 @@ def scaled_label_shift(
 
     Notes
     -----
-    O(n n_micro p) time for the nearest micro-clusters, O(nnz k) for an iteration with
-    ``nnz <= min(n, n_micro r)``. Memory beside X: about ``n (8 k b + 4)`` bytes for b bytes a
-    number, TODO.
+    O(n n_micro p) time for the nearest micro-clusters, O(nnz k) for an iteration on the table, which
+    has ``nnz <= min(n, n_micro r)``, and O(n J (p + k)) for a model of J components or units. Memory
+    beside X, with numbers of b bytes: ``2 k b + 24`` for each row, ``40 n_micro (p b + 72)`` for the
+    sample of the micro-clusters, ``b (p + 10 k)`` for each row of the sample of the models.
 
     References
     ----------

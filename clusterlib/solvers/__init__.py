@@ -33,6 +33,7 @@ from clusterlib.solvers.clustered_memory import (
 from clusterlib.solvers.component_matching import matched_components
 from clusterlib.solvers.confusion_prior import ConfusionPrior, class_confusion, confusion_prior
 from clusterlib.solvers.cost_scale import cost_scale
+from clusterlib.solvers.domain_folds import DomainFold, blended_log_likelihoods, domain_folds
 from clusterlib.solvers.domain_neighbors import domain_histograms, nearest_other_rows, nearest_rows
 from clusterlib.solvers.domain_rank import DomainRank, class_margin, domain_rank
 from clusterlib.solvers.domain_transport import (
@@ -65,12 +66,7 @@ from clusterlib.solvers.label_shift_choice import (
     choose_n_classes,
     cluster_domain_table,
 )
-from clusterlib.solvers.label_shift_folds import (
-    DomainFold,
-    blended_log_likelihoods,
-    domain_folds,
-    left_out_log_likelihoods,
-)
+from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
 from clusterlib.solvers.label_shift_intervals import corrected_marginals, marginal_intervals
 from clusterlib.solvers.label_shift_report import ShiftReport, label_shift_report, shift_strength
 from clusterlib.solvers.label_shift_scale import ScaledLabelShift, scaled_label_shift

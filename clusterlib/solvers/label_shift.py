@@ -54,7 +54,8 @@ class LabelShiftResult(NamedTuple):
     n_neighbors : int
         Over how many neighbours classes are averaged.
     neighborhood_scores : dict of int to float
-        The log-likelihood for each number that was tried.
+        For each number that was tried how well left-out domains are predicted; see
+        :func:`chosen_neighborhood`. Empty without a choice.
     n_iter : int
         Iterations of the best start.
     converged : bool
@@ -115,7 +116,7 @@ def tempered_label_shift(
         Source of randomness of the starts.
     choose_neighbors : bool, default=False
         Whether to average over the first 10 neighbours only, and then over 3, 5, 20, 30 or 50 if
-        domains are predicted better. Without it all q are averaged over.
+        the domains of left-out rows are predicted better. Without it all q are averaged over.
     tau, beta : float, default=2.0 and 3.0
         Exponents of :func:`tempered_em`.
     n_starts : int, default=12
@@ -180,10 +181,10 @@ def tempered_label_shift(
         _continued(fit, near, domains, max_iter, options, _numbered(callback, start))
         for _, start, fit in finalists
     ]
-    scores = {size: max(fit.log_likelihood for fit in finished)}
+    scores = {}
     if choose_neighbors:
         finished, size, scores = chosen_neighborhood(
-            finished, neighbors, domains, max_iter=max_iter, **options
+            finished, neighbors, domains, f=f, rng=rng, max_iter=max_iter, **options
         )
     return _result(finished, shares, np.array(likelihoods), size, scores)
 

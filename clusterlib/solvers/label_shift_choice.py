@@ -4,15 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.solvers.domain_folds import blended_log_likelihoods, domain_folds
 from clusterlib.solvers.domain_neighbors import domain_histograms
 from clusterlib.solvers.domain_rank import domain_rank
 from clusterlib.solvers.domain_vertices import domain_counts
 from clusterlib.solvers.label_shift import domain_coordinates, tempered_label_shift
-from clusterlib.solvers.label_shift_folds import (
-    blended_log_likelihoods,
-    domain_folds,
-    left_out_log_likelihoods,
-)
+from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import kmeans_plusplus
 

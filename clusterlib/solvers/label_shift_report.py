@@ -4,12 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.solvers.domain_folds import blended_log_likelihoods, domain_folds
 from clusterlib.solvers.domain_rank import class_margin, domain_rank
-from clusterlib.solvers.label_shift_folds import (
-    blended_log_likelihoods,
-    domain_folds,
-    left_out_log_likelihoods,
-)
+from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
 
 __all__ = ["ShiftReport", "label_shift_report", "shift_strength"]
 

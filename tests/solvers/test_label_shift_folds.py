@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from clusterlib.solvers.domain_folds import blended_log_likelihoods, domain_folds
 from clusterlib.solvers.domain_neighbors import domain_histograms, nearest_other_rows
-from clusterlib.solvers.label_shift_folds import (
-    blended_log_likelihoods,
-    domain_folds,
-    left_out_log_likelihoods,
-)
+from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
 
 
 def rows(n=300, r=5, seed=0):

@@ -74,8 +74,8 @@ class LatentLabelShift(DomainPosteriors):
         a network of 64 units compete. Takes a second fit.
     n_neighbors : int or "auto", default="auto"
         Neighbours over which "tempered" averages classes. "auto" begins with 10 and goes on with
-        fewer or more of them, 3 to 50, as long as the domains are predicted better: more are
-        better where classes overlap, fewer where they are small.
+        fewer or more of them, 3 to 50, as long as the domains of left-out rows are predicted
+        better: more are better where classes overlap, fewer where they are small.
     tau : float or "auto", default="auto"
         Exponent of "tempered" that undoes the smoothing of the average; above 0, 1 for none.
         "auto" is 2, and 1 for micro-clusters.

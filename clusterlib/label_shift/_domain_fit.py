@@ -49,7 +49,7 @@ _TAU, _TAU_OF_MICRO = 2.0, 1.0
 # Strength of a shift from which it cannot be noise: the most that noise has shown is 0.03.
 _CLEAR_STRENGTH = 0.15
 _MAX_SEED = np.iinfo(np.int32).max
-_STARTS, _SCALED_STARTS = {ShiftMethod.TEMPERED: 24, ShiftMethod.DDFA: 5}, 6
+_STARTS, _SCALED_STARTS = {ShiftMethod.TEMPERED: 24, ShiftMethod.DDFA: 5}, 3
 _ITERATIONS = {ShiftMethod.TEMPERED: 300, ShiftMethod.DDFA: 200}
 # What tells domains apart if nobody says: what the published procedure has, and what finds more.
 _DISCRIMINATORS = {

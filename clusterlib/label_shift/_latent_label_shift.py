@@ -88,8 +88,8 @@ class LatentLabelShift(DomainPosteriors):
         for 50 rows and 4000 at most; None never takes them. Not with a classifier for
         ``discriminator``.
     n_init : int or "auto", default="auto"
-        Starts, of which the one that predicts the domains best is kept; "auto" is 24. For "ddfa"
-        starts of k-means, of which the lowest cost is kept; "auto" is 5.
+        Starts, of which the one that predicts the domains best is kept; "auto" is 24, and 3 for
+        micro-clusters. For "ddfa" starts of k-means, of which the lowest cost is kept; "auto" is 5.
     max_iter : int or "auto", default="auto"
         Most iterations of a start of "tempered" (300), or of the factorisation of "ddfa" (200).
     tol : float, default=1e-3

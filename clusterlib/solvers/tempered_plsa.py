@@ -19,6 +19,8 @@ _PRIOR_ROWS = 0.5
 _KMEANS_ITERATIONS = 50
 # Of the singular values: the noise of counts is larger.
 _SINGULAR_TOL = 1e-4
+# Up to so many rows or columns all singular vectors are cheap, and exact.
+_DENSE_SIDE = 64
 # Groups of clusters with less than this part of the mean number of rows are no corners.
 _LEAST_PART = 0.2
 
@@ -257,8 +259,12 @@ class TableStarts:
 
 def _leading_directions(matrix, rank):
     """Right singular vectors of the largest singular values, in their order."""
-    if rank >= min(matrix.shape):
+    side = min(matrix.shape)
+    if rank >= side or side <= _DENSE_SIDE:
         return np.linalg.svd(matrix.toarray(), full_matrices=False)[2][:rank].T
-    options = {"v0": np.ones(min(matrix.shape)), "tol": _SINGULAR_TOL, "solver": "arpack"}
+    # Not equal entries: where domains are of one size, these are a singular vector already, and
+    # what Lanczos' iteration then goes on with is rounding, or drawn without a seed.
+    start = np.random.default_rng(0).standard_normal(side)
+    options = {"v0": start, "tol": _SINGULAR_TOL, "solver": "arpack"}
     _, values, rows = scipy.sparse.linalg.svds(matrix, k=rank, **options)
     return rows[np.argsort(-values)].T

@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from clusterlib.solvers.tempered_em import tempered_em
 from clusterlib.solvers.tempered_plsa import TableStarts, smoothed_classes, tempered_plsa
+from clusterlib.solvers.tempered_plsa import _leading_directions as leading_directions
 
 
 def mixture_table(m=60, r=12, k=3, pure=4, rows=2e5, seed=0):
@@ -122,3 +123,22 @@ def test_a_callback_stops():
     fit = tempered_plsa(table, classes, D, own(60), tol=0.0, callback=callback)
     np.testing.assert_array_equal(fit.history, seen)
     assert len(seen) == 3
+
+
+def test_starts_are_the_same_again_where_all_domains_have_one_size():
+    # Equal entries are then a singular vector of the table, and Lanczos' iteration that begins
+    # with one has nothing to go on with.
+    for n in (3, 4, 6):
+        table = scipy.sparse.csr_array(np.eye(n)[np.random.default_rng(n).permutation(n)])
+        first, *others = (TableStarts(table, 2).start(2, np.random.default_rng(0)) for _ in "abcde")
+        for other in others:
+            np.testing.assert_array_equal(other[0], first[0])
+            np.testing.assert_array_equal(other[1], first[1])
+
+
+def test_directions_are_those_of_a_dense_decomposition():
+    table = mixture_table(m=150, r=100)[0]
+    found = leading_directions(table, 3)
+    expected = np.linalg.svd(table.toarray(), full_matrices=False)[2][:3]
+    # Lanczos' iteration ends at 1e-4 of the singular values: far below the noise of counts.
+    np.testing.assert_allclose(np.abs(expected @ found), np.eye(3), atol=1e-3)

@@ -56,7 +56,8 @@ class MaskedLeastSquares:
         self._Xt = np.ascontiguousarray(self._X.T)
         self._Vt = np.ascontiguousarray(cell_weight.T)
         if sample_weight is not None:
-            self._Vt *= sample_weight.astype(X.dtype)
+            # Not in place: the transpose may be the caller's own array.
+            self._Vt = self._Vt * sample_weight.astype(X.dtype)
         self._sample_weight, self._l1, self._l2 = sample_weight, l1, l2
         total = np.einsum("ij,ij,ij->", self._Vt, self._Xt, self._Xt, dtype=np.float64)
         self.total = float(total)

@@ -93,3 +93,12 @@ def test_cells_are_filled_by_their_margins():
     assert_array_equal(filled[V > 0], X[V > 0])
     row, column = X[1][V[1] > 0].mean(), X[:, 2][V[:, 2] > 0].mean()
     assert_allclose(filled[1, 2], row * column / X[V > 0].mean())
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_weights_of_cells_are_left_alone(order):
+    X, V, _ = case()
+    given = np.array(V, order=order)
+    given.setflags(write=False)
+    weight = np.random.default_rng(1).random(len(X)) + 0.1
+    assert_array_equal(fit(X, given, sample_weight=weight).H, fit(X, V, sample_weight=weight).H)

@@ -170,7 +170,8 @@ def right_singular_vectors(X, rank):
     Notes
     -----
     By the Gram matrix of the columns up to 1024 of them, in O(nnz m) time and O(m^2) memory; by
-    Lanczos' iteration from a fixed vector beyond. Signs are such that the cubes of the coordinates
+    Lanczos' iteration from a fixed vector beyond; by all singular vectors of the n rows if as many
+    are wanted as there are rows, in O(n m) memory, which is that of the answer. Signs are such that the cubes of the coordinates
     of the rows have a positive sum, so that the result depends on X alone.
 
     Examples
@@ -184,10 +185,15 @@ def right_singular_vectors(X, rank):
     X = _scaled(X)
     n, m = X.shape
     rank = min(rank, n, m)
-    if m <= _GRAM_COLUMNS or rank >= min(n, m):
+    if m <= _GRAM_COLUMNS or rank == m:
         gram = X.T @ X
         gram = gram.toarray() if scipy.sparse.issparse(gram) else gram
         vectors = np.linalg.eigh(gram.astype(np.float64))[1][:, : -rank - 1 : -1]
+    elif rank == n:
+        rows = X.toarray() if scipy.sparse.issparse(X) else X
+        vectors = np.linalg.svd(rows.astype(np.float64), full_matrices=False)[2].T
+    elif not (X.data if scipy.sparse.issparse(X) else X).any():
+        vectors = np.eye(m, rank)  # Lanczos' iteration cannot begin
     else:
         _, values, rows = scipy.sparse.linalg.svds(
             X.astype(np.float64), k=rank, v0=np.ones(min(n, m)), solver="arpack"

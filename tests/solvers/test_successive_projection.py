@@ -6,7 +6,11 @@ import scipy.linalg
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
-from clusterlib.solvers import leading_coordinates, successive_projection
+from clusterlib.solvers import (
+    leading_coordinates,
+    right_singular_vectors,
+    successive_projection,
+)
 
 
 def mixtures(n=200, m=30, k=6, dtype=np.float64, seed=0):
@@ -133,3 +137,18 @@ def test_all_coordinates_keep_the_distances():
     coordinates = leading_coordinates(X, 100)
     assert coordinates.shape == (20, 20)
     assert_allclose(coordinates @ coordinates.T, X @ X.T, atol=1e-9)
+
+
+@pytest.mark.parametrize("carrier", [np.asarray, scipy.sparse.csr_array])
+def test_few_rows_of_many_columns_take_no_square_of_the_columns(carrier):
+    X = np.random.default_rng(0).random((6, 200_000)) * (np.arange(200_000) % 50 == 0)
+    vectors = right_singular_vectors(carrier(X), 20)
+    assert vectors.shape == (200_000, 6)
+    assert_allclose(vectors.T @ vectors, np.eye(6), atol=1e-12)
+    assert_allclose((X @ vectors) @ vectors.T, X, atol=1e-12)
+
+
+@pytest.mark.parametrize("carrier", [np.asarray, scipy.sparse.csr_array])
+def test_nothing_but_zeros_has_singular_vectors(carrier):
+    vectors = right_singular_vectors(carrier(np.zeros((1100, 1100))), 2)
+    assert_allclose(vectors.T @ vectors, np.eye(2), atol=1e-12)

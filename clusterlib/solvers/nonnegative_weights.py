@@ -56,10 +56,10 @@ def nonnegative_weights(R, G, *, start=None):
     >>> nonnegative_weights(np.array([[2.0, -1.0]]), np.array([[1.0, 0.5], [0.5, 1.0]]))
     array([[2., 0.]])
     """
-    W = np.zeros_like(R, order="C")
-
     # Parts of a matrix are conditioned no worse than the whole.
     regular = np.linalg.cond(G) < _MOST_CONDITION
+    kept = start is not None and regular
+    W = np.array(start, dtype=R.dtype, order="C") if kept else np.zeros_like(R, order="C")
 
     def descend(weights, rows):
         linear = np.ascontiguousarray(R[rows])

@@ -75,6 +75,17 @@ class FactorOptions:
             cells=cell_weight is not None,
         )
 
+    def starts_in_step(self, n_rows):
+        """How many starts memory allows to be worked on together."""
+        if self.counts:
+            return 1
+        return max(1, MOST_ENTRIES // max(1, n_rows * self.n_components))
+
+    def most_iterations(self, n_rows):
+        """Bound of the iterations of all starts and of the polish, which callbacks are told."""
+        size = self.starts_in_step(n_rows)
+        return self.max_iter * (-(-self.n_init // size) + bool(self.min_volume))
+
     def scaled_penalties(self, shape, sample_weight, unit):
         """l1 and l2 penalties of weights and components for rows that are divided by ``unit``."""
         alpha_weights, alpha_components, ratio = self.penalties
@@ -131,15 +142,19 @@ def fit_factors(estimator, X, sample_weight, cell_weight):
     with progress_log(options.verbose):
         report = FitReport(estimator, X, sample_weight, 1)
         starts, anchors = _starts(rows, cell_weight, sample_weight, start, options, rng, unit)
-        report.begin_start(options.max_iter)
+        report.begin_start(options.most_iterations(X.shape[0]))
         stopped = _Reporting(report)
         if options.counts:
             results = _count_results(rows, starts, sample_weight, options, stopped)
         else:
             problem = options.problem(rows, cell_weight, sample_weight, unit)
             results = _square_results(problem, starts, options, stopped)
+            estimator._volume = 0.0
             if options.min_volume and not stopped.asked:
-                results = [_polished(problem, rows, results, sample_weight, options, stopped)]
+                estimator._volume = _volume(problem, results, options)
+                results = [
+                    _polished(rows, results, sample_weight, estimator._volume, options, stopped)
+                ]
         W = _store(estimator, results, anchors, start[0], options, unit, sample_weight)
         estimator.reconstruction_err_ = reconstruction_error(
             options, estimator.components_, X, W, sample_weight, cell_weight
@@ -191,8 +206,7 @@ def _starts(X, cell_weight, sample_weight, start, options, rng, unit):
 
 def _square_results(problem, starts, options, stopped):
     """Results of all starts, as many of them in step as memory allows."""
-    entries = problem.n_rows * options.n_components
-    size = max(1, MOST_ENTRIES // max(1, entries))
+    size = options.starts_in_step(problem.n_rows)
 
     def callback(n_iter, descents):
         best = min(descents, key=lambda each: each.history[-1])
@@ -212,11 +226,15 @@ def _square_results(problem, starts, options, stopped):
     return results
 
 
-def _polished(problem, X, results, sample_weight, options, stopped):
-    """The best result, pulled to a smaller volume in proportion to the error that it has."""
+def _volume(problem, results, options):
+    """Weight of the volume, in proportion to the error of the best result."""
+    error = min(each.objective for each in results)
+    return options.min_volume * max(error, _LEAST_ERROR * problem.total)
+
+
+def _polished(X, results, sample_weight, volume, options, stopped):
+    """The best result, pulled to a smaller volume."""
     best = min(results, key=lambda each: each.objective)
-    error = max(best.objective, _LEAST_ERROR * problem.total)
-    volume = options.min_volume * error
     polish = options.problem(X, None, sample_weight, 1.0, volume=volume)
     [result] = _square_results(polish, best.H[None], options, stopped)
     return result

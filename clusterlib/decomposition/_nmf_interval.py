@@ -64,7 +64,9 @@ def bootstrap_interval(estimator, options, X, cell_weight, level, n_bootstrap):
     rows = divided(X, unit, counts=options.counts)
     scale = unit if options.simplex and not options.counts else 1.0
     H = (estimator.components_ / scale).astype(X.dtype)
-    problem = None if options.counts else options.problem(rows, cell_weight, None, unit)
+    problem = None
+    if not options.counts:
+        problem = options.problem(rows, cell_weight, None, unit, volume=estimator._volume)
     size = max(1, MOST_ENTRIES // max(1, n_rows * len(H)))
     drawn, cosines = [], []
     for first in range(0, n_bootstrap, size):

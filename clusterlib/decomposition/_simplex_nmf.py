@@ -339,7 +339,9 @@ class SimplexNMF(
         Notes
         -----
         Each fit starts at ``components_``, and its components are matched with them. The intervals
-        say what drawing rows does, not whether another start would have found something else.
+        say what drawing rows does, not whether another start would have found something else. Rows
+        are drawn with equal chances: weights that ``fit`` was given are not known here. The weight
+        of the volume is that of the fit.
         """
         options, X, cell_weight = self._fitted(X, None)
         return bootstrap_interval(self, options, X, cell_weight, level, n_bootstrap)

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import coo_array, csc_matrix, csr_array
 from sklearn.base import clone
 from sklearn.decomposition import NMF
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -313,3 +314,28 @@ def test_pipelines_pickles_and_frames():
     assert list(model.feature_names_in_) == list(frame.columns)
     again = pickle.loads(pickle.dumps(model))
     assert_allclose(again.transform(frame), out, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "kullback-leibler", "n_init": 3},
+        {"weights": "simplex", "min_volume": 0.02, "n_init": 2},
+    ],
+)
+def test_all_starts_and_the_polish_may_run_out_of_iterations(options):
+    model = SimplexNMF(3, max_iter=15, tol=0.0, random_state=0, **options)
+    with pytest.warns(ConvergenceWarning, match="did not converge in 15"):
+        model.fit(np.random.default_rng(0).random((30, 8)))
+
+
+def test_intervals_are_those_of_the_fit_with_its_volume():
+    rng = np.random.default_rng(1)
+    weights = rng.dirichlet(np.ones(3), size=400)
+    weights = weights[weights.max(axis=1) < 0.8]
+    X = weights @ rng.random((3, 20)) + 0.002 * rng.random((len(weights), 20))
+    model = SimplexNMF(3, weights="simplex", min_volume=0.3, max_iter=3000, random_state=0).fit(X)
+    interval = model.components_interval(X, n_bootstrap=20)
+    width = np.abs(interval.high - interval.low).mean()
+    middle = (interval.high + interval.low) / 2
+    assert np.abs(middle - model.components_).mean() < 2 * width

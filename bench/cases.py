@@ -1,7 +1,7 @@
 """The cases of the bench as data: which operation, on which sizes, type and kind of data.
 
 A case says what is measured, never how: ``bench/kernels``, ``bench/estimators`` and
-``bench/others`` hold the calls. ``GOALS`` are the figures a case is held against.
+``bench/others`` hold the calls. The figures a case is held against are in ``bench.goals``.
 
 Cases of optimal transport (``TRANSPORT``): ``sinkhorn``, ``scaling`` and ``lazy`` are one iteration
 in the log domain, in the scaling form and on points whose costs are not stored; ``batch`` is 50
@@ -10,6 +10,10 @@ to a tolerance, ``episodes`` few-shot tasks from features to predicted labels.
 
 ``hals`` and ``masked`` are one sweep of coordinate descent over a factor (n, k) of X (n, d), from
 products with X or from its cells and their weights.
+
+``plsa`` is one step for a sparse table (n, d) and k components, ``fold`` 100 iterations for the
+weights of its rows, ``shift`` and ``tempered`` the posteriors of n rows with d classes in k domains,
+to the power 1 and 3.
 
 ``nmf`` and ``counts`` are whole factorisations, of a dense matrix (n, d) and of a sparse table of
 counts, see ``factor_fits``.
@@ -21,104 +25,10 @@ partition optimal and ``bound`` says how far from that it can be.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-
-@dataclass(frozen=True)
-class Goal:
-    """What a group of cases should reach.
-
-    ``floor`` bounds our time over the arithmetic floor, ``peers`` bounds a peer's time over ours
-    (keys are beginnings of contestants' names, of which the fastest counts; "" is everybody who
-    gives the whole answer).
-    ``narrow`` asks for our figure with (True) or without (False) the screen in 16-bit integers.
-    ``seconds`` and ``sweeps`` bound our time and the number of iterations of a ``solve``;
-    ``scaling`` bounds one thread's time over that of two, ``error`` that of our answer.
-    """
-
-    text: str
-    floor: float | None = None
-    peers: dict[str, float] = field(default_factory=dict)
-    narrow: bool | None = None
-    seconds: float | None = None
-    sweeps: int | None = None
-    scaling: float | None = None
-    error: float | None = None
-
-
-RELAXED_ERROR = 1e-4  # of an objective, relative to the cost: what rank and tolerance may lose
-
-GOALS = {
-    "argmin": Goal(
-        "argmin, d 64..768, k >= 256, float32 instructions",
-        floor=1.10,
-        peers={
-            "sgemm": 1.0,
-            "faiss": 1.1,
-            "sklearnex": 1.15,
-            "sklearn predict": 1.2,
-            "sklearn pairwise_distances_argmin": 2.4,
-        },
-        narrow=False,
-        scaling=1.9,
-    ),
-    "argmin narrow": Goal("argmin, d <= 64, k >= 256", peers={"faiss": 1.5}),
-    "screened": Goal("argmin screened in 16 bits, k >= 1024", floor=0.75, narrow=True),
-    "screened hard": Goal("argmin screened in 16 bits, hard data", floor=1.2, narrow=True),
-    "argmin d=16": Goal("argmin, d = 16, k >= 256", floor=1.25, peers={"": 1.0}),
-    "argmin d=2": Goal("argmin, d = 2, k >= 256", floor=2.4, peers={"": 1.0}),
-    "argmin k=16": Goal("argmin, k = 16, d >= 16", floor=2.6, peers={"": 1.0}),
-    "float64": Goal("argmin in float64, k >= 1024", floor=0.55),
-    "topk": Goal("top 10 of 20 000 and more", floor=1.40, peers={"faiss": 1.3, "sklearn": 3.0}),
-    "logsumexp": Goal("log-sum-exp 10k x 10k", floor=1.4, peers={"torch": 5.0, "scipy": 20.0}),
-    "distances": Goal(
-        "full matrix, d >= 64",
-        floor=1.3,
-        peers={"torch cdist": 2.5, "sklearn": 7.0, "numkong cdist": 10.0},
-    ),
-    "hals float32": Goal("coordinate sweep, k >= 20, float32", peers={"sklearn": 5.0}),
-    "hals float64": Goal("coordinate sweep, k >= 20, float64", peers={"sklearn": 2.5}),
-    "fit": Goal(
-        "KMeans, 20 iterations, unstructured",
-        floor=1.15,
-        peers={"faiss": 1.7, "sklearn": 2.0, "sklearnex": 2.5},
-    ),
-    "fit clustered": Goal(
-        "KMeans, 20 iterations, clustered",
-        floor=0.5,
-        peers={"faiss": 4.0, "sklearn": 5.0, "sklearnex": 6.0},
-    ),
-    **{
-        f"sinkhorn n={n}": Goal(
-            f"log-domain iteration, n = {n}, float32",
-            peers={"pot sinkhorn_log": bound, "pot float64 sinkhorn_log": 55.0},
-            scaling=1.8 if n == 10_016 else None,
-        )
-        for n, bound in ((1024, 45.0), (3008, 22.0), (10_016, 16.0))
-    },
-    "scaling": Goal("scaling iteration over one read of the kernel", peers={"read": 1 / 1.5}),
-    "lazy": Goal("iteration on points, d = 64, n = 10 000", peers={"sgemm": 1 / 1.1}),
-    "batch": Goal("4.2 us for 50 iterations on 5 x 75", seconds=2000 * 4.2e-6),
-    "codes": Goal("codes of 4096 x 3000, 3 iterations", peers={"torch": 6.0}),
-    "solve easy": Goal("solve, costs / epsilon <= 100", peers={"plain": 1 / 1.3}),
-    "solve 0.003": Goal("solve to 1e-6, epsilon 0.003", sweeps=200),
-    "solve 0.001": Goal("solve to 1e-6, epsilon 0.001", sweeps=620),
-    "episodes": Goal("2000 episodes end to end", seconds=1.0),
-    "relaxation n=300": Goal(
-        "relaxation of 300 rows", peers={"cvxpy SCS": 240.0}, error=RELAXED_ERROR
-    ),
-    "relaxation n=100000": Goal("relaxation of 100 000 rows", seconds=1.1, error=RELAXED_ERROR),
-    "likelihood n=50000": Goal("likelihood of 50 000 rows, rank 3", seconds=2.5),
-    "sketch": Goal(
-        "clusters of 1 000 000 rows",
-        peers={"sklearn MiniBatchKMeans": 0.5},
-        error=1e-3,
-    ),
-    "certificate": Goal("proof for 100 000 rows", seconds=2.0, error=1e-12),
-    "bound": Goal("gap of 1000 rows", seconds=5.0, error=1e-4),
-    "bound of blocks": Goal("gap of 20 000 rows", seconds=30.0, error=3e-3),
-}
+SHARE_OF_CELLS = 0.17  # of a sparse table that hold something
 TRANSPORT = ("sinkhorn", "scaling", "lazy", "batch", "codes", "solve", "episodes")
 SDP = ("relaxation", "likelihood", "mixture", "sketch", "certificate", "bound")
 ITERATED = ("sinkhorn", "scaling", "lazy")  # the time of one iteration, without the set-up
@@ -162,7 +72,7 @@ class Case:
     @property
     def iterations(self) -> int:
         """Iterations of a call that makes a fixed number of them."""
-        return {"fit": 20, "batch": 50, "codes": 3}.get(self.op, 1)
+        return {"fit": 20, "batch": 50, "codes": 3, "fold": 100}.get(self.op, 1)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -193,6 +103,10 @@ class Case:
             return self.n * self.d
         if self.op == "hals":
             return 2 * self.n * self.k**2
+        if self.op in ("plsa", "fold"):  # sums and two products, for the cells that are there
+            return 6 * int(SHARE_OF_CELLS * self.n * self.d) * self.k * self.iterations
+        if self.op in ("shift", "tempered"):
+            return 6 * self.n * self.d
         if self.op == "masked":  # residuals, curvatures, and the sweep
             return 8 * entries * self.d
         if self.op in TRANSPORT and self.op != "lazy":
@@ -209,6 +123,10 @@ class Case:
             return entries * self.itemsize
         if self.op == "codes":
             return 2 * entries * self.itemsize
+        if self.op in ("plsa", "fold"):
+            return int(SHARE_OF_CELLS * self.n * self.d) * (4 + self.itemsize)
+        if self.op in ("shift", "tempered"):
+            return self.n * (self.d * self.itemsize + 4)
         if self.op in ("hals", "masked"):  # the factor both ways, and products or cells and weights
             return (
                 2 * entries + (entries if self.op == "hals" else 2 * self.n * self.d)
@@ -239,6 +157,11 @@ def _sweep(n: int, k: int, dtype: str = "float32") -> Case:
     """A sweep over a factor of rows with twice as many columns."""
     goals = (f"hals {dtype}",) if k >= 20 else ()
     return Case("hals", n, 2 * k, k, dtype=dtype, goals=goals)
+
+
+def _posteriors(op: str, n: int = 1_000_000, k: int = 10_000, **options) -> Case:
+    """The step of expectation maximisation for ten classes in k domains."""
+    return Case(op, n, 10, k, goals=("posterior",), **options)
 
 
 def _sinkhorn(op: str, n: int, *, k: int = 0, d: int = 64, **options) -> Case:
@@ -295,8 +218,12 @@ CASES = (
     *(_sweep(n, k) for n, k in ((100_000, 10), (100_000, 20), (20_000, 50), (10_000, 100))),
     *(_sweep(n, k, dtype="float64") for n, k in ((100_000, 20), (10_000, 100))),
     *(Case("masked", n, d, 20) for n, d in ((5000, 100), (1000, 1000))),
-    *(Case("nmf", 100_000, 200, 20, dtype=dtype) for dtype in ("float32", "float64")),
+    *(Case("plsa", 2000, 10_000, 20, dtype=t, goals=("plsa",)) for t in ("float32", "float64")),
+    Case("fold", 10_000, 90, 10),
+    *(_posteriors(op, dtype=t) for op in ("shift", "tempered") for t in ("float32", "float64")),
+    _posteriors("tempered", n=10_000_000),
     Case("counts", 10_000, 50_000, 20, dtype="float64"),
+    *(Case("nmf", 100_000, 200, 20, dtype=dtype) for dtype in ("float32", "float64")),
     Case("fit", 200_000, 64, 256, goals=("fit",)),
     Case("fit", 200_000, 64, 256, data="clustered", goals=("fit clustered",)),
     Case("fit", 200_000, 64, 256, data="separated", goals=("fit clustered",)),
@@ -351,6 +278,9 @@ SHORT = (
     Case("sums", 100_000, 64, 256),
     *(_sweep(20_000, 20, dtype=dtype) for dtype in ("float32", "float64")),
     Case("masked", 2000, 100, 20),
+    Case("plsa", 500, 5000, 20),
+    Case("fold", 2000, 90, 10),
+    _posteriors("tempered", n=200_000, k=1000),
     Case("nmf", 2000, 100, 10),
     Case("counts", 500, 1000, 10, dtype="float64"),
     Case("fit", 50_000, 64, 256, goals=("fit",)),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench import factor_fits, sdp_judge, transport_judge
+from bench import factor_fits, mixtures, sdp_judge, transport_judge
 from bench.cases import SDP, TRANSPORT
 from bench.factors import is_factor, true_rows
 from bench.problems import Problem
@@ -31,7 +31,8 @@ def digest(problem: Problem, answer) -> np.ndarray | tuple[float, int] | None:
     if problem.case.op in factor_fits.OPS:
         return factor_fits.objective(problem.case, answer)
     answer = np.asarray(answer)
-    if problem.case.op in ("distances", "logsumexp") or is_factor(problem):
+    by_rows = problem.case.op in ("distances", "logsumexp")
+    if by_rows or is_factor(problem) or mixtures.is_mixture(problem):
         return np.array(answer[problem.rows], dtype=np.float64)
     return np.array(answer)
 
@@ -120,6 +121,7 @@ _TRUTHS = {
     "sums": _true_sums,
     "hals": true_rows,
     "masked": true_rows,
+    **dict.fromkeys(("plsa", "fold", "shift", "tempered"), mixtures.true_rows),
 }
 
 

@@ -7,7 +7,8 @@ import json
 import sys
 
 from bench.cases import SDP, TRANSPORT
-from bench.records import OURS, has_floor
+from bench.factor_fits import OPS as FACTORISATIONS
+from bench.records import OURS, has_floor, is_ours
 
 INTRO = """# Benchmarks
 
@@ -28,6 +29,14 @@ the k-means cost or for each number of the data, and "infeasible" the largest vi
 constraint; a partition of k-means is an answer as well, and lacks what the relaxation gains. The error
 of a `sketch` is its k-means cost over that of Lloyd's iteration from the true centres, less 1; that of
 a `certificate` or `bound` the gap which is left.
+
+Of non-negative factors, `hals` and `masked` are one sweep over a factor, `plsa` one step for a sparse
+table, `fold` 100 iterations for the weights of its rows, `shift` and `tempered` one step for rows with
+domains. `nmf` and `counts` are whole factorisations from scratch, a dense one of squares and a sparse
+one by the Kullback-Leibler divergence; their error is how far the objective is above the best one of
+the case.
+
+Machines differ: each section names its own, and only times of the same section compare.
 """
 
 
@@ -52,12 +61,15 @@ def _section(path, lines):
     yield f"{machine['cpu']}, instruction set {machine['isa']}. {limits}.\n\n{versions}.\n"
     transport = [line for line in results if line["op"] in TRANSPORT]
     programs = [line for line in results if line["op"] in SDP]
-    others = [line for line in results if line["op"] not in (*TRANSPORT, *SDP)]
+    factorisations = [line for line in results if line["op"] in FACTORISATIONS]
+    apart = (*TRANSPORT, *SDP, *FACTORISATIONS)
+    others = [line for line in results if line["op"] not in apart]
     head = "| case | threads | ours, ms | ours / floor | in float32 | peers / ours |"
     yield from _table(head, _row, others)
     head = "| case | threads | ours, ms | ours per entry or problem | peers / ours |"
     yield from _table(head, _transport_row, transport)
-    yield from _table("| case | threads | ours, ms | peers / ours |", _program_row, programs)
+    for fits in (programs, factorisations):
+        yield from _table("| case | threads | ours, ms | peers / ours |", _program_row, fits)
     yield from (_memory(line) for line in lines if line["kind"] == "memory")
 
 
@@ -111,7 +123,7 @@ def _each(line):
 
 def _beside(ours, group):
     peers = sorted(
-        (line for line in group if not line["contestant"].startswith(OURS)),
+        (line for line in group if not is_ours(line["contestant"])),
         key=lambda line: line["ns_median"],
     )
     return ", ".join(
@@ -139,6 +151,8 @@ def _note(line):
         return f" ({line['wrong']} of {line['checked']} wrong)"
     if "sweeps" in line:
         return f" (error {line['error']:.0e}, {line['sweeps']})"
+    if line["op"] in FACTORISATIONS:
+        return f" (error {line['error']:.0e})"
     if line["op"] in SDP and "error" in line:
         broken = f", infeasible {line['infeasible']:.0e}" if "infeasible" in line else ""
         return f" (error {line['error']:.0e}{broken})" + " FALSE" * line.get("false_bound", False)

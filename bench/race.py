@@ -15,6 +15,7 @@ from statistics import median
 MIN_SECONDS = 0.002  # a shorter call is repeated inside one timing
 MAX_CALLS = 1000
 MIN_REPEATS = 2
+LONG_SECONDS = 5  # a call that takes longer is timed once, when its answer is checked
 SETTLE_SECONDS = 0.003  # worker threads of the last call may still spin, waiting for more work
 
 
@@ -76,6 +77,19 @@ def _finite(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+def observed(
+    call: Callable[[], object], probe: Callable[[], float]
+) -> tuple[object, Sample | None]:
+    """The answer of a call and, if it took long, its timing."""
+    before = probe()
+    cpu, wall = time.process_time(), time.perf_counter()
+    answer = call()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    if wall < LONG_SECONDS or isinstance(call, Difference):
+        return answer, None
+    return answer, Sample(wall, cpu, (before + probe()) / 2)
+
+
 def race(
     calls: Mapping[str, Callable[[], object]],
     probe: Callable[[], float],
@@ -83,15 +97,22 @@ def race(
     threads: int,
     repeats: int,
     seconds: float,
+    known: Mapping[str, Sample] | None = None,
 ) -> dict[str, Timing]:
-    """Time every call ``repeats`` times, or as often as fits into ``seconds`` (at least twice)."""
+    """Time every call ``repeats`` times, or as often as fits into ``seconds`` (at least twice).
+
+    Those with a ``known`` timing are not called again.
+    """
     counts, turns = {}, {}
+    samples: dict[str, list[Sample]] = {name: [] for name in calls}
+    for name, sample in (known or {}).items():
+        samples[name].append(sample)
+    calls = {name: call for name, call in calls.items() if not samples[name]}
     for name, call in calls.items():
         first = _duration(call)
         counts[name] = min(MAX_CALLS, max(1, math.ceil(MIN_SECONDS / max(first, 1e-9))))
         fitting = int(seconds / max(first, MIN_SECONDS))
         turns[name] = min(repeats, max(MIN_REPEATS, fitting))
-    samples: dict[str, list[Sample]] = {name: [] for name in calls}
     collecting = gc.isenabled()
     gc.disable()
     try:

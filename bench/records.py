@@ -52,7 +52,8 @@ def has_answer(line: dict) -> bool:
 
 def has_floor(line: dict) -> bool:
     """Whether time over the operations of a case means anything, see :class:`bench.cases.Case`."""
-    return line["op"] == "lazy" or line["op"] not in ("sums", "nmf", "counts", *TRANSPORT, *SDP)
+    others = ("sums", "nmf", "counts", "shift", "tempered")
+    return line["op"] == "lazy" or line["op"] not in (*others, *TRANSPORT, *SDP)
 
 
 def ratio(peer: dict, ours: dict) -> float:

@@ -18,7 +18,7 @@ from bench.cases import CASES, SHORT, Case, select
 from bench.judge import digest, verdicts
 from bench.kernels.levels import active_isa, isa_of
 from bench.problems import Problem, make_problem
-from bench.race import race
+from bench.race import observed, race
 from bench.records import is_ours
 
 RESULTS = Path(__file__).parent / "results"
@@ -99,19 +99,23 @@ def measure(
 ) -> Iterator[dict]:
     """Result lines of one case: everybody set up and checked, then the race."""
     case, threads = problem.case, problem.threads
-    calls, digests = {}, {}
+    calls, digests, known = {}, {}, {}
+    probe = floors.make_probe(case.dtype, threads)
     same = {"case": case.name, "threads": threads}
     for adapter in field.adapters.values():
         for name, setup in adapter.entries(problem):
             try:
                 call = setup()
-                digests[name] = digest(problem, call())
+                answer, sample = observed(call, probe)
+                digests[name] = digest(problem, answer)
+                del answer
             except Exception as error:  # noqa: BLE001 - it is reported, and the others run on
                 yield {"kind": "failed", **same, "contestant": name, "why": repr(error)}
             else:
                 calls[name] = call
-    probe = floors.make_probe(case.dtype, threads)
-    timings = race(calls, probe, threads=threads, repeats=repeats, seconds=seconds)
+                known |= {name: sample} if sample else {}
+    options = {"threads": threads, "repeats": repeats, "seconds": seconds, "known": known}
+    timings = race(calls, probe, **options)
     checked = verdicts(problem, digests)
     for name, timing in timings.items():
         if median(timing.seconds) <= 0:  # only a difference can be

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.cases import GOALS, Goal
+from bench.goals import GOALS, Goal
 from bench.records import OURS, Run, has_answer, is_ours, is_peer, ratio
 
 

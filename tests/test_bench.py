@@ -14,8 +14,9 @@ pytest.importorskip("threadpoolctl")
 import numpy as np
 
 from bench import adapters, compare, floors, judge, page, run, table, verdict
-from bench.cases import CASES, GOALS, SHORT, Case, select
+from bench.cases import CASES, SHORT, Case, select
 from bench.floors import build
+from bench.goals import GOALS
 from bench.problems import KINDS, Fit, make_problem
 from bench.race import race
 from bench.records import read

@@ -1,3 +1,9 @@
 """Our kernels as contestants: one file per family, the interface of ``bench.others``."""
 
-ADAPTERS = ("bench_pairwise", "bench_centers", "bench_sinkhorn", "bench_nonnegative")
+ADAPTERS = (
+    "bench_pairwise",
+    "bench_centers",
+    "bench_sinkhorn",
+    "bench_nonnegative",
+    "bench_mixtures",
+)

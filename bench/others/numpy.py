@@ -1,11 +1,14 @@
 """NumPy by the book: two products with the kernel per iteration, one problem or many at once.
 
-Of a sweep over weighted cells: column after column, with the residuals of all rows.
+Of a sweep over weighted cells: column after column, with the residuals of all rows. Of posteriors:
+arrays of all rows and a count for each class; tuned, one array, and one count of its cells, whose
+places are known beforehand. Of the weights of rows: two products with the full table an iteration.
 """
 
 import numpy as np
 
 from bench.factors import arguments
+from bench.mixtures import POWERS, full_table, posterior_arguments, table
 from bench.others.alignment import align
 from bench.problems import Potentials
 
@@ -16,6 +19,11 @@ MAX_ITER, TOL = 1000, 1e-4  # of episodes, as published: the movement of the row
 def entries(problem):
     if problem.case.op == "masked":
         yield "numpy columns", lambda: _columns(problem)
+    if problem.case.op in POWERS:
+        yield "numpy by the book", lambda: _posteriors(problem)
+        yield "numpy tuned", lambda: _tuned_posteriors(problem)
+    if problem.case.op == "fold":
+        yield "numpy dense rows", lambda: _fold(problem)
     if problem.case.op == "scaling":
         yield "numpy two products", lambda: _scaling(problem)
     if problem.case.op == "batch":
@@ -35,6 +43,68 @@ def _columns(problem):
             E -= np.outer(after - W[:, t], h)
             W[:, t] = after
         return W
+
+    return call
+
+
+def _posteriors(problem):
+    H, D, domains = posterior_arguments(problem)
+    cubed = POWERS[problem.case.op] == 3
+
+    def sums(rows):
+        return np.stack([np.bincount(domains, column, len(D)) for column in rows.T], axis=1)
+
+    def call():
+        P = H * D[domains]
+        s = P.sum(axis=1, keepdims=True)
+        P /= s
+        likelihood, totals = np.log(s).sum(), sums(P)
+        if not cubed:
+            return totals, totals, likelihood
+        G = P * P * P
+        G /= G.sum(axis=1, keepdims=True)
+        return sums(G), totals, likelihood
+
+    return lambda: call()[0]
+
+
+def _tuned_posteriors(problem):
+    H, D, domains = posterior_arguments(problem)
+    cubed = POWERS[problem.case.op] == 3
+    places = (domains[:, None] * np.int64(D.shape[1]) + np.arange(D.shape[1])).ravel()
+
+    def sums(rows):
+        return np.bincount(places, rows.ravel(), D.size).reshape(D.shape)
+
+    def call():
+        P = D.take(domains, axis=0)
+        P *= H
+        s = np.einsum("ij->i", P)[:, None]
+        P /= s
+        likelihood, totals = np.log(s).sum(), sums(P)
+        if not cubed:
+            return totals, totals, likelihood
+        P *= P * P
+        P /= np.einsum("ij->i", P)[:, None]
+        return sums(P), totals, likelihood
+
+    return lambda: call()[0]
+
+
+def _fold(problem):
+    X, H, k = full_table(problem), table(problem)[2], problem.case.k
+    filled = X.any(axis=1)
+    shares = X[filled] / X[filled].sum(axis=1, keepdims=True)
+
+    def call():
+        W = np.full((len(shares), k), 1 / k, X.dtype)
+        for _ in range(problem.case.iterations):
+            expected = W @ H.T
+            np.divide(shares, expected, out=expected)
+            W *= expected @ H
+        weights = np.full((len(X), k), 1 / k, X.dtype)
+        weights[filled] = W
+        return weights
 
     return call
 

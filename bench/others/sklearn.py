@@ -1,18 +1,20 @@
 """scikit-learn: k-means, nearest rows, distances, and its mixtures beside semidefinite programs.
 
-Of ``NMF`` the inner loop alone competes, a private function: through the public class nothing but
+Of ``NMF`` the inner loops alone compete, private functions: through the public class nothing but
 whole fits can be timed, whose products with X are not in question here.
 """
 
 import numpy as np
+from scipy import sparse
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.decomposition import _cdnmf_fast
+from sklearn.decomposition import _cdnmf_fast, _nmf
 from sklearn.metrics import pairwise_distances_argmin
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 
 from bench.factors import arguments
+from bench.mixtures import table
 from bench.problems import Fit
 
 DISTRIBUTION = "scikit-learn"
@@ -35,6 +37,8 @@ def entries(problem):
         )
     if case.op == "hals":
         yield "sklearn NMF, its inner loop", lambda: coordinate_descent(problem)
+    if case.op == "plsa":
+        yield "sklearn NMF, its updates", lambda: multiplicative_update(problem)
     if case.op == "fit":
         yield "sklearn lloyd", lambda: fit(KMeans, problem, algorithm="lloyd")
         yield "sklearn elkan", lambda: fit(KMeans, problem, algorithm="elkan")
@@ -58,6 +62,22 @@ def coordinate_descent(problem):
     def call():
         _cdnmf_fast._update_cdnmf_fast(W, G, R, order)
         return W
+
+    return call
+
+
+def multiplicative_update(problem):
+    """Both factors by the Kullback-Leibler divergence.
+
+    The first, times what it was divided by, is the expected count of our step.
+    """
+    (indptr, indices, data), W, H = table(problem)
+    X, H = sparse.csr_array((data, indices, indptr), shape=problem.X.shape), H.T.copy()
+
+    def call():
+        after, *_ = _nmf._multiplicative_update_w(X, W, H, 1, 0, 0, 1)
+        _nmf._multiplicative_update_h(X, W, H.copy(), 1, 0, 0, 1)
+        return after * H.sum(axis=1)
 
     return call
 

@@ -32,11 +32,12 @@ def restart_without_overrides(module: str) -> None:
 
 
 def describe() -> dict:
-    """Machine, processor, system, Python, revision of the sources, remembered environment."""
+    """Machine, its load, system, Python, revision of the sources, remembered environment."""
     return {
         "machine": platform.machine(),
         "cpu": processor(),
         "cores": cores(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "revision": revision(),

@@ -58,7 +58,8 @@ def _section(path, lines):
     )
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
     yield f"## {path.rpartition('/')[2]}\n"
-    yield f"{machine['cpu']}, instruction set {machine['isa']}. {limits}.\n\n{versions}.\n"
+    yield f"{machine['cpu']}, instruction set {machine['isa']}. {limits}.{_load(machine)}\n"
+    yield f"{versions}.\n"
     transport = [line for line in results if line["op"] in TRANSPORT]
     programs = [line for line in results if line["op"] in SDP]
     factorisations = [line for line in results if line["op"] in FACTORISATIONS]
@@ -71,6 +72,12 @@ def _section(path, lines):
     for fits in (programs, factorisations):
         yield from _table("| case | threads | ours, ms | peers / ours |", _program_row, fits)
     yield from (_memory(line) for line in lines if line["kind"] == "memory")
+
+
+def _load(machine):
+    """How busy the cores were with other work when the run began, where that was written down."""
+    load = machine.get("load")
+    return "" if load is None else f" Load at the start {load:.1f}, on {machine['cores']} cores."
 
 
 def _table(head, row, results):

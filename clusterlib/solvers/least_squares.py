@@ -286,7 +286,8 @@ def squared_error(X, W, Ht, sample_weight=None, cell_weight=None):
     errors = np.empty(n)
     if scipy.sparse.issparse(X):
         Ht, W = Ht.astype(np.float64), W.astype(np.float64)
-        squares = np.asarray(X.multiply(X).sum(axis=1, dtype=np.float64)).ravel()
+        X = X.astype(np.float64)  # squares may leave the range of float32
+        squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
         errors = squares - 2 * np.einsum("ij,ij->i", W, X @ Ht)
         errors = np.maximum(errors + np.einsum("ij,ij->i", W @ (Ht.T @ Ht), W), 0)
     for first in range(0, 0 if scipy.sparse.issparse(X) else n, max(1, _BLOCK_VALUES // m)):

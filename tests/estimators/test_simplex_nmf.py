@@ -125,6 +125,16 @@ def test_other_numbers_are_taken_as_double(model, kind):
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_errors_of_sparse_rows_are_in_range(scale):
+    X = csr_array(np.maximum(np.random.default_rng(0).random((20, 6)) - 0.4, 0), dtype=np.float32)
+    one = SimplexNMF(2, random_state=0).fit(X)
+    scaled = (X * np.float32(scale)).astype(np.float32)
+    other = SimplexNMF(2, random_state=0).fit(scaled)
+    assert_allclose(other.reconstruction_err_ / scale, one.reconstruction_err_, rtol=1e-3)
+    assert_allclose(other.score(scaled) / scale, one.score(X), rtol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_scale_does_not_matter(model, scale, dtype):
     X, _, _ = mixtures(dtype=dtype)

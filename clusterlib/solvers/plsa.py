@@ -211,8 +211,9 @@ def divergence(X, W, Ht, sample_weight=None):
         x = X.data[cells].astype(np.float64)
         left = W[rows[cells]].astype(np.float64)
         y = np.einsum("ij,ij->i", left, Ht[X.indices[cells]])
+        present = x > 0  # stored zeros count nothing, even where y vanishes
         with np.errstate(divide="ignore"):
-            parts = np.where(x > 0, x * np.log(np.where(x > 0, x, 1) / y), 0)
+            parts = x * np.log(np.where(present, x, 1) / np.where(present, y, 1))
         per_row += np.bincount(rows[cells], parts, minlength=n)
     if sample_weight is not None:
         present = sample_weight > 0

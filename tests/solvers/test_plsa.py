@@ -129,3 +129,12 @@ def test_callback_stops():
     assert result.n_iter == 3
     assert not result.converged
     assert seen[0] == (result.history[0], (3, 40))
+
+
+def test_stored_zeros_count_nothing_where_the_product_vanishes():
+    X = csr_array(np.array([[2.0, 1.0], [0.5, 3.0]]))
+    X.data[1] = 0
+    W, Ht = np.array([[2.0, 0.0], [0.5, 3.0]]), np.eye(2)
+    assert divergence(X, W, Ht) == 0
+    X.data[1] = 1
+    assert divergence(X, W, Ht) == np.inf

@@ -35,6 +35,7 @@ from clusterlib.validation import (
     checked_student,
     checked_tau,
     checked_verbose,
+    domain_names,
 )
 
 __all__ = ["fit_domains"]
@@ -186,7 +187,9 @@ def _fitted(estimator, rows, n_classes, options, rng, report):
     estimator.class_choice_ = None
     if n_classes is None:
         estimator.class_choice_ = choice = chosen_number(rows, found, options, rng)
-        n_classes = min(choice.n_classes, options.n_clusters or choice.n_classes)
+        n_classes = choice.n_classes
+        if options.method is ShiftMethod.DDFA:
+            n_classes = min(n_classes, options.n_clusters or n_classes)
 
     def refit(part):
         found = None if options.scaled else discriminated(part, options, rng)
@@ -250,4 +253,4 @@ def _store(estimator, fit, domains, rows, place):
     estimator._classes_of_rows_ = fit.classes_of_rows
     estimator._source_prior_ = fit.pooled.mean(axis=0)
     estimator._class_ratios_ = fit.domain_given_class
-    estimator._domain_codes_ = {name: code for code, name in enumerate(domains.tolist())}
+    estimator._domain_codes_ = {name: code for code, name in enumerate(domain_names(domains))}

@@ -13,6 +13,7 @@ from clusterlib.validation import (
     checked_domain_codes,
     checked_matrix,
     checked_new_domain,
+    domain_names,
 )
 
 __all__ = ["AdaptedDomain", "DomainPosteriors", "posteriors_of_domains"]
@@ -216,7 +217,7 @@ class DomainPosteriors(
             domain.
         """
         pooled = self._pooled(X)
-        name = checked_new_domain(domain, self.domains_.tolist())
+        name = checked_new_domain(domain, set(domain_names(self.domains_)))
         found = shifted_prior(pooled, self._source_prior_)
         ratios = found.prior / np.maximum(self._source_prior_, _TINY)
         posteriors = posteriors_of_domains(pooled, ratios[None], np.zeros(len(pooled), np.int32))

@@ -21,6 +21,7 @@ from clusterlib.validation.domains import (
     checked_fitted_rows,
     checked_new_domain,
     checked_probabilities,
+    domain_names,
 )
 from clusterlib.validation.label_shift import (
     ShiftCalibration,
@@ -210,4 +211,5 @@ __all__ = [
     "checked_tau",
     "checked_verbose",
     "checked_weights",
+    "domain_names",
 ]

@@ -10,6 +10,7 @@ __all__ = [
     "checked_fitted_rows",
     "checked_new_domain",
     "checked_probabilities",
+    "domain_names",
 ]
 
 # How far from 1 the probabilities of a classifier may sum up, which may be float32.
@@ -59,6 +60,10 @@ def checked_domains(estimator, X, y):
             f"y must hold the domain of each row, a name or a whole number; got {y[row]!r} in row "
             f"{row}, which looks like a continuous target"
         )
+    if y.dtype.kind in "mM" and np.isnat(y).any():
+        raise ValueError(
+            f"y must hold a domain for each row; got NaT in row {np.isnat(y).argmax()}"
+        )
     try:
         domains, codes = np.unique(y, return_inverse=True)
     except TypeError as error:
@@ -66,9 +71,37 @@ def checked_domains(estimator, X, y):
     if len(domains) < 2:
         raise ValueError(
             f"y must hold at least 2 domains, since classes are told apart by how often they occur "
-            f"in each; got 1 class of domains, {domains[0]!r}, with n_samples={len(X)}"
+            f"in each; got 1 class of domains, {domains.tolist()[0]!r}, with n_samples={len(X)}"
         )
     return X, domains, codes.astype(np.int32)
+
+
+def domain_names(domains):
+    """Return domains as Python objects that are equal, and hash alike, if the domains are the same.
+
+    Parameters
+    ----------
+    domains : array-like
+        One domain, or several.
+
+    Returns
+    -------
+    names : object or list of object
+        Dates are datetimes, whatever their unit, to the microsecond.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import domain_names
+    >>> domain_names(np.array([3, 5])), domain_names(np.str_("a"))
+    ([3, 5], 'a')
+    >>> domain_names(np.datetime64("2026-05-01", "ns")) == domain_names(np.datetime64("2026-05"))
+    True
+    """
+    domains = np.asarray(domains)
+    if domains.dtype.kind in "mM":  # days are dates, and nanoseconds integers
+        domains = domains.astype(f"{domains.dtype.kind}8[us]")
+    return domains.tolist()
 
 
 def checked_different_rows(n_different):
@@ -106,6 +139,8 @@ def checked_domain_codes(domain, codes, n_samples, *, name="domain"):
     ------
     ValueError
         For a domain that is not known, or another number of domains than rows.
+    TypeError
+        For what cannot be the name of a domain.
 
     Examples
     --------
@@ -119,8 +154,11 @@ def checked_domain_codes(domain, codes, n_samples, *, name="domain"):
             f"{name} must be one domain or have shape (n_samples,)=({n_samples},), one for each row; "
             f"got {values.shape}"
         )
-    values = np.atleast_1d(values).tolist()
-    found = [codes.get(value, -1) for value in values]
+    values = domain_names(np.atleast_1d(values))
+    try:
+        found = [codes.get(value, -1) for value in values]
+    except TypeError as error:
+        raise TypeError(f"{name} must hold names of domains: {error}") from error
     if -1 in found:
         raise ValueError(
             f"{name} has {values[found.index(-1)]!r}, which was not seen by fit. Estimate its class "
@@ -143,8 +181,12 @@ def checked_new_domain(domain, codes):
         return None
     if np.ndim(domain):
         raise ValueError(f"domain must be the name of one new domain; got {domain!r}")
-    name = np.asarray(domain).tolist()  # a NumPy scalar and its Python twin are one name
-    if name in codes:
+    name = domain_names(domain)
+    try:
+        is_known = name in codes
+    except TypeError as error:
+        raise TypeError(f"domain must be the name of one new domain: {error}") from error
+    if is_known:
         raise ValueError(
             f"domain {name!r} was seen by fit, which has estimated its class shares already: they "
             "are in label_marginals_"

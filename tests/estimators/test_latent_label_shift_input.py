@@ -298,3 +298,34 @@ def test_rows_far_from_all_others():
 def test_single_precision_and_double_meet():
     narrow = model().fit(X.astype(np.float32), D)
     assert_array_equal(narrow.predict(X), narrow.predict(X.astype(np.float32)))
+
+
+@pytest.mark.parametrize("unit", ["M", "D", "s", "ns"])
+def test_domains_may_be_dates(unit):
+    months = (np.datetime64("2026-01", "M") + D).astype(f"M8[{unit}]")
+    fitted, known = model().fit(X, months), model().fit(X, D)
+    assert fitted.domains_.dtype == months.dtype
+    assert_array_equal(fitted.labels_, known.labels_)
+    for march in (np.datetime64("2026-03-01"), np.datetime64("2026-03", "ns")):
+        assert_array_equal(fitted.predict(X, domain=march), known.predict(X, domain=2))
+    assert_array_equal(fitted.predict(X, domain=months), known.predict(X, domain=D))
+    with pytest.raises(ValueError, match="was seen by fit"):
+        fitted.adapt(X[:9], domain=np.datetime64("2026-03-01"))
+
+
+def test_a_missing_date_is_no_domain():
+    months = np.datetime64("2026-01", "M") + D
+    months[7] = "NaT"
+    with pytest.raises(ValueError, match="y must hold a domain for each row; got NaT in row 7"):
+        model().fit(X, months)
+
+
+@pytest.mark.parametrize("use", ["adapt", "predict"])
+def test_what_has_no_hash_is_no_name(use):
+    with pytest.raises(TypeError, match="domain must .* unhashable"):
+        getattr(model().fit(X, D), use)(X[:9], domain={"a": 1})
+
+
+def test_clusters_of_the_published_procedure_do_not_bound_the_classes_of_another():
+    chosen = model(n_classes="auto").fit(X, D).n_classes_
+    assert model(n_classes="auto", n_clusters=1).fit(X, D).n_classes_ == chosen > 1

@@ -179,7 +179,8 @@ class LatentLabelShift(DomainPosteriors):
 
     Fitting warns (ConvergenceWarning) when ``max_iter`` ended the start that was kept, and
     (IdentifiabilityWarning) when ``report_`` has reasons not to believe the classes. Ctrl-C leaves
-    the estimator as it was. The same seed gives the same answer for any number of threads.
+    the estimator as it was. The same seed gives the same answer for any number of threads; with
+    micro-clusters or a classifier but for last bits, which are those of NumPy's BLAS.
 
     References
     ----------

@@ -40,7 +40,8 @@ class ClassChoice(NamedTuple):
     errors : ndarray of shape (m,), float64
         Standard error of the difference of each score to that of the answer; 0 at the answer.
     left_out_scores : ndarray of shape (m,), float64
-        Mean log q(domain | row) of rows that were left out; -inf where that was not computed.
+        Mean log q(domain | row) of rows that were left out; -inf where that was not computed, as
+        where no domain has a second row.
     rank_classes : int
         Answer of the rank test, which counts too few where data are few.
     sure : bool
@@ -164,6 +165,8 @@ def choose_n_classes(
         neighbors, domains, n_domains, n_folds, rng=rng, f=f, n_averaged=n_averaged
     )
     best = _smallest_of_best(found)
+    if not any(len(fold.left_out) for fold in folds):  # no domain has a second row
+        return _choice(found, {}, rank)
     left_out = _descent(
         lambda k: left_out_log_likelihoods(folds, domains, n_domains, k, **options),
         [k for k in sorted(found) if k <= best] if candidates else range(1, best + 1),
@@ -266,13 +269,13 @@ def _smallest_of_best(found):
 def _choice(found, left_out, rank):
     """The answer from the log-likelihoods of the candidates, fitted and left out."""
     candidates = np.array(sorted(found), dtype=np.int64)
-    answer = _smallest_of_best(left_out)
+    answer = _smallest_of_best(left_out or found)
     rows = np.array([found[k] for k in candidates])
     errors = (rows - found[answer]).std(axis=1) / np.sqrt(rows.shape[1])
     left_out_scores = np.array(
         [left_out[k].mean() if k in left_out else -np.inf for k in candidates]
     )
-    sure = answer == _smallest_of_best(found)
+    sure = bool(left_out) and answer == _smallest_of_best(found)
     for values in (found, left_out):
         for fewer in (k for k in values if k < answer):
             gains = values[answer] - values[fewer]

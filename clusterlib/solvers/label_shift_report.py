@@ -185,7 +185,8 @@ def shift_strength(
     Returns
     -------
     strength : float
-        Mean log q(domain | row) less that of one class, in nats, over (k - 1) / 2.
+        Mean log q(domain | row) less that of one class, in nats, over (k - 1) / 2; 0 where no row
+        can be left out, as no domain has a second one.
 
     Notes
     -----
@@ -219,6 +220,8 @@ def shift_strength(
     folds = domain_folds(
         neighbors, domains, n_domains, n_folds, rng=rng, f=f, n_averaged=n_averaged
     )
+    if not any(len(fold.left_out) for fold in folds):
+        return 0.0
     options = {"tau": tau, "beta": beta, "n_starts": n_starts, "max_iter": max_iter, "tol": tol}
     known, chance = (
         left_out_log_likelihoods(folds, domains, n_domains, k, rng=rng, **options).mean()

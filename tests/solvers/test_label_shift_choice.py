@@ -93,3 +93,13 @@ def test_table_counts_every_row_once():
     table = cluster_domain_table(f[:20], few, 8, np.random.default_rng(0))
     assert table.shape == (20, 8)
     assert_allclose(table.sum(axis=0), np.bincount(few))
+
+
+def test_domains_of_one_row_each_give_an_answer_that_is_not_sure():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    for n in (5, 40):
+        data = nearest_other_rows(X[:n], min(30, n - 1)), np.arange(n, dtype=np.int32)
+        choice = choose(data, r=n)
+        assert 1 <= choice.n_classes < n
+        assert not choice.sure
+        assert np.isneginf(choice.left_out_scores).all()

@@ -148,3 +148,9 @@ def test_domains_of_one_row_keep_one():
         np.eye(3)[classes], D, near, domains, rng=np.random.default_rng(0), n_refits=2, n_starts=1
     )
     assert np.isfinite(refits.errors).all()
+
+
+def test_strength_is_nothing_where_no_row_can_be_left_out():
+    near = nearest_other_rows(np.random.default_rng(0).normal(size=(40, 2)), 30)
+    domains = np.arange(40, dtype=np.int32)
+    assert shift_strength(near, domains, 40, 2, rng=np.random.default_rng(0)) == 0.0

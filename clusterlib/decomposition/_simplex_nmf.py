@@ -101,8 +101,9 @@ class SimplexNMF(
     converged_ : bool
         Whether that start ended by ``tol``.
     history_ : ndarray of shape (n_iter_ + 1,), float64
-        Its objective, half the squares and penalties, before and after each iteration (before
-        alone for counts); it never rises. With ``min_volume`` all three are of the polish.
+        Its objective, half the squares and penalties, before and after each iteration (for
+        counts only before, which is one less); it never rises. With ``min_volume`` all three are of
+        the polish.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,), object

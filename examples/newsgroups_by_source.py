@@ -4,7 +4,7 @@ Topics from sources
 
 Sentence embeddings of twenty newsgroups, dealt to thirty sources with mixed interests. Clusters of
 embeddings find .55 of the topics, the most frequent topic of each source is right for .60 of the
-posts; the sources and the embeddings together find .88.
+posts; the sources and the embeddings together find .87.
 
 The embeddings are not part of the package, so that this page shows no figures: put the files
 ``20newsgroups-train.npz`` and ``20newsgroups-test.npz`` into the folder named by

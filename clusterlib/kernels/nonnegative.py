@@ -44,7 +44,8 @@ def hals_sweep(W, R, G, *, n_sweeps=1, n_threads=None, backend=None):
         Finite, in any layout; no memory shared with W.
     G : array-like of shape (k, k)
         Symmetric, which is not checked: row s of column t is read. Components keep their w_t
-        if G_tt is below the smallest normal number of the dtype of W.
+        if G_tt is below the smallest normal number of the dtype of W; the inverse of that number is
+        the largest G_tt.
     n_sweeps : int, default=1
         How often the coordinates are gone through, at least 1.
     n_threads : None or int, default=None
@@ -101,6 +102,8 @@ def hals_sweep(W, R, G, *, n_sweeps=1, n_threads=None, backend=None):
     R = _matrix_like("R", R, W.shape, W.dtype)
     G = _square("G", G, W.shape[1])
     _check_apart(W, R=R)
+    if G.diagonal().max() > 1 / np.finfo(W.dtype).tiny:  # 1 / G_tt would lose digits, or vanish
+        _refuse_range(W)
     moves = np.empty(checked_integer("n_sweeps", n_sweeps, 1, _MOST_SWEEPS))
     implementation("hals_sweep", backend)(W, R, G, moves, n_threads)
     if not math.isfinite(moves.sum()):

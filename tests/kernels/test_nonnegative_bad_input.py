@@ -175,6 +175,28 @@ def test_sums_that_leave_the_range_are_refused(backend, dtype, size):
         hals_sweep(**arguments, backend=backend)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_factors_that_leave_the_range_are_refused(backend, dtype):
+    far = dtype(np.sqrt(np.finfo(dtype).max))
+    W, one = np.ones((3, 1), dtype), np.ones((3, 1), dtype)
+    with pytest.raises(ValueError, match="sums leave the range of float"):
+        hals_sweep(W, one * far, np.array([[1 / (4.0 * far)]]), backend=backend)
+    with pytest.raises(ValueError, match="sums leave the range of float"):
+        masked_hals_sweep(W, one * np.finfo(dtype).max, one, one[:1] / 4, backend=backend)
+    assert np.array_equal(W, one)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_curvatures_whose_inverse_leaves_the_range_are_refused(backend, dtype):
+    limit = 1 / float(np.finfo(dtype).tiny)
+    W, R = np.ones((5, 2), dtype), np.full((5, 2), limit, dtype)
+    with pytest.raises(ValueError, match="sums leave the range of float"):
+        hals_sweep(W, R, np.diag([1.0, 2 * limit]), backend=backend)
+    assert np.array_equal(W, np.ones((5, 2)))
+    hals_sweep(W, R, np.diag([limit, limit]), backend=backend)
+    assert np.array_equal(W, np.ones((5, 2)))
+
+
 def test_products_that_overlap_the_factor_are_refused():
     arguments = plain()
     arguments["R"] = arguments["W"]

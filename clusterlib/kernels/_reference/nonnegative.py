@@ -20,8 +20,7 @@ def hals_sweep(W, R, G, moves, n_threads):
                 if G[t, t] >= np.finfo(W.dtype).tiny:
                     step = (R[:, t] - rows @ G[:, t]) / G[t, t]
                     moves[sweep] += _move(rows, t, np.maximum(0, rows[:, t] + step))
-    if np.isfinite(moves).all():
-        W[:] = rows
+    _write(rows, moves, W)
 
 
 def masked_hals_sweep(W, X, V, H, l1, l2, moves, loss, n_threads):
@@ -46,8 +45,7 @@ def masked_hals_sweep(W, X, V, H, l1, l2, moves, loss, n_threads):
                     moves[sweep] += _move(rows, t, np.maximum(0, best))
             loss += (v * (x - rows @ H) ** 2).sum()
             result[block] = rows
-    if np.isfinite(moves).all():
-        W[:] = result
+    _write(result, moves, W)
 
 
 def _is_factor(A):
@@ -59,3 +57,11 @@ def _move(rows, t, after):
     change = after - rows[:, t]
     rows[:, t] = after
     return change @ change
+
+
+def _write(rows, moves, W):
+    """Take over the result, unless it has left the range of W."""
+    if rows.max(initial=0.0) > np.finfo(W.dtype).max:
+        moves[:] = np.inf
+    if np.isfinite(moves).all():
+        W[:] = rows

@@ -109,7 +109,7 @@ def plsa_step(indptr, indices, data, W, H, *, beta=1.0, n_threads=None, backend=
     Notes
     -----
     O(nnz k) time. Calculated and summed in float64 for both dtypes, with a relative error of
-    ``(2 k + 4 beta + cells of the column) 2^-53`` for beta in {1, 2, 3}, before the result is
+    ``(k + 8 beta + cells of the column + 8) 2^-53`` for beta in {1, 2, 3}, before the result is
     rounded to its dtype. Rows of both factors are taken relative to their largest entry, and
     s below 2^-300 of both counts as 0. Sums over rows are taken over at most 64 leaves of
     consecutive rows (fewer for a table with less than 32 m cells for each) and merged by a fixed
@@ -304,12 +304,12 @@ def tempered_posterior(
     Notes
     -----
     O(n k) time, and O(n q k) with neighbours, in float64 for both dtypes. The relative error of an
-    entry of G is ``beta (tau + 2 k + 4) 2^-53`` for powers of 1, 2 and 3, and of a sum that plus
-    the rows of a leaf and the depth of the tree times 2^-53. s below 2^-300 of the largest entries
-    of h and of the row of D counts as 0. Sums run over leaves of rows that are
-    merged by a fixed tree: 4096 rows, or 16 r rounded up to a power of two. Memory: a copy of D,
-    and ``log2(leaves) + 5`` tables of the size of counts and totals for one thread, at most one
-    for each leaf with many, which is a fourth of H.
+    entry of G is ``beta (2 tau (q + 3) + 2 k + 4) 2^-53`` for powers of 1, 2 and 3, with q = 0
+    without neighbours, and of a sum that plus the rows of a leaf and the depth of the tree times
+    2^-53. s below 2^-300 of the largest entries of h and of the row of D counts as 0. Sums run over
+    leaves of rows that are merged by a fixed tree: 4096 rows, or 16 r rounded up to a power of two.
+    Memory: a copy of D, and ``log2(leaves) + 5`` tables of the size of counts and totals for one
+    thread, at most one for each leaf with many, which is a fourth of H.
 
     References
     ----------
@@ -356,7 +356,9 @@ def tempered_posterior(
         H, D, domains, neighbors, floor, tau, beta, weight, _rows_of_leaf(len(D)),
         responsibilities, posterior, counts, totals, n_threads,
     )  # fmt: skip
-    if np.isnan(log_likelihood):
+    # A logarithm on the way may have made a number of NaN.
+    logarithms = neighbors is None and tau not in (1.0, 2.0, 3.0)
+    if np.isnan(log_likelihood) or (logarithms and np.isnan(H).any()):
         raise ValueError("H must hold finite numbers that are at least 0")
     return TemperedPosterior(responsibilities, posterior, counts, totals, log_likelihood)
 

@@ -216,6 +216,9 @@ def test_rows_that_are_no_weights_are_refused(backend, bad, dtype):
             arguments["H"][row, column] = bad
             with pytest.raises(ValueError, match="H must hold finite numbers that are at least 0"):
                 tempered_posterior(**arguments, beta=2.0, backend=backend)
+            for tau in (2.0, 0.5):
+                with pytest.raises(ValueError, match="H must hold finite numbers that are at"):
+                    tempered_posterior(**arguments, tau=tau, backend=backend)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

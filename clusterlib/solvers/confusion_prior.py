@@ -171,10 +171,12 @@ def confusion_covariance(
     weight = np.ones(len(codes)) if weight is None else weight
     shares = weight / np.bincount(codes, weight, n_classes)[codes]
     residuals = (shares * prior[codes])[:, None] * (predictions - confusion.T[codes])
-    noise = residuals.T @ residuals
+    inverse = np.linalg.inv(confusion).T
+    source = residuals @ inverse
     if target_weight is None:
         target_weight = np.ones(len(target_predictions))
     shares = target_weight / target_weight.sum()
     residuals = shares[:, None] * (target_predictions - shares @ target_predictions)
-    inverse = np.linalg.inv(confusion)
-    return inverse @ (noise + residuals.T @ residuals) @ inverse.T
+    target = residuals @ inverse
+    # Products of factors with themselves: rounding makes no variance negative.
+    return source.T @ source + target.T @ target

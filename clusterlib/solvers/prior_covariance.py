@@ -7,8 +7,10 @@ from clusterlib.solvers.prior_shift import prior_scores
 
 __all__ = ["shifted_prior_covariance", "source_covariance"]
 
-# Information below this part of the largest counts as this: the error is then huge, not infinite.
+# Directions in which scores tell less than this part of all they tell are not known at all.
 _LEAST_INFORMATION = 1e-12
+# A class is part of such a direction if its entry is above this.
+_PART = 1e-6
 
 
 def source_covariance(posteriors, source_prior, *, weight=None, logarithms=None, influence=None):
@@ -82,7 +84,8 @@ def shifted_prior_covariance(
     -------
     covariance : ndarray of shape (n_classes, n_classes), float64
         By the delta method on the simplex without its bounds: rows sum to 0. Classes that the
-        source lacks have no variance.
+        source lacks have no variance. Infinite on the diagonal, and 0 beside it, for classes
+        that the rows do not tell from others.
 
     Notes
     -----
@@ -112,15 +115,26 @@ def shifted_prior_covariance(
     products = (share * scores).T @ scores
     residuals = share * (scores - mean)
     jacobian = _jacobian(scores, share, prior, source_prior, products, mean, logarithms)
-    noise = residuals.T @ residuals + jacobian @ source @ jacobian.T
     live = source_prior > 0
     basis = np.zeros((k, live.sum() - 1))
     basis[live] = linalg.null_space(np.ones((1, live.sum())))
     values, vectors = linalg.eigh(basis.T @ products @ basis)
-    largest = values[-1] if len(values) and values[-1] > 0 else 1.0
-    inverse = basis @ (vectors / np.maximum(values, _LEAST_INFORMATION * largest)) @ vectors.T
-    inverse = inverse @ basis.T
-    return inverse @ noise @ inverse
+    told = values > _LEAST_INFORMATION * np.trace(products)
+    vectors = basis @ vectors
+    inverse = (vectors[:, told] / values[told]) @ vectors[:, told].T
+    # Products of factors with themselves: rounding makes no variance negative.
+    factors = residuals @ inverse, _root(source) @ jacobian.T @ inverse
+    covariance = sum(factor.T @ factor for factor in factors)
+    lost = (np.abs(vectors[:, ~told]) > _PART).any(axis=1)
+    covariance[lost], covariance[:, lost] = 0.0, 0.0
+    covariance[lost, lost] = np.inf
+    return covariance
+
+
+def _root(covariance):
+    """R with ``R' R`` the covariance."""
+    values, vectors = linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))).T
 
 
 def _jacobian(scores, share, prior, source_prior, products, mean, logarithms):

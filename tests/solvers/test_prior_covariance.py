@@ -113,8 +113,23 @@ def test_classes_that_the_source_lacks_have_no_variance():
     assert not found[2].any() and not found[:, 2].any()
 
 
-def test_classes_that_cannot_be_told_apart_have_huge_errors():
+def test_classes_that_cannot_be_told_apart_have_infinite_errors():
     h = np.full((50, 2), 0.5)
     noise = source_covariance(h + [[0.1, -0.1]] * np.resize([1, -1], 50)[:, None], h[0])
     found = shifted_prior_covariance(h, np.full(2, 0.5), np.full(2, 0.5), noise)
-    assert np.isfinite(found).all() and found[0, 0] > 1
+    np.testing.assert_array_equal(found, np.diag([np.inf, np.inf]))
+
+
+def test_only_the_classes_that_are_alike_are_unknown():
+    rng = np.random.default_rng(0)
+    first = rng.uniform(0.1, 0.9, 200)
+    h = np.stack([first, 0.5 * (1 - first), 0.5 * (1 - first)], axis=1)
+    prior = h.mean(axis=0)
+    found = shifted_prior_covariance(h, prior, prior, np.zeros((9, 9)))
+    # The first class against the two others together is a problem of two classes.
+    pair = np.stack([first, 1 - first], axis=1)
+    expected = shifted_prior_covariance(
+        pair, pair.mean(axis=0), pair.mean(axis=0), np.zeros((6, 6))
+    )
+    assert found[0, 0] == pytest.approx(expected[0, 0])
+    assert np.isposinf(np.diag(found)[1:]).all()

@@ -81,7 +81,8 @@ class EMShiftEstimator(ShiftClassifier):
         Sampling covariance of ``target_prior_``: of the batch, the calibration and the source
         prior, if the calibration fits. Intervals do not rely on that.
     prior_errors_ : ndarray of shape (n_classes,), float64
-        Standard errors, the roots of its diagonal.
+        Standard errors, the roots of its diagonal; infinite for classes that the batch does not
+        tell apart.
     corrected_prior_ : ndarray of shape (n_classes,), float64
         Shares under which the scores of the rows, taken for predictions, come out as they do, as
         in :class:`BlackBoxShiftEstimator`: held-out rows tell what the scores of each class are,

@@ -100,7 +100,7 @@ class SimplexNMF(
         Iterations of the start that was kept.
     converged_ : bool
         Whether that start ended by ``tol``.
-    history_ : ndarray of shape (n_iter_ + 1,), float64
+    history_ : ndarray of shape (n_objectives,), float64
         Its objective, half the squares and penalties, before and after each iteration (for
         counts only before, which is one less); it never rises. With ``min_volume`` all three are of
         the polish.

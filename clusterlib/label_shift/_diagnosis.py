@@ -137,10 +137,10 @@ def refits_of(fitted, domain_given_class, n_refits):
     )
 
 
-def intervals_of_marginals(fitted, marginals, refits, level):
+def intervals_of_marginals(fitted, marginals, refits, **options):
     """Intervals of the shares, and the shares without the mean error of the refits."""
     sizes = np.bincount(fitted.rows.codes, minlength=len(marginals))
-    lower, upper = marginal_intervals(marginals, refits, sizes, level=level)
+    lower, upper = marginal_intervals(marginals, refits, sizes, **options)
     return LabelMarginalIntervals(lower, upper, corrected_marginals(marginals, refits))
 
 

@@ -18,6 +18,7 @@ from clusterlib.validation import (
     checked_fitted_rows,
     checked_integer,
     checked_level,
+    checked_real,
 )
 
 __all__ = ["LatentLabelShift"]
@@ -319,7 +320,7 @@ class LatentLabelShift(DomainPosteriors):
             refits=refits,
         )
 
-    def label_marginals_interval(self, level=0.95, n_refits=10):
+    def label_marginals_interval(self, level=0.95, n_refits=10, sampled_fraction=0.0):
         """Compute intervals that hold the class shares of the domains.
 
         Parameters
@@ -329,6 +330,10 @@ class LatentLabelShift(DomainPosteriors):
         n_refits : int, default=10
             Refits to simulated data, 2 at least: they tell what the fit gets wrong, which is
             added to what sampling leaves open.
+        sampled_fraction : float, default=0.0
+            What the shares are of, from 0 to 1. With 0 each domain is a source from which its rows
+            were drawn one by one; with 1 it is these very rows, whose classes alone are unknown.
+            Between, it is a population of which the rows are that part: intervals are narrower.
 
         Returns
         -------
@@ -342,8 +347,11 @@ class LatentLabelShift(DomainPosteriors):
             If the fit was not by neighbours of single rows, or for a parameter out of range.
         """
         level = checked_level(level)
+        sampled_fraction = checked_real("sampled_fraction", sampled_fraction, 0, 1)
         fitted, refits = self._refits(n_refits)
-        return intervals_of_marginals(fitted, self.label_marginals_, refits, level)
+        return intervals_of_marginals(
+            fitted, self.label_marginals_, refits, level=level, sampled_fraction=sampled_fraction
+        )
 
     def _refits(self, n_refits):
         """The fitted rows, and refits that are made once for each number of them."""

@@ -97,6 +97,15 @@ def test_intervals_hold_the_shares():
     assert (wide.upper - wide.lower).sum() > (upper - lower).sum()
 
 
+def test_intervals_of_the_rows_are_narrower_than_those_of_their_source():
+    source, rows = (
+        FITTED.label_marginals_interval(n_refits=4, sampled_fraction=part) for part in (0.0, 1.0)
+    )
+    widths = [intervals.upper - intervals.lower for intervals in (source, rows)]
+    assert np.all(widths[1] <= widths[0]) and widths[1].mean() < 0.7 * widths[0].mean()
+    np.testing.assert_array_equal(source.corrected, rows.corrected)
+
+
 def test_intervals_are_repeatable_and_change_nothing():
     fitted = model(n_init=2).fit(DATA.X[::2], DATA.domains[::2])
     marginals = fitted.label_marginals_.copy()
@@ -127,6 +136,7 @@ def test_refits_are_refused_where_there_are_none(options):
         ({"level": "95%"}, TypeError, "level must be a float"),
         ({"n_refits": 1}, ValueError, r"n_refits must be an int in \[2, inf\); got 1"),
         ({"n_refits": 2.5}, TypeError, "n_refits must be an int"),
+        ({"sampled_fraction": 1.5}, ValueError, r"sampled_fraction must be a float in \[0, 1\]"),
     ],
 )
 def test_parameters_of_intervals(options, error, message):

@@ -58,7 +58,7 @@ def _section(path, lines):
     )
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
     yield f"## {path.rpartition('/')[2]}\n"
-    yield f"{machine['cpu']}, instruction set {machine['isa']}. {limits}.{_load(machine)}\n"
+    yield f"{machine['cpu']}, instruction set {machine['isa']}. {limits}.{_load(lines)}\n"
     yield f"{versions}.\n"
     transport = [line for line in results if line["op"] in TRANSPORT]
     programs = [line for line in results if line["op"] in SDP]
@@ -74,10 +74,14 @@ def _section(path, lines):
     yield from (_memory(line) for line in lines if line["kind"] == "memory")
 
 
-def _load(machine):
-    """How busy the cores were with other work when the run began, where that was written down."""
-    load = machine.get("load")
-    return "" if load is None else f" Load at the start {load:.1f}, on {machine['cores']} cores."
+def _load(lines):
+    """How busy the cores were with other work when runs began, where that was written down."""
+    machines = [line for line in lines if line["kind"] == "machine"]
+    loads = [line["load"] for line in machines if line.get("load") is not None]
+    if not loads:
+        return ""
+    apart = f"{min(loads):.1f}" + f" to {max(loads):.1f}" * (max(loads) > min(loads))
+    return f" Load when runs began {apart}, on {machines[0]['cores']} cores."
 
 
 def _table(head, row, results):

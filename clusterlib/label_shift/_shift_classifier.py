@@ -15,13 +15,13 @@ from clusterlib.solvers import prior_ratio, reweighted_posteriors
 from clusterlib.solvers.confusion_prior import class_confusion
 from clusterlib.validation import (
     check_is_fitted,
-    checked_folds,
     checked_known_classes,
     checked_labelled_rows,
     checked_level,
     checked_probabilistic,
     checked_sample_weight,
 )
+from clusterlib.validation.folds import checked_folds
 
 __all__ = ["ShiftClassifier"]
 

@@ -26,7 +26,6 @@ from clusterlib.validation.domains import (
 from clusterlib.validation.label_shift import (
     ShiftCalibration,
     checked_calibration,
-    checked_folds,
     checked_known_classes,
     checked_labelled_rows,
     checked_probabilistic,
@@ -167,7 +166,6 @@ __all__ = [
     "checked_factor_start",
     "checked_fitted_rows",
     "checked_flag",
-    "checked_folds",
     "checked_group_start",
     "checked_integer",
     "checked_known_classes",

@@ -16,9 +16,9 @@ from clusterlib.label_shift import BlackBoxShiftEstimator, EMShiftEstimator
 from clusterlib.validation import (
     ShiftCalibration,
     checked_calibration,
-    checked_folds,
     checked_known_classes,
 )
+from clusterlib.validation.folds import checked_folds
 
 MODELS = [EMShiftEstimator(GaussianNB()), BlackBoxShiftEstimator(GaussianNB())]
 

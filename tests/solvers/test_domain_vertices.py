@@ -98,3 +98,19 @@ def test_counts_are_those_of_the_cells():
     wanted = np.zeros((6, 3))
     np.add.at(wanted, (labels, domains), 1.0)
     np.testing.assert_array_equal(counts, wanted)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_corners_are_the_longest_rows_where_noise_is_alike(seed):
+    rng = np.random.default_rng(seed)
+    shares = np.array([0.6, 0.25, 0.1, 0.03, 0.02])
+    counts = np.array([rng.multinomial(400, rng.dirichlet(20 * shares)) for _ in range(12)]) + 1.0
+    rows = counts / counts.sum(axis=1, keepdims=True)
+    left = rows / np.sqrt(counts.sum(axis=0) / counts.sum())
+    left = left @ np.linalg.svd(left, full_matrices=False)[2][:3].T
+    corners = []
+    for _ in range(3):
+        corners.append(np.argmax(np.sum(left**2, axis=1)))
+        unit = left[corners[-1]] / np.linalg.norm(left[corners[-1]])
+        left = left - np.outer(left @ unit, unit)
+    np.testing.assert_allclose(domain_vertices(counts, 3), rows[corners].T, atol=1e-12)

@@ -17,6 +17,7 @@ LIBRARY = rules.read_tree("clusterlib")
 TESTS = rules.read_tree("tests")
 BENCH = rules.read_tree("bench")
 CONTRACTS = [
+    "assignment",
     "centers",
     "mixtures",
     "nonnegative",

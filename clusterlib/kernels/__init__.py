@@ -4,6 +4,12 @@ The public functions check their arguments, allocate the outputs and call the im
 :mod:`clusterlib.kernels.dispatch` picks.
 """
 
+from clusterlib.kernels.assignment import (
+    CapacityAssignment,
+    capacity_assignment,
+    capacity_assignment_points,
+    priced_argmin,
+)
 from clusterlib.kernels.centers import BOUND_GROUPS, LEAF_ROWS, bounded_argmin, cluster_sums
 from clusterlib.kernels.dispatch import active_backend, available_backends
 from clusterlib.kernels.metrics import Metric
@@ -32,8 +38,9 @@ from clusterlib.kernels.sinkhorn import (
 from clusterlib.kernels.sinkhorn_plan import SinkhornPlan, sinkhorn_batch, sinkhorn_plan
 from clusterlib.kernels.tiles import pack_rows, unpack_rows
 
-__all__ = [
+__all__ = [  # noqa: RUF022 -- in the order of sorted(), constants among classes
     "BOUND_GROUPS",
+    "CapacityAssignment",
     "LEAF_ROWS",
     "Metric",
     "SimplexDescent",
@@ -42,6 +49,8 @@ __all__ = [
     "active_backend",
     "available_backends",
     "bounded_argmin",
+    "capacity_assignment",
+    "capacity_assignment_points",
     "cluster_sums",
     "hals_sweep",
     "masked_hals_sweep",
@@ -53,6 +62,7 @@ __all__ = [
     "pairwise_threshold",
     "pairwise_topk",
     "plsa_step",
+    "priced_argmin",
     "scaling_iterate",
     "simplex_descent",
     "simplex_projection",

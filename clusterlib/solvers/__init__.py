@@ -1,7 +1,7 @@
 """Algorithms as pure functions: arrays or blocks of rows in, a named tuple out.
 
 They know no estimator and print nothing. They check nothing either, as whoever calls them has
-checked the input; the transport solvers, which users call themselves, are the exception.
+checked the input; the transport solvers and losses, which users call themselves, are the exception.
 """
 
 from clusterlib.solvers.assignment import (
@@ -22,6 +22,11 @@ from clusterlib.solvers.class_choice import (
 )
 from clusterlib.solvers.class_mixture import ClassMixture, class_mixture
 from clusterlib.solvers.class_network import ClassNetwork, class_network
+from clusterlib.solvers.class_temperatures import (
+    ClassTemperatures,
+    TemperatureForm,
+    class_temperatures,
+)
 from clusterlib.solvers.clustered_memory import (
     PartitionSums,
     balanced_labels,
@@ -151,6 +156,7 @@ from clusterlib.solvers.transport import (
 )
 from clusterlib.solvers.transport_problem import PointCost
 from clusterlib.solvers.transport_result import Certificate, SinkhornResult
+from clusterlib.solvers.two_level_loss import Reduction, TwoLevelLoss, two_level_loss
 
 __all__ = [
     "CVXPY_LIKELIHOOD_ROWS",
@@ -162,6 +168,7 @@ __all__ = [
     "ClassMixture",
     "ClassModel",
     "ClassNetwork",
+    "ClassTemperatures",
     "ConfusionPrior",
     "ConicSolver",
     "CovarianceType",
@@ -189,6 +196,7 @@ __all__ = [
     "PrototypePull",
     "Pull",
     "RecoveredMarginals",
+    "Reduction",
     "RoundedPartition",
     "Rounding",
     "RowDraws",
@@ -206,8 +214,10 @@ __all__ = [
     "SketchResult",
     "StartKind",
     "TableStarts",
+    "TemperatureForm",
     "TemperedFit",
     "Trace",
+    "TwoLevelLoss",
     "aic_of_rest",
     "align_prototypes",
     "align_prototypes_adaptively",
@@ -230,6 +240,7 @@ __all__ = [
     "class_margin",
     "class_mixture",
     "class_network",
+    "class_temperatures",
     "class_weights",
     "cluster_domain_table",
     "confusion_prior",
@@ -317,6 +328,7 @@ __all__ = [
     "tempered_label_shift",
     "tempered_plsa",
     "total_cost",
+    "two_level_loss",
     "unit_rows",
     "unit_trace_columns",
     "vertex_components",

@@ -47,7 +47,7 @@ def class_numbers(name, labels, n_rows):
     Raises
     ------
     ValueError
-        For another shape, or a label that is NaN or infinite.
+        For another shape, or a label that is NaN, infinite or None.
     TypeError
         For labels that cannot be sorted, such as numbers among strings.
 
@@ -60,8 +60,8 @@ def class_numbers(name, labels, n_rows):
     array = np.asarray(labels, dtype=object if _is_mixed(labels) else None)
     if array.shape != (n_rows,):
         raise ValueError(f"{name} must have shape ({n_rows},), got {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{name} must not have missing labels, got NaN or infinity")
+    if _has_gaps(array):
+        raise ValueError(f"{name} must not have missing labels, got NaN, infinity or None")
     try:
         values, of_row, counts = np.unique(array, return_inverse=True, return_counts=True)
     except TypeError as error:
@@ -71,9 +71,16 @@ def class_numbers(name, labels, n_rows):
 
 def _is_mixed(labels):
     """Whether a list has labels of several kinds, which an array would quietly turn into text."""
-    if isinstance(labels, np.ndarray):
+    if isinstance(labels, np.ndarray) or np.ndim(labels) != 1:
         return False
     return len({isinstance(label, str) for label in labels}) > 1
+
+
+def _has_gaps(labels):
+    if labels.dtype.kind == "f":
+        return not np.isfinite(labels).all()
+    # NaN alone differs from itself.
+    return labels.dtype.kind == "O" and any(x is None or x != x for x in labels)  # noqa: PLR0124
 
 
 class SubclassGroups(NamedTuple):

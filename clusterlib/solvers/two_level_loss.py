@@ -129,7 +129,7 @@ default=None
     >>> y, subclasses = [0, 0, 0, 1] * 2, [0, 0, 1, 2] * 2
     >>> loss = two_level_loss(Z, y, subclasses, class_temperatures=[0.2, 0.1])
     >>> round(loss.value, 6), loss.gradient.shape
-    (0.923331, (8, 2))
+    (0.923332, (8, 2))
     """
     Z = as_matrix("Z", Z)
     if len(Z) < 2:

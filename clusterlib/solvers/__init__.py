@@ -59,6 +59,7 @@ from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.frozen_em import FrozenFit, frozen_em
 from clusterlib.solvers.gaussian import CovarianceType
 from clusterlib.solvers.geometry import row_norms, unit_rows
+from clusterlib.solvers.interior_prices import interior_prices
 from clusterlib.solvers.label_shift import (
     LabelShiftResult,
     class_agreement,
@@ -262,6 +263,7 @@ __all__ = [
     "frozen_em",
     "group_memberships",
     "improved_simplex_weights",
+    "interior_prices",
     "kmeans_lower_bound",
     "kmeans_plusplus",
     "label_shift_report",

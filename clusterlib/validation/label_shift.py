@@ -63,8 +63,10 @@ def checked_calibration(calibration):
         raise type(error)(str(error).replace("; got", " or None; got")) from None
 
 
-def checked_probabilistic(estimator):
+def checked_probabilistic(estimator, use="from which class shares are estimated"):
     """Return a classifier that has ``fit`` and ``predict_proba``; all else is a TypeError.
+
+    ``use`` says in the message what the probabilities are for.
 
     Examples
     --------
@@ -77,8 +79,8 @@ def checked_probabilistic(estimator):
         raise TypeError(f"estimator must be a classifier, an object with fit; got {estimator!r}")
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
-            f"estimator must have predict_proba, from which class shares are estimated; "
-            f"{estimator!r} has none. CalibratedClassifierCV of scikit-learn gives it one"
+            f"estimator must have predict_proba, {use}; {estimator!r} has none. "
+            "CalibratedClassifierCV of scikit-learn gives it one"
         )
     return estimator
 

@@ -1,0 +1,215 @@
+"""Parameters and data of estimators that cut large classes into subclasses."""
+
+import operator
+from enum import Enum
+
+import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from clusterlib.validation.label_shift import checked_known_classes
+
+__all__ = [
+    "SizeRule",
+    "SubclassMetric",
+    "checked_class_rows",
+    "checked_directions",
+    "checked_given_classes",
+    "checked_subclasses",
+]
+
+
+class SizeRule(Enum):
+    """How many subclasses a class gets, relative to the size that subclasses should have."""
+
+    CAP = "cap"
+    CODE = "code"
+
+
+class SubclassMetric(Enum):
+    """Geometry in which classes are cut."""
+
+    COSINE = "cosine"
+    SQEUCLIDEAN = "sqeuclidean"
+
+
+def checked_class_rows(estimator, X, y, *, least_classes=1):
+    """Check labelled rows and number their classes.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_`` and ``feature_names_in_``.
+    X : array-like or data frame of shape (n_samples, n_features)
+        Rows; float32 and float64 pass as they are, all else becomes float64.
+    y : array-like of shape (n_samples,)
+        Numbers or strings, none missing.
+    least_classes : int, default=1
+        How many classes there have to be.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+        The rows.
+    classes : ndarray of shape (n_classes,)
+        Distinct labels, sorted, in the dtype of y.
+    codes : ndarray of shape (n_samples,), intp
+        ``classes[codes]`` equals y.
+
+    Raises
+    ------
+    ValueError
+        For no y, y of another length, a missing label (None, NaN, NA), y that is continuous, or too
+        few classes.
+    TypeError
+        For labels that cannot be sorted, such as numbers among strings.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import NearestCentroid
+    >>> from clusterlib.validation import checked_class_rows
+    >>> checked_class_rows(NearestCentroid(), [[1.0], [2.0]], ["b", "a"])[1:]
+    (array(['a', 'b'], dtype='<U1'), array([1, 0]))
+    """
+    if y is not None:
+        _refuse_unsortable(y)
+    X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < least_classes:
+        raise ValueError(
+            f"y must hold at least {least_classes} classes; got {len(classes)} class in {len(y)} "
+            f"rows (n_samples={len(y)})"
+        )
+    return X, classes, codes
+
+
+def _refuse_unsortable(y):
+    """Refuse missing labels and mixed kinds where NumPy would fail while sorting."""
+    labels = np.asarray(y)
+    if labels.dtype.kind != "O" or labels.ndim != 1:
+        return
+    kinds = set()
+    for row, label in enumerate(labels):
+        if _is_missing(label):
+            raise ValueError(
+                f"y has the missing label {label!r} in row {row}; every row needs its class. Leave "
+                "such rows out"
+            )
+        kinds.add(str if isinstance(label, str) else type(label))
+    if len(kinds) > 1 and str in kinds:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise TypeError(f"y must hold labels of one kind, numbers or strings; got {names}")
+
+
+def _is_missing(label):
+    try:
+        return label is None or bool(operator.ne(label, label))
+    except TypeError:  # NA of pandas is neither equal to itself nor different
+        return True
+
+
+def checked_given_classes(y, classes, n_samples):
+    """Number the classes that are given with rows to predict.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels that ``fit`` has seen.
+    classes : ndarray of shape (n_classes,)
+        Those that are known, sorted.
+    n_samples : int
+        Number of rows.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,), intp
+        ``classes[codes]`` equals y.
+
+    Raises
+    ------
+    ValueError
+        For another length, or a label that is not among the classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import checked_given_classes
+    >>> checked_given_classes(["b", "a"], np.array(["a", "b"]), 2)
+    array([1, 0])
+    """
+    y = column_or_1d(y)
+    if len(y) != n_samples:
+        raise ValueError(f"y must hold a class for each of the {n_samples} rows of X; got {len(y)}")
+    return checked_known_classes(y, classes)
+
+
+def checked_directions(has_direction, codes, n_subclasses, classes):
+    """Refuse to cut a class of nothing but zero rows by the directions of its rows: a ValueError.
+
+    Parameters
+    ----------
+    has_direction : ndarray of shape (n_samples,), bool
+        Whether a row is not zero.
+    codes : ndarray of shape (n_samples,), int
+        Numbers of the classes.
+    n_subclasses : ndarray of shape (n_classes,), int
+        Into how many parts each class is cut; one that stays whole may hold anything.
+    classes : ndarray of shape (n_classes,)
+        Their labels, for the message.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import checked_directions
+    >>> checked_directions(np.array([True, False]), np.array([0, 0]), np.array([2]), ["a"])
+    """
+    directed = np.bincount(codes[has_direction], minlength=len(classes))
+    blind = np.flatnonzero((directed == 0) & (n_subclasses > 1))
+    if len(blind):
+        label = np.asarray(classes).tolist()[blind[0]]
+        raise ValueError(
+            f"every row of class {label!r} is zero and has no direction, by which metric='cosine' "
+            f"would cut it into {n_subclasses[blind[0]]} subclasses. Pass metric='sqeuclidean', or "
+            "leave out these rows"
+        )
+
+
+def checked_subclasses(labels, n_subclasses):
+    """Check numbers of subclasses.
+
+    Parameters
+    ----------
+    labels : array-like of int
+        Of any shape.
+    n_subclasses : int
+        How many subclasses there are.
+
+    Returns
+    -------
+    labels : ndarray of the same shape, int
+        The same numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no integer, and for a number out of range.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_subclasses
+    >>> checked_subclasses([0, 2], 3)
+    array([0, 2])
+    """
+    labels = np.asarray(labels)
+    if labels.size == 0:
+        labels = labels.astype(np.intp)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels must hold numbers of subclasses, integers; got {labels.dtype}")
+    wrong = (labels < 0) | (labels >= n_subclasses)
+    if wrong.any():
+        raise ValueError(
+            f"labels must be in [0, n_subclasses={n_subclasses}); got {labels[wrong].flat[0]}"
+        )
+    return labels

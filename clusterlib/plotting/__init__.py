@@ -7,6 +7,7 @@ from clusterlib.plotting._membership_display import MembershipDisplay
 from clusterlib.plotting._mixture_display import MixtureDisplay
 from clusterlib.plotting._prototype_alignment_display import PrototypeAlignmentDisplay
 from clusterlib.plotting._sinkhorn_convergence_display import SinkhornConvergenceDisplay
+from clusterlib.plotting._subclass_size_display import SubclassSizeDisplay
 from clusterlib.plotting._transport_plan_display import TransportPlanDisplay
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "MixtureDisplay",
     "PrototypeAlignmentDisplay",
     "SinkhornConvergenceDisplay",
+    "SubclassSizeDisplay",
     "TransportPlanDisplay",
 ]

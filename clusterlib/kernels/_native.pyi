@@ -75,6 +75,34 @@ def bounded_argmin(
     sample: bool,
     n_threads: int,
 ) -> tuple[int, int]: ...
+def capacity_assignment(
+    C: NDArray[_Float],  # (n, k), any strides; finite and at most 2^900, checked here
+    size_min: NDArray[np.int64],  # (k,), met by some assignment
+    size_max: NDArray[np.int64],  # (k,), at most n
+    prices: NDArray[np.float64],  # (k,), in: where to start, out
+    labels: NDArray[np.int32],  # (n,)
+    sums: NDArray[np.float64],  # (2,): cost, gap
+    n_threads: int,
+) -> int: ...  # augmenting paths
+def capacity_assignment_points(
+    X: NDArray[_Float],
+    Y: NDArray[_Float],
+    metric: int,
+    size_min: NDArray[np.int64],
+    size_max: NDArray[np.int64],
+    prices: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    sums: NDArray[np.float64],
+    n_threads: int,
+) -> int: ...
+def priced_argmin(
+    X: NDArray[_Float],
+    Y: NDArray[_Float],
+    metric: int,
+    prices: NDArray[np.float64],  # (k,), at most 2^900
+    labels: NDArray[np.int32],  # (n,)
+    n_threads: int,
+) -> None: ...
 def sinkhorn_sweep(
     C: NDArray[_Float],  # (n, m), any strides
     epsilon: float,

@@ -30,8 +30,8 @@ def as_costs_metric(metric):
     """Return a member of Metric; functions are not taken, for their scale is unknown."""
     if callable(metric) and not isinstance(metric, (str, Metric)):
         raise TypeError(
-            f"metric must be a name or a Metric, got a function: compute the costs and use "
-            f"capacity_assignment, got {getattr(metric, '__name__', metric)!r}"
+            f"metric must be a name or a Metric, got the function "
+            f"{getattr(metric, '__name__', metric)!r}; capacity_assignment takes its values"
         )
     return as_metric(metric, None)[0]
 

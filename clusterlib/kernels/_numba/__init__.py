@@ -1,5 +1,10 @@
 """Kernels compiled by Numba: no compiler needed, metrics of the user's own accepted."""
 
+from clusterlib.kernels._numba.assignment import (
+    capacity_assignment,
+    capacity_assignment_points,
+    priced_argmin,
+)
 from clusterlib.kernels._numba.centers import bounded_argmin, cluster_sums
 from clusterlib.kernels._numba.mixtures import mixture_weights, plsa_step, tempered_posterior
 from clusterlib.kernels._numba.nonnegative import hals_sweep, masked_hals_sweep
@@ -24,6 +29,8 @@ from clusterlib.kernels._numba.sinkhorn import (
 
 __all__ = [
     "bounded_argmin",
+    "capacity_assignment",
+    "capacity_assignment_points",
     "cluster_sums",
     "hals_sweep",
     "masked_hals_sweep",
@@ -34,6 +41,7 @@ __all__ = [
     "pairwise_threshold",
     "pairwise_topk",
     "plsa_step",
+    "priced_argmin",
     "scaling_iterate",
     "simplex_descent",
     "simplex_projection",

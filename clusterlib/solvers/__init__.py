@@ -59,6 +59,7 @@ from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.frozen_em import FrozenFit, frozen_em
 from clusterlib.solvers.gaussian import CovarianceType
 from clusterlib.solvers.geometry import row_norms, unit_rows
+from clusterlib.solvers.greedy_assignment import GreedyAssignment, greedy_assignment
 from clusterlib.solvers.interior_prices import interior_prices
 from clusterlib.solvers.label_shift import (
     LabelShiftResult,
@@ -176,6 +177,7 @@ __all__ = [
     "DomainFold",
     "DomainRank",
     "FrozenFit",
+    "GreedyAssignment",
     "LabelShiftResult",
     "LeastSquares",
     "LikelihoodCertificate",
@@ -261,6 +263,7 @@ __all__ = [
     "domain_vertices",
     "filled_by_margins",
     "frozen_em",
+    "greedy_assignment",
     "group_memberships",
     "improved_simplex_weights",
     "interior_prices",

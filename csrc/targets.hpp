@@ -245,6 +245,19 @@ struct PosteriorJob {
   int threads;
 };
 
+// What came of a linear assignment: clusterlib.kernels.linear_assignment explains it.
+enum class LinearStatus : int { ok = 0, bad_cost = 1, infeasible = 2, interrupted = 3 };
+
+// A column for every row of sign * C, n <= m, at the least cost.
+template <class T>
+struct LinearJob {
+  Matrix<T> C;            // columns next to each other; plus infinity after the sign: no pair
+  double sign;            // 1 or -1
+  std::int64_t* columns;  // (n)
+  double *u, *v;          // (n), (m)
+  bool (*go_on)();        // asked now and then
+};
+
 template <class T>
 struct Kernels {
   Status (*argmin)(const ArgminJob<T>&);
@@ -266,6 +279,7 @@ struct Kernels {
   double (*tempered_posterior)(const PosteriorJob<T>&);
   void (*hals_sweep)(const HalsJob<T>&);
   void (*masked_hals)(const MaskedHalsJob<T>&);
+  LinearStatus (*linear_assignment)(const LinearJob<T>&);
   double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
                    double* weights);

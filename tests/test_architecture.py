@@ -19,6 +19,7 @@ BENCH = rules.read_tree("bench")
 CONTRACTS = [
     "assignment",
     "centers",
+    "linear_assignment",
     "mixtures",
     "nonnegative",
     "pairwise",

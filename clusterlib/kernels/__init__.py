@@ -12,6 +12,7 @@ from clusterlib.kernels.assignment import (
 )
 from clusterlib.kernels.centers import BOUND_GROUPS, LEAF_ROWS, bounded_argmin, cluster_sums
 from clusterlib.kernels.dispatch import active_backend, available_backends
+from clusterlib.kernels.linear_assignment import LinearAssignment, linear_assignment
 from clusterlib.kernels.metrics import Metric
 from clusterlib.kernels.mixtures import (
     TemperedPosterior,
@@ -42,6 +43,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), constants among classes
     "BOUND_GROUPS",
     "CapacityAssignment",
     "LEAF_ROWS",
+    "LinearAssignment",
     "Metric",
     "SimplexDescent",
     "SinkhornPlan",
@@ -53,6 +55,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), constants among classes
     "capacity_assignment_points",
     "cluster_sums",
     "hals_sweep",
+    "linear_assignment",
     "masked_hals_sweep",
     "mixture_weights",
     "pack_rows",

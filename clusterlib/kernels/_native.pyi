@@ -295,6 +295,13 @@ def masked_hals_sweep(
     loss: NDArray[np.float64],  # (1,)
     n_threads: int,
 ) -> None: ...
+def linear_assignment(
+    C: NDArray[_Float],  # (n, m) with n <= m, columns next to each other
+    sign: float,  # 1, or -1 for the largest sum
+    columns: NDArray[np.int64],  # (n,)
+    u: NDArray[np.float64],  # (n,)
+    v: NDArray[np.float64],  # (m,)
+) -> int: ...  # 0, or why there is no answer: kernels/linear_assignment.py
 def isa() -> str: ...
 def available_isas() -> list[str]: ...
 def set_isa(name: str) -> None: ...

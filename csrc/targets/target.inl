@@ -34,6 +34,7 @@ namespace CL_NAMESPACE {
 #include "../turned_rows.hpp"
 #include "../hals_sweep.hpp"
 #include "../masked_hals.hpp"
+#include "../shortest_paths.hpp"
 #include "../largest.hpp"
 #include "../row_sums.hpp"
 
@@ -42,7 +43,7 @@ const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
                             logsumexp<T>, sinkhorn_sweep<T>, sinkhorn_iterate<T>, sinkhorn_plan<T>,
                             sinkhorn_batch<T>, scaling<T>, gram<T>, simplex_projection<T>, simplex_sweep<T>,
                             steepest<T>, plsa_step<T>, mixture_weights<T>, tempered_posterior<T>,
-                            hals_sweep<T>, masked_hals<T>, largest_magnitude<T>, add_rows<T>};
+                            hals_sweep<T>, masked_hals<T>, linear_assignment<T>, largest_magnitude<T>, add_rows<T>};
 
 const Target table = {CL_NAME, kernels<float>, kernels<double>};
 }  // namespace CL_NAMESPACE

@@ -6,6 +6,7 @@ from clusterlib.kernels._numba.assignment import (
     priced_argmin,
 )
 from clusterlib.kernels._numba.centers import bounded_argmin, cluster_sums
+from clusterlib.kernels._numba.linear_assignment import linear_assignment
 from clusterlib.kernels._numba.mixtures import mixture_weights, plsa_step, tempered_posterior
 from clusterlib.kernels._numba.nonnegative import hals_sweep, masked_hals_sweep
 from clusterlib.kernels._numba.pairwise import (
@@ -33,6 +34,7 @@ __all__ = [
     "capacity_assignment_points",
     "cluster_sums",
     "hals_sweep",
+    "linear_assignment",
     "masked_hals_sweep",
     "mixture_weights",
     "pairwise_argmin",

@@ -87,8 +87,8 @@ def capacity_assignment(
         Finite float32 or float64 costs in any layout, at most 2^900 in absolute value. Integers,
         bools and objects are converted to float64, float16 to float32; n may be 0, k may not.
     size_min, size_max : None, int or array-like of int of shape (k,), default=None
-        Bounds of the number of rows of each cluster, at least 0; None means 0 and n, and so does
-        more than n.
+        Bounds of the number of rows of each cluster, at least 0; None means 0 and n. Bounds above may
+        exceed n.
     prices : None, float or array-like of shape (k,), default=None
         Where to start, finite: a hint that may save time, and never changes the cost.
     n_threads : int, default=None
@@ -207,7 +207,7 @@ def capacity_assignment_points(
     prices = door.as_hint(prices, len(Y))
     run = _implementation("capacity_assignment_points", backend)
     X, Y, exponent = door.points_in_range(X, Y, metric)
-    prices = door.as_hint(np.nan_to_num(door.scaled(prices, -exponent)), len(Y))
+    prices = np.clip(door.scaled(prices, -exponent), -door.LARGEST_COST, door.LARGEST_COST)
     labels, sums = np.empty(len(X), dtype=np.int32), np.empty(2)
     n_paths = run(X, Y, metric, *bounds, prices, labels, sums, n_threads)
     prices, (cost, dual_gap) = door.scaled(prices, exponent), door.scaled(sums, exponent)

@@ -202,7 +202,10 @@ def _next_source(load, aim):
 
 @compiled
 def balanced(D, size_min, size_max, prices, labels, load, aim):
-    """Bring loads and aims together by shortest augmenting paths; return how many, -1 if none."""
+    """Bring loads and aims together by shortest augmenting paths; return how many.
+
+    That is -1 for bounds that no assignment meets, which the contract refuses before.
+    """
     n, k = D.shape
     first, after, before = np.full(k, -1), np.empty(n, np.int64), np.empty(n, np.int64)
     weight, mover = np.full((k, k), np.inf), np.full((k, k), -1)

@@ -5,6 +5,12 @@ kind is a TypeError, one out of range a ValueError. Strings become members of an
 and are never compared again.
 """
 
+from clusterlib.validation.balanced import (
+    CenterMetric,
+    SizeAssignment,
+    checked_equal_weight,
+    checked_sizes,
+)
 from clusterlib.validation.codes import Prior, checked_code_epsilon, checked_lengths, checked_prior
 from clusterlib.validation.data import (
     check_is_fitted,
@@ -127,6 +133,7 @@ from clusterlib.validation.transport import (
 
 __all__ = [
     "Adjustment",
+    "CenterMetric",
     "Certification",
     "CostScale",
     "CovarianceShape",
@@ -148,6 +155,7 @@ __all__ = [
     "RelaxationSolver",
     "ShiftCalibration",
     "ShiftMethod",
+    "SizeAssignment",
     "SizeRule",
     "Start",
     "Student",
@@ -173,6 +181,7 @@ __all__ = [
     "checked_domain_codes",
     "checked_domains",
     "checked_episodes",
+    "checked_equal_weight",
     "checked_extent",
     "checked_factor_options",
     "checked_factor_start",
@@ -213,6 +222,7 @@ __all__ = [
     "checked_same_clusters",
     "checked_sample_weight",
     "checked_second_matrix",
+    "checked_sizes",
     "checked_sketch_size",
     "checked_spread",
     "checked_start",

@@ -22,16 +22,21 @@ Cases of semidefinite programs (``SDP``): ``relaxation`` is that of k-means, ``l
 Gaussian groups with known covariances, both solved to a tolerance; ``mixture`` finds such groups
 from rows alone, ``sketch`` the clusters of more rows than a solver takes, ``certificate`` proves a
 partition optimal and ``bound`` says how far from that it can be.
+
+Cases of bounded sizes (``QUOTAS``): ``quotas`` and ``capacity`` are one exact assignment to k
+clusters of n/k rows, from points and from a stored matrix, ``balanced`` a whole fit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 SHARE_OF_CELLS = 0.17  # of a sparse table that hold something
 TRANSPORT = ("sinkhorn", "scaling", "lazy", "batch", "codes", "solve", "episodes")
 SDP = ("relaxation", "likelihood", "mixture", "sketch", "certificate", "bound")
+QUOTAS = ("quotas", "capacity", "balanced")
 ITERATED = ("sinkhorn", "scaling", "lazy")  # the time of one iteration, without the set-up
+QUOTA_SIZES = ((5000, 50), (50_000, 50), (50_000, 500), (200_000, 100), (1_000_000, 100))
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,16 @@ class Case:
         An entry of a stored cost counts as one multiply-add per iteration, two in the scaling form
         (a product with the kernel, one with its transpose). That is no floor where exponentials
         are taken (``records.has_floor``), but lets the probe's speed cancel; nor is it one for
-        semidefinite programs, whose number of iterations is up to the solver.
+        semidefinite programs, whose number of iterations is up to the solver, nor for clusters of
+        bounded sizes, but for the distances of ``quotas``.
         """
         entries = self.problems * self.n * self.k
         if self.op == "sums":
             return self.n * self.d
         if self.op == "hals":
             return 2 * self.n * self.k**2
+        if self.op == "capacity":
+            return 2 * entries
         if self.op in ("plsa", "fold"):  # sums and two products, for the cells that are there
             return 6 * int(SHARE_OF_CELLS * self.n * self.d) * self.k * self.iterations
         if self.op in ("shift", "tempered"):
@@ -117,9 +125,9 @@ class Case:
     def bytes(self) -> int:
         """Bytes that must move once: inputs read, outputs written."""
         entries = self.problems * self.n * self.k
-        if self.op in SDP:
+        if self.op in SDP or self.op == "balanced":
             return self.n * self.d * self.itemsize
-        if self.op in ("sinkhorn", "scaling", "batch", "solve"):
+        if self.op in ("sinkhorn", "scaling", "batch", "solve", "capacity"):
             return entries * self.itemsize
         if self.op == "codes":
             return 2 * entries * self.itemsize
@@ -172,6 +180,20 @@ def _sinkhorn(op: str, n: int, *, k: int = 0, d: int = 64, **options) -> Case:
 def _solve(epsilon: float, data: str = "sphere", dtype: str = "float64") -> Case:
     goal = "solve easy" if epsilon >= 0.01 else f"solve {epsilon}"
     return _sinkhorn("solve", 1000, dtype=dtype, data=data, epsilon=epsilon, goals=(goal,))
+
+
+def _quotas(op: str, n: int, k: int, dtype: str = "float64", **options) -> Case:
+    """Rows of the unit sphere, and centres that k-means++ draws from them."""
+    return Case(op, n, 64, k, dtype=dtype, data="zipf", **options)
+
+
+def _assignments(n: int, k: int) -> Iterator[Case]:
+    """The same assignment from a stored matrix and from points of both types."""
+    goals = ("assignment of paths",) if k == 500 else ("assignment",)
+    peers = ("assignment peers",) if (n, k) == (50_000, 50) else ()
+    yield _quotas("capacity", n, k, goals=goals + peers)
+    yield _quotas("quotas", n, k, goals=goals)
+    yield _quotas("quotas", n, k, dtype="float32")
 
 
 def _balls(op: str, n: int, k: int = 4, d: int = 20, **options) -> Case:
@@ -260,6 +282,8 @@ CASES = (
     _balls("certificate", 100_000, separation=11, goals=("certificate",)),
     _balls("bound", 1000, goals=("bound",)),
     _balls("bound", 20_000, goals=("bound of blocks",)),
+    *(case for n, k in QUOTA_SIZES for case in _assignments(n, k)),
+    *(_quotas("balanced", n, 50, goals=(f"balanced n={n}",)) for n in (5000, 20_000)),
 )
 
 SHORT = (
@@ -300,6 +324,7 @@ SHORT = (
     _balls("sketch", 100_000, 8),
     _balls("certificate", 10_000, separation=11),
     _balls("bound", 300),
+    *(_quotas(op, 5000, 50) for op in QUOTAS),
 )
 
 

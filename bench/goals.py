@@ -26,6 +26,7 @@ class Goal:
 
 
 RELAXED_ERROR = 1e-4  # of an objective, relative to the cost: what rank and tolerance may lose
+CERTIFIED = 1e-12  # of an assignment: its cost above its own lower bound
 
 GOALS = {
     "argmin": Goal(
@@ -97,5 +98,18 @@ GOALS = {
     ),
     "certificate": Goal("proof for 100 000 rows", seconds=2.0, error=1e-12),
     "bound": Goal("gap of 1000 rows", seconds=5.0, error=1e-4),
+    "assignment": Goal("optimal clusters of n/k rows", peers={"prototype": 1.5}, error=CERTIFIED),
+    "assignment of paths": Goal(
+        "optimal clusters where paths decide", peers={"prototype": 3.0}, error=CERTIFIED
+    ),
+    "assignment peers": Goal(
+        "optimal clusters, 50 000 x 50", peers={"pot": 40.0, "k-means-constrained": 40.0}
+    ),
+    **{
+        f"balanced n={n}": Goal(
+            f"balanced k-means of {n} rows", peers={"k-means-constrained": bound}, error=1e-3
+        )
+        for n, bound in ((5000, 20.0), (20_000, 40.0))
+    },
     "bound of blocks": Goal("gap of 20 000 rows", seconds=30.0, error=3e-3),
 }

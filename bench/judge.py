@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench import factor_fits, mixtures, sdp_judge, transport_judge
-from bench.cases import SDP, TRANSPORT
+from bench import factor_fits, mixtures, quotas, sdp_judge, transport_judge
+from bench.cases import QUOTAS, SDP, TRANSPORT
 from bench.factors import is_factor, true_rows
 from bench.problems import Problem
 
@@ -28,6 +28,8 @@ def digest(problem: Problem, answer) -> np.ndarray | tuple[float, int] | None:
         return transport_judge.digest(problem, answer)
     if problem.case.op in SDP:
         return sdp_judge.digest(problem, answer)
+    if problem.case.op in QUOTAS:
+        return quotas.digest(problem, answer)
     if problem.case.op in factor_fits.OPS:
         return factor_fits.objective(problem.case, answer)
     answer = np.asarray(answer)
@@ -43,7 +45,8 @@ def verdicts(problem: Problem, digests: Mapping[str, object]) -> dict[str, dict]
     ``agreement`` is the share of rows on which the first contestant says the same; ``wrong`` the
     number among ``checked`` rows (a sample and all rows in dispute, up to a limit) where a better
     answer exists in float64; ``error`` a largest difference; ``inertia`` that of the final centres.
-    Of transport see ``transport_judge``, of semidefinite programs ``sdp_judge``.
+    Of transport see ``transport_judge``, of semidefinite programs ``sdp_judge``, of bounded sizes
+    ``quotas``.
     """
     digests = {name: value for name, value in digests.items() if value is not None}
     if not digests:
@@ -52,6 +55,8 @@ def verdicts(problem: Problem, digests: Mapping[str, object]) -> dict[str, dict]
         return transport_judge.verdicts(problem, digests)
     if problem.case.op in SDP:
         return sdp_judge.verdicts(problem, digests)
+    if problem.case.op in QUOTAS:
+        return quotas.verdicts(problem, digests)
     if problem.case.op in factor_fits.OPS:
         return factor_fits.verdicts(digests)
     judge = {"argmin": _judge_indices, "topk": _judge_indices, "fit": _judge_fit}

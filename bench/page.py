@@ -6,7 +6,8 @@
 import json
 import sys
 
-from bench.cases import SDP, TRANSPORT
+from bench.balanced import TABLES
+from bench.cases import QUOTAS, SDP, TRANSPORT
 from bench.factor_fits import OPS as FACTORISATIONS
 from bench.records import OURS, has_floor, is_ours
 
@@ -36,6 +37,12 @@ domains. `nmf` and `counts` are whole factorisations from scratch, a dense one o
 one by the Kullback-Leibler divergence; their error is how far the objective is above the best one of
 the case.
 
+Of clusters of n/k rows, `capacity` is one assignment from a stored matrix of squared distances and
+`quotas` the same from points; "one pass" finds nearest centres without any bound on sizes and
+"all distances" writes the matrix. The gap is how far the cost may be above the optimum, relative to it,
+by the best lower bound that anybody's prices prove. `balanced` is a whole fit from the same centres; its
+inertia is told relative to the best one of the case.
+
 Machines differ: each section names its own, and only times of the same section compare.
 """
 
@@ -52,7 +59,8 @@ def main(paths):
 
 def _section(path, lines):
     machine = next(line for line in lines if line["kind"] == "machine")
-    results = [line for line in lines if "contestant" in line and line["contestant"] != "nothing"]
+    results = [line for line in lines if line["kind"] == "result"]
+    results = [line for line in results if line["contestant"] != "nothing"]
     limits = ", ".join(
         f"{k.replace('_', ' ')} {v:.3g}/s" for k, v in machine["limits"].items() if v
     )
@@ -63,15 +71,19 @@ def _section(path, lines):
     transport = [line for line in results if line["op"] in TRANSPORT]
     programs = [line for line in results if line["op"] in SDP]
     factorisations = [line for line in results if line["op"] in FACTORISATIONS]
-    apart = (*TRANSPORT, *SDP, *FACTORISATIONS)
+    bounded = [line for line in results if line["op"] in QUOTAS]
+    apart = (*TRANSPORT, *SDP, *FACTORISATIONS, *QUOTAS)
     others = [line for line in results if line["op"] not in apart]
     head = "| case | threads | ours, ms | ours / floor | in float32 | peers / ours |"
     yield from _table(head, _row, others)
     head = "| case | threads | ours, ms | ours per entry or problem | peers / ours |"
     yield from _table(head, _transport_row, transport)
-    for fits in (programs, factorisations):
+    for fits in (programs, factorisations, bounded):
         yield from _table("| case | threads | ours, ms | peers / ours |", _program_row, fits)
     yield from (_memory(line) for line in lines if line["kind"] == "memory")
+    for what, table in TABLES.items():
+        if found := [line for line in lines if line["kind"] == f"balanced {what}"]:
+            yield from (*table(found), "")
 
 
 def _load(lines):
@@ -164,6 +176,9 @@ def _note(line):
         return f" (error {line['error']:.0e}, {line['sweeps']})"
     if line["op"] in FACTORISATIONS:
         return f" (error {line['error']:.0e})"
+    if line["op"] in QUOTAS and "error" in line:
+        value = f"inertia +{line['error']:.2%}" if "inertia" in line else f"gap {line['error']:.0e}"
+        return f" ({value})"
     if line["op"] in SDP and "error" in line:
         broken = f", infeasible {line['infeasible']:.0e}" if "infeasible" in line else ""
         return f" (error {line['error']:.0e}{broken})" + " FALSE" * line.get("false_bound", False)

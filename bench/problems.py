@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.cases import SDP, TRANSPORT, Case
+from bench import quotas
+from bench.cases import QUOTAS, SDP, TRANSPORT, Case
 from bench.race import Difference
 
 SAMPLED_ROWS = 100
@@ -94,8 +95,11 @@ class Problem:
     def cost(self) -> np.ndarray:
         """Squared distances of a transport problem, (n, k) or (problems, n, k); the largest is 1.
 
-        The points were scaled for that; of ``codes``: the scores of their rows, cosines.
+        The points were scaled for that; of ``codes``: the scores of their rows, cosines; of
+        ``QUOTAS``: the squared distances in float64.
         """
+        if self.case.op in QUOTAS:
+            return quotas.costs(self.X, self.Y)
         if self.case.op == "codes":
             return self.X @ self.Y.T
         return np.concatenate([squared_distances(x, self.Y) for x in row_blocks(self.X)])
@@ -208,6 +212,7 @@ KINDS = {
     "ties": _ties,
     "balls": _balls,
     "ellipsoids": _ellipsoids,
+    "zipf": quotas.zipf,
 }
 
 

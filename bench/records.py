@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cases import SDP, TRANSPORT
+from bench.cases import QUOTAS, SDP, TRANSPORT
 
 OURS = "clusterlib"
 
@@ -52,8 +52,10 @@ def has_answer(line: dict) -> bool:
 
 def has_floor(line: dict) -> bool:
     """Whether time over the operations of a case means anything, see :class:`bench.cases.Case`."""
+    if line["op"] in ("lazy", "quotas"):
+        return True
     others = ("sums", "nmf", "counts", "shift", "tempered")
-    return line["op"] == "lazy" or line["op"] not in (*others, *TRANSPORT, *SDP)
+    return line["op"] not in (*others, *TRANSPORT, *SDP, *QUOTAS)
 
 
 def ratio(peer: dict, ours: dict) -> float:

@@ -85,6 +85,8 @@ def _answer(line: dict) -> str:
         return f"accuracy {line['accuracy']:.4f}"
     if "error" not in line:
         return ""
+    if "inertia" in line:
+        return f"inertia {line['inertia']:.6g}, {line['error']:.2%} above the best"
     return f"error {line['error']:.0e}" + "".join(
         f", {text}"
         for text in (

@@ -2,6 +2,7 @@
 
 ADAPTERS = (
     "bench_pairwise",
+    "bench_assignment",
     "bench_centers",
     "bench_sinkhorn",
     "bench_nonnegative",

@@ -30,4 +30,6 @@ ADAPTERS = (
     "scipy",
     "cvxpy",
     "nlr",
+    "kmeans_constrained",
+    "prototype",
 )

@@ -1,5 +1,7 @@
 """POT: its solvers for as many iterations as everybody makes, with the checks of errors it ships.
 
+``emd`` is its network simplex, for clusters of bounded sizes; its duals of the clusters are prices.
+
 POT updates the columns first. It is given the transposed cost, stored anew, so that its iterates
 are the same as everybody's. ``stopThr`` is 0 where iterations are counted, so that it never stops.
 """
@@ -10,6 +12,7 @@ import numpy as np
 
 from bench.others.alignment import align
 from bench.problems import Potentials
+from bench.quotas import Assigned, sizes
 from bench.race import fastest
 
 for _backend in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):
@@ -22,6 +25,7 @@ BATCHES = (50, 100, 200, 1000)
 TUNING_ROWS = 2048
 # Iterations after which a solve ends (1000 is its default); the error is checked every tenth.
 LIMITS = {"sinkhorn": 1000, "sinkhorn_log": 101}
+MOST_ENTRIES = 3_000_000  # of a matrix for its network simplex; beyond that nobody wants to wait
 EPISODE_LIMIT = 50  # of a batch, which goes on until its slowest problem is done
 
 
@@ -42,6 +46,8 @@ def entries(problem):
             yield f"pot loop {method}", lambda method=method: _loop(problem, method)
     if case.op == "episodes":
         yield f"pot solve_batch, at most {EPISODE_LIMIT}", lambda: _episodes(problem)
+    if case.op == "capacity" and case.n * case.k <= MOST_ENTRIES and case.n % case.k == 0:
+        yield "pot emd", lambda: _network_simplex(problem)
     if case.op == "solve":
         for method, limit in LIMITS.items():
             name = f"pot {method}, at most {limit}"
@@ -82,6 +88,17 @@ def _batch(problem, method):
     def call():
         options = {"max_iter": case.iterations, "tol": 0.0, "method": method}
         return ot.batch.solve_batch(cost, case.epsilon, a, b, **options).plan
+
+    return call
+
+
+def _network_simplex(problem):
+    case, cost = problem.case, problem.cost
+    rows, columns = np.ones(case.n), np.full(case.k, float(sizes(case)[0]))
+
+    def call():
+        plan, log = ot.emd(rows, columns, cost, numItermax=10**9, log=True)
+        return Assigned(plan.argmax(axis=1), -log["v"])
 
     return call
 

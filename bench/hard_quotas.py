@@ -13,6 +13,7 @@ Input = tuple[np.ndarray, np.ndarray]  # rows (n, d), centres (k, d)
 DIMENSION = 8
 FAR = 1e3
 PRICE_RANGE = 1e12
+LEVEL, MOST_LEVELS = 100.0, 4
 
 
 def equal(n: int, k: int, rng) -> Input:
@@ -57,8 +58,21 @@ def line(n: int, k: int, rng) -> Input:
     return np.sort(rng.random((n, 1)), axis=0), 1 + np.arange(k)[:, None] / k
 
 
+def nested(n: int, k: int, rng) -> Input:
+    """Groups of groups, each level a hundred times smaller than the last one, and most rows in one of
+    the smallest: rows must leave at all scales, so that no single scale of prices fits."""
+    levels = int(np.ceil(np.log2(k)))
+    steps = LEVEL ** -np.arange(min(levels, MOST_LEVELS), dtype=np.float64)
+    bits = np.arange(k)[:, None] >> np.arange(levels) & 1
+    Y = np.zeros((k, DIMENSION))
+    for level in range(levels):
+        Y[:, level % DIMENSION] += bits[:, level] * steps[level % len(steps)]
+    home = np.minimum(rng.geometric(0.3, size=n) - 1, k - 1)
+    return Y[home] + steps[-1] * rng.standard_normal((n, DIMENSION)), Y
+
+
 FAMILIES: dict[str, Callable[[int, int, np.random.Generator], Input]] = {
-    family.__name__: family for family in (equal, copies, grid, block, crowd, ladder, line)
+    family.__name__: family for family in (equal, copies, grid, block, crowd, ladder, line, nested)
 }
 
 

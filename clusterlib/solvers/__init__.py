@@ -12,6 +12,15 @@ from clusterlib.solvers.assignment import (
     total_cost,
     weighted_total,
 )
+from clusterlib.solvers.balanced import BalancedResult, assign_priced, balanced_lloyd
+from clusterlib.solvers.balanced_exchange import exchange_rows
+from clusterlib.solvers.balanced_heuristics import (
+    balanced_heuristic,
+    equal_sizes,
+    regret_assignment,
+    sinkhorn_assignment,
+)
+from clusterlib.solvers.balanced_search import swap_centers
 from clusterlib.solvers.calibration import Calibration, CalibrationKind, calibrate, calibrated
 from clusterlib.solvers.class_choice import (
     ClassModel,
@@ -27,6 +36,7 @@ from clusterlib.solvers.class_temperatures import (
     TemperatureForm,
     class_temperatures,
 )
+from clusterlib.solvers.cluster_means import cluster_means, cluster_totals
 from clusterlib.solvers.clustered_memory import (
     PartitionSums,
     balanced_labels,
@@ -161,6 +171,7 @@ from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 from clusterlib.solvers.two_level_loss import Reduction, TwoLevelLoss, two_level_loss
 
 __all__ = [
+    "BalancedResult",
     "CVXPY_LIKELIHOOD_ROWS",
     "CVXPY_ROWS",
     "Calibration",
@@ -226,8 +237,11 @@ __all__ = [
     "align_prototypes_adaptively",
     "alternate",
     "assign",
+    "assign_priced",
     "assign_several",
+    "balanced_heuristic",
     "balanced_labels",
+    "balanced_lloyd",
     "blended_log_likelihoods",
     "calibrate",
     "calibrated",
@@ -246,6 +260,8 @@ __all__ = [
     "class_temperatures",
     "class_weights",
     "cluster_domain_table",
+    "cluster_means",
+    "cluster_totals",
     "confusion_prior",
     "corrected_marginals",
     "cost_scale",
@@ -261,6 +277,8 @@ __all__ = [
     "domain_rank",
     "domain_table",
     "domain_vertices",
+    "equal_sizes",
+    "exchange_rows",
     "filled_by_margins",
     "frozen_em",
     "greedy_assignment",
@@ -303,6 +321,7 @@ __all__ = [
     "random_components",
     "random_rows",
     "recovered_marginals",
+    "regret_assignment",
     "replace_rows",
     "reweighted_posteriors",
     "right_singular_vectors",
@@ -319,6 +338,7 @@ __all__ = [
     "singular_components",
     "sinkhorn",
     "sinkhorn_assign",
+    "sinkhorn_assignment",
     "sinkhorn_batch",
     "sinkhorn_divergence",
     "sinkhorn_means",
@@ -329,6 +349,7 @@ __all__ = [
     "squared_error",
     "squared_spread",
     "successive_projection",
+    "swap_centers",
     "tempered_em",
     "tempered_label_shift",
     "tempered_plsa",

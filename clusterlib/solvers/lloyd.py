@@ -12,7 +12,7 @@ from clusterlib.solvers.assignment import (
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.labelling import Labelling
 
-__all__ = ["LloydResult", "lloyd", "scatter"]
+__all__ = ["LloydResult", "Step", "add_totals", "lloyd", "relocate_empty", "scatter"]
 
 
 class LloydResult(NamedTuple):
@@ -132,7 +132,7 @@ def lloyd(
     while len(history) < max_iter and not converged:
         step = _step(labelling, centers, weight)
         moved = geometry.centers(step.sums, step.weights, centers)
-        n_relocated += _relocate(moved, step, blocks, centers, weight, spherical)
+        n_relocated += relocate_empty(moved, step, blocks, centers, weight, spherical)
         history.append(float(np.square(moved.astype(np.float64) - centers).sum()))
         # Equality, not a distance of 0, which tiny moves also have in float64.
         stands = np.array_equal(moved, centers)
@@ -151,15 +151,15 @@ def lloyd(
 
 def _step(labelling, centers, weight):
     """Assign all rows and sum up the clusters, reading X once."""
-    sums, weights = tree_reduce(_add_totals, labelling.sums(centers, weight))
+    sums, weights = tree_reduce(add_totals, labelling.sums(centers, weight))
     return Step(labelling.labels, sums, weights)
 
 
-def _add_totals(left, right):
+def add_totals(left, right):
     return [a + b for a, b in zip(left, right, strict=True)]
 
 
-def _relocate(moved, step, blocks, centers, weight, spherical):
+def relocate_empty(moved, step, blocks, centers, weight, spherical):
     """Move centres without rows to the farthest rows, in place; returns how many were moved."""
     empty = np.flatnonzero(step.weights == 0)
     if len(empty) == 0:

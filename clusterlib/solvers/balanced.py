@@ -1,0 +1,189 @@
+"""Lloyd's iteration for clusters of bounded sizes, with an exact assignment in every step."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clusterlib.blocks import as_blocks, map_blocks
+from clusterlib.kernels import capacity_assignment_points, priced_argmin
+from clusterlib.solvers.balanced_exchange import exchange_rows
+from clusterlib.solvers.cluster_means import cluster_means
+from clusterlib.solvers.geometry import Flat, Sphere
+
+__all__ = ["BalancedResult", "assign_priced", "balanced_lloyd"]
+
+
+class BalancedResult(NamedTuple):
+    """What :func:`balanced_lloyd` and :func:`balanced_heuristic` found.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_samples,), int32
+        An assignment to ``centers`` within the bounds of the sizes, of least cost where it is exact.
+    centers : ndarray of shape (n_clusters, n_features)
+        In the dtype of X.
+    prices : ndarray of shape (n_clusters,), float64
+        What a place in each cluster costs in an optimal assignment to ``centers``: it sends every
+        row to the least of cost plus price. Above 0 only for clusters at their upper bound, below 0
+        only at their lower bound.
+    inertia : float
+        Sum of the costs of the rows at their centres.
+    dual_gap : float
+        No assignment to ``centers`` within the bounds costs less than ``inertia - dual_gap``.
+    n_iter : int
+        Iterations done.
+    converged : bool
+        Whether the iterations came to rest before ``max_iter`` or a callback ended them.
+    history : ndarray of shape (n_iter,), float64
+        Inertia after each iteration.
+    """
+
+    labels: np.ndarray
+    centers: np.ndarray
+    prices: np.ndarray
+    inertia: float
+    dual_gap: float
+    n_iter: int
+    converged: bool
+    history: np.ndarray
+
+
+def balanced_lloyd(
+    X,
+    centers,
+    size_min,
+    size_max,
+    *,
+    spherical=False,
+    max_iter=300,
+    tol=0.0,
+    prices=None,
+    exchange=False,
+    callback=None,
+):
+    """Run k-means with bounded cluster sizes from given centres until nothing falls any more.
+
+    An iteration moves the centres to the means of their rows and assigns the rows anew, at the
+    least cost that the bounds allow. Neither half can raise the inertia.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        Where to start, in the dtype of X; unit vectors on the sphere.
+    size_min, size_max : int or ndarray of int of shape (n_clusters,)
+        Fewest and most rows of each cluster; bounds that n_samples rows can meet.
+    spherical : bool, default=False
+        Cluster directions: centres are normalised sums of normalised rows, rows cost 1 - cosine.
+        A row of zeros costs 1 anywhere and moves no centre.
+    max_iter : int, default=300
+        Most iterations, at least 1.
+    tol : float, default=0.0
+        An iteration that lowers the inertia by no more than ``tol`` times itself is the last one,
+        or is followed by exchanges. 0 waits until labels stand still.
+    prices : ndarray of shape (n_clusters,), float64, default=None
+        Where the search for prices starts, a hint.
+    exchange : bool, default=False
+        Whether iterations that have come to rest are pushed on by :func:`exchange_rows`.
+    callback : callable, default=None
+        ``callback(centers, prices, history)`` after each iteration; True stops.
+
+    Returns
+    -------
+    result : BalancedResult
+        Labels are an optimal assignment to the returned centres, at every end.
+
+    Notes
+    -----
+    O(n k d) time for each iteration plus that of the assignment, see
+    :func:`clusterlib.kernels.capacity_assignment_points`, which also decides about memory: O(n) for
+    the native backend, besides O(k^2 + k d). Nothing depends on the number of threads.
+
+    A centre without rows, which bounds that begin at 0 allow, moves to the row farthest from its
+    own centre. Where rounding of the centres to the dtype of X would raise the inertia, the iteration
+    is undone and is the last.
+
+    References
+    ----------
+    .. [1] P. S. Bradley, K. P. Bennett and A. Demiriz, "Constrained k-means clustering", Microsoft
+       Research MSR-TR-2000-65, 2000.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import balanced_lloyd
+    >>> X = np.array([[0.0], [1.0], [2.0], [9.0]])
+    >>> result = balanced_lloyd(X, X[[0, 3]], 2, 2)
+    >>> result.labels, result.centers.ravel(), result.inertia
+    (array([0, 0, 1, 1], dtype=int32), array([0.5, 5.5]), 25.0)
+    """
+    geometry = Sphere if spherical else Flat
+    blocks, bounds = as_blocks(X), (size_min, size_max)
+    weight = geometry.summation_weight(blocks, None)
+
+    def assigned(centers, prices):
+        return capacity_assignment_points(
+            X, centers, *bounds, metric=geometry.metric, prices=prices
+        )
+
+    best = assigned(centers, prices)
+    history, rests, converged = [], False, False
+    while len(history) < max_iter and not converged:
+        labels = best.labels
+        if rests:
+            labels = exchange_rows(X, labels, centers, best.prices, *bounds, spherical=spherical)
+        moved = cluster_means(blocks, labels, centers, weight=weight, spherical=spherical)
+        found = assigned(moved, best.prices)
+        stands = np.array_equal(found.labels, best.labels)
+        fall = best.cost - found.cost
+        small = stands or not fall > tol * best.cost  # so that NaN, of infinite costs, ends it
+        converged = small and (rests or not exchange)
+        rests = small
+        if fall > 0 or (stands and fall == 0):
+            centers, best = moved, found
+        history.append(best.cost)
+        if callback is not None and callback(centers, best.prices, history):
+            break
+    return BalancedResult(
+        best.labels, centers, best.prices, best.cost, best.dual_gap, len(history), converged,
+        np.array(history),
+    )  # fmt: skip
+
+
+def assign_priced(X, centers, prices, *, spherical=False):
+    """Find the centre of every row at which cost plus price is least.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    prices : ndarray of shape (n_clusters,), float64
+        What a place costs besides, as :class:`BalancedResult` has it.
+    spherical : bool, default=False
+        Costs are 1 - cosine instead of squared distances.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_samples,), int32
+        Exact in float64; the lowest index on ties.
+
+    Notes
+    -----
+    O(n k d) time, O(n) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import assign_priced
+    >>> assign_priced(np.array([[1.0], [3.0]]), np.array([[0.0], [4.0]]), np.array([10.0, 0.0]))
+    array([1, 1], dtype=int32)
+    """
+    metric = (Sphere if spherical else Flat).metric
+    return np.concatenate(map_blocks(_priced, as_blocks(X), broadcast=(centers, prices, metric)))
+
+
+def _priced(rows, centers, prices, metric):
+    return priced_argmin(rows, centers, prices, metric=metric)

@@ -1,0 +1,91 @@
+"""Sums and means of clusters whose labels are given."""
+
+from clusterlib.blocks import as_blocks, map_reduce
+from clusterlib.kernels import cluster_sums
+from clusterlib.solvers.geometry import Flat, Sphere
+from clusterlib.solvers.lloyd import Step, add_totals, relocate_empty
+
+__all__ = ["cluster_means", "cluster_totals"]
+
+
+def cluster_totals(X, labels, n_clusters, weight=None):
+    """Add up the rows and the weights of every cluster, block by block in a fixed order.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    labels : ndarray of shape (n_samples,), int32
+        Cluster of each row.
+    n_clusters : int
+        How many clusters there are.
+    weight : ndarray of shape (n_samples,), float64, default=None
+        What rows are multiplied with; None means 1.
+
+    Returns
+    -------
+    sums : ndarray of shape (n_clusters, n_features), float64
+        Weighted sums.
+    weights : ndarray of shape (n_clusters,), float64
+        Sums of the weights.
+
+    Notes
+    -----
+    O(n d) time, O(k d log n) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import cluster_totals
+    >>> sums, weights = cluster_totals([[1.0], [2.0], [4.0]], np.array([0, 0, 1]), 2)
+    >>> sums.ravel(), weights
+    (array([3., 4.]), array([2., 1.]))
+    """
+    blocks = as_blocks(X)
+    return map_reduce(_sums, add_totals, blocks, weight, labels, broadcast=(n_clusters,))
+
+
+def _sums(rows, weight, labels, n_clusters):
+    return cluster_sums(rows, labels, n_clusters, sample_weight=weight)
+
+
+def cluster_means(X, labels, centers, *, weight=None, spherical=False):
+    """Move centres to the means of their rows; those without rows go to far rows.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    labels : ndarray of shape (n_samples,), int32
+        Cluster of each row.
+    centers : ndarray of shape (n_clusters, n_features)
+        Where the centres were.
+    weight : ndarray of shape (n_samples,), float64, default=None
+        What rows are multiplied with; on the sphere it has to be 1 over their lengths.
+    spherical : bool, default=False
+        Normalise the sums.
+
+    Returns
+    -------
+    moved : ndarray of shape (n_clusters, n_features)
+        In the dtype of ``centers``. A centre without rows is at the row with the highest cost,
+        a second one at the next different row; such a move raises no cost.
+
+    Notes
+    -----
+    O(n d) time, O(n log n) more for centres without rows; O(k d log n) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import cluster_means
+    >>> X = np.array([[0.0], [1.0], [9.0]])
+    >>> cluster_means(X, np.array([0, 0, 1], dtype=np.int32), X[:2])
+    array([[0.5],
+           [9. ]])
+    """
+    blocks = as_blocks(X)
+    sums, weights = cluster_totals(blocks, labels, len(centers), weight)
+    moved = (Sphere if spherical else Flat).centers(sums, weights, centers)
+    relocate_empty(moved, Step(labels, sums, weights), blocks, centers, weight, spherical)
+    return moved

@@ -12,7 +12,7 @@ from clusterlib.solvers.assignment import (
     total_cost,
     weighted_total,
 )
-from clusterlib.solvers.balanced import BalancedResult, assign_priced, balanced_lloyd
+from clusterlib.solvers.balanced import PricedPartition, assign_priced, balanced_lloyd
 from clusterlib.solvers.balanced_exchange import exchange_rows
 from clusterlib.solvers.balanced_heuristics import (
     balanced_heuristic,
@@ -171,7 +171,6 @@ from clusterlib.solvers.transport_result import Certificate, SinkhornResult
 from clusterlib.solvers.two_level_loss import Reduction, TwoLevelLoss, two_level_loss
 
 __all__ = [
-    "BalancedResult",
     "CVXPY_LIKELIHOOD_ROWS",
     "CVXPY_ROWS",
     "Calibration",
@@ -206,6 +205,7 @@ __all__ = [
     "PartitionCertificate",
     "PartitionSums",
     "PointCost",
+    "PricedPartition",
     "PrototypeAlignment",
     "PrototypePull",
     "Pull",

@@ -10,10 +10,10 @@ from clusterlib.solvers.balanced_exchange import exchange_rows
 from clusterlib.solvers.cluster_means import cluster_means
 from clusterlib.solvers.geometry import Flat, Sphere
 
-__all__ = ["BalancedResult", "assign_priced", "balanced_lloyd"]
+__all__ = ["PricedPartition", "assign_priced", "balanced_lloyd"]
 
 
-class BalancedResult(NamedTuple):
+class PricedPartition(NamedTuple):
     """What :func:`balanced_lloyd` and :func:`balanced_heuristic` found.
 
     Attributes
@@ -91,7 +91,7 @@ def balanced_lloyd(
 
     Returns
     -------
-    result : BalancedResult
+    result : PricedPartition
         Labels are an optimal assignment to the returned centres, at every end.
 
     Notes
@@ -145,7 +145,7 @@ def balanced_lloyd(
         history.append(best.cost)
         if callback is not None and callback(centers, best.prices, history):
             break
-    return BalancedResult(
+    return PricedPartition(
         best.labels, centers, best.prices, best.cost, best.dual_gap, len(history), converged,
         np.array(history),
     )  # fmt: skip
@@ -161,7 +161,7 @@ def assign_priced(X, centers, prices, *, spherical=False):
     centers : ndarray of shape (n_clusters, n_features)
         The centres.
     prices : ndarray of shape (n_clusters,), float64
-        What a place costs besides, as :class:`BalancedResult` has it.
+        What a place costs besides, as :class:`PricedPartition` has it.
     spherical : bool, default=False
         Costs are 1 - cosine instead of squared distances.
 

@@ -5,7 +5,7 @@ import numpy as np
 from clusterlib.blocks import as_blocks
 from clusterlib.kernels import capacity_assignment_points, pairwise_distances
 from clusterlib.solvers.assignment import costs_of_assignment, total_cost
-from clusterlib.solvers.balanced import BalancedResult
+from clusterlib.solvers.balanced import PricedPartition
 from clusterlib.solvers.cluster_means import cluster_means
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.greedy_assignment import greedy_assignment
@@ -62,7 +62,7 @@ def balanced_heuristic(
 
     Returns
     -------
-    result : BalancedResult
+    result : PricedPartition
         Labels of the best iterate, and the centres they were assigned to.
 
     Notes
@@ -106,7 +106,7 @@ def balanced_heuristic(
     labels, centers = best
     exact = capacity_assignment_points(X, centers, size_min, size_max, metric=metric)
     gap = max(best_cost - exact.cost, 0.0) + exact.dual_gap
-    return BalancedResult(
+    return PricedPartition(
         labels, centers, exact.prices, best_cost, gap, len(history), converged, np.array(history)
     )
 

@@ -37,7 +37,7 @@ def swap_centers(
     ----------
     X : array-like of shape (n_samples, n_features)
         The rows.
-    start : BalancedResult
+    start : PricedPartition
         Where the search starts.
     size_min, size_max : int or ndarray of int of shape (n_clusters,)
         Fewest and most rows of each cluster.
@@ -53,7 +53,7 @@ def swap_centers(
 
     Returns
     -------
-    result : BalancedResult
+    result : PricedPartition
         Its inertia is not above that of ``start``; every try counts as one iteration.
 
     Notes

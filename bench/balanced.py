@@ -26,7 +26,7 @@ from bench.problems import make_problem
 from clusterlib.config import config_context
 
 FACTORS = (1.0, 1e-12, 1e-4, 1e6, 1e12)
-SCALED = Case("balanced", 400, 20, 8, dtype="float64", data="zipf")
+SCALED = Case("balanced", 400, 20, 8, dtype="float64", data="clustered")
 FITTED = ("clusterlib", "k-means-constrained")
 ASSIGNING = ("clusterlib", "prototype")
 LIMIT_SECONDS = 120

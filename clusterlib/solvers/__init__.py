@@ -154,6 +154,12 @@ from clusterlib.solvers.sinkhorn_means import SinkhornMeansResult, sinkhorn_mean
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.sinkhorn_stream import PrototypePull, pull_prototypes
 from clusterlib.solvers.spread import mean_row, squared_spread
+from clusterlib.solvers.subclass import (
+    SubclassResult,
+    assign_within,
+    split_classes,
+    subclass_counts,
+)
 from clusterlib.solvers.successive_projection import (
     leading_coordinates,
     right_singular_vectors,
@@ -227,6 +233,7 @@ __all__ = [
     "SinkhornResult",
     "SketchResult",
     "StartKind",
+    "SubclassResult",
     "TableStarts",
     "TemperatureForm",
     "TemperedFit",
@@ -239,6 +246,7 @@ __all__ = [
     "assign",
     "assign_priced",
     "assign_several",
+    "assign_within",
     "balanced_heuristic",
     "balanced_labels",
     "balanced_lloyd",
@@ -346,8 +354,10 @@ __all__ = [
     "smoothed_classes",
     "solve_likelihood_sdp_reference",
     "solve_sdp_reference",
+    "split_classes",
     "squared_error",
     "squared_spread",
+    "subclass_counts",
     "successive_projection",
     "swap_centers",
     "tempered_em",

@@ -6,6 +6,7 @@ Importing it costs nothing: subpackages and functions are loaded when they are f
 ``clusterlib.cluster``         estimators: k-means and its relatives
 ``clusterlib.transport``       estimators: rows moved onto others by optimal transport
 ``clusterlib.label_shift``     estimators: classes whose shares differ between domains
+``clusterlib.imbalance``       estimators: large classes cut into subclasses
 ``clusterlib.metrics``         how good a clustering is
 ``clusterlib.datasets``        generated data with known answers
 ``clusterlib.plotting``        pictures of fitted estimators
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         blocks,
         cluster,
         datasets,
+        imbalance,
         kernels,
         label_shift,
         metrics,
@@ -43,6 +45,7 @@ __all__ = [
     "config_context",
     "datasets",
     "get_config",
+    "imbalance",
     "kernels",
     "label_shift",
     "metrics",

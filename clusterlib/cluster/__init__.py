@@ -1,5 +1,6 @@
 """Estimators that find clusters."""
 
+from clusterlib.cluster._balanced_kmeans import BalancedKMeans
 from clusterlib.cluster._clustered_memory import ClusteredMemory
 from clusterlib.cluster._kmeans import KMeans
 from clusterlib.cluster._likelihood_sdp import LikelihoodAdjustedSDP
@@ -9,6 +10,7 @@ from clusterlib.cluster._sinkhorn import SinkhornClustering
 from clusterlib.cluster._spherical_kmeans import SphericalKMeans
 
 __all__ = [
+    "BalancedKMeans",
     "ClusteredMemory",
     "KMeans",
     "LikelihoodAdjustedSDP",

@@ -16,7 +16,7 @@ from clusterlib.validation import (
     checked_verbose,
 )
 
-__all__ = ["fit_lloyd"]
+__all__ = ["fit_lloyd", "weights_of_directions"]
 
 
 def fit_lloyd(estimator, X, sample_weight, *, spherical):
@@ -44,7 +44,7 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
 
     blocks = as_blocks(X)
-    directed = _weights_of_directions(blocks, weight) if spherical else weight
+    directed = weights_of_directions(blocks, weight) if spherical else weight
     draws = RowDraws(blocks, directed) if starts.draws_rows else None
     if tol > 0:
         tol *= scatter(blocks, sample_weight=weight, spherical=spherical)
@@ -74,7 +74,7 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
         report.end(lambda: {"cluster_centers_": best.centers})
 
 
-def _weights_of_directions(blocks, weight):
+def weights_of_directions(blocks, weight):
     """Weights without rows of zeros, which are no directions to draw."""
     has_direction = row_norms(blocks) > 0
     directed = has_direction.astype(np.float64) if weight is None else weight * has_direction

@@ -12,7 +12,12 @@ from clusterlib.solvers.assignment import (
     total_cost,
     weighted_total,
 )
-from clusterlib.solvers.balanced import PricedPartition, assign_priced, balanced_lloyd
+from clusterlib.solvers.balanced import (
+    PricedPartition,
+    assign_bounded,
+    assign_priced,
+    balanced_lloyd,
+)
 from clusterlib.solvers.balanced_exchange import exchange_rows
 from clusterlib.solvers.balanced_heuristics import (
     balanced_heuristic,
@@ -244,6 +249,7 @@ __all__ = [
     "align_prototypes_adaptively",
     "alternate",
     "assign",
+    "assign_bounded",
     "assign_priced",
     "assign_several",
     "assign_within",

@@ -10,7 +10,7 @@ from clusterlib.solvers.balanced_exchange import exchange_rows
 from clusterlib.solvers.cluster_means import cluster_means
 from clusterlib.solvers.geometry import Flat, Sphere
 
-__all__ = ["PricedPartition", "assign_priced", "balanced_lloyd"]
+__all__ = ["PricedPartition", "assign_bounded", "assign_priced", "balanced_lloyd"]
 
 
 class PricedPartition(NamedTuple):
@@ -121,20 +121,14 @@ def balanced_lloyd(
     geometry = Sphere if spherical else Flat
     blocks, bounds = as_blocks(X), (size_min, size_max)
     weight = geometry.summation_weight(blocks, None)
-
-    def assigned(centers, prices):
-        return capacity_assignment_points(
-            X, centers, *bounds, metric=geometry.metric, prices=prices
-        )
-
-    best = assigned(centers, prices)
+    best = assign_bounded(X, centers, *bounds, prices=prices, spherical=spherical)
     history, rests, converged = [], False, False
     while len(history) < max_iter and not converged:
         labels = best.labels
         if rests:
             labels = exchange_rows(X, labels, centers, best.prices, *bounds, spherical=spherical)
         moved = cluster_means(blocks, labels, centers, weight=weight, spherical=spherical)
-        found = assigned(moved, best.prices)
+        found = assign_bounded(X, moved, *bounds, prices=best.prices, spherical=spherical)
         stands = np.array_equal(found.labels, best.labels)
         fall = best.cost - found.cost
         small = stands or not fall > tol * best.cost  # so that NaN, of infinite costs, ends it
@@ -149,6 +143,42 @@ def balanced_lloyd(
         best.labels, centers, best.prices, best.cost, best.dual_gap, len(history), converged,
         np.array(history),
     )  # fmt: skip
+
+
+def assign_bounded(X, centers, size_min, size_max, *, prices=None, spherical=False):
+    """Assign rows to centres within bounds of the cluster sizes, at the least cost.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    size_min, size_max : int or ndarray of int of shape (n_clusters,)
+        Fewest and most rows of each cluster; bounds that n_samples rows can meet.
+    prices : ndarray of shape (n_clusters,), float64, default=None
+        Where the search for prices starts, a hint.
+    spherical : bool, default=False
+        Costs are 1 - cosine instead of squared distances.
+
+    Returns
+    -------
+    result : CapacityAssignment
+        What :func:`clusterlib.kernels.capacity_assignment_points` returns.
+
+    Notes
+    -----
+    Time and memory are those of the kernel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import assign_bounded
+    >>> assign_bounded(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [9.0]]), 1, 2).labels
+    array([0, 0, 1], dtype=int32)
+    """
+    metric = (Sphere if spherical else Flat).metric
+    return capacity_assignment_points(X, centers, size_min, size_max, metric=metric, prices=prices)
 
 
 def assign_priced(X, centers, prices, *, spherical=False):

@@ -3,9 +3,9 @@
 import numpy as np
 
 from clusterlib.blocks import as_blocks
-from clusterlib.kernels import capacity_assignment_points, pairwise_distances
+from clusterlib.kernels import pairwise_distances
 from clusterlib.solvers.assignment import costs_of_assignment, total_cost
-from clusterlib.solvers.balanced import PricedPartition
+from clusterlib.solvers.balanced import PricedPartition, assign_bounded
 from clusterlib.solvers.cluster_means import cluster_means
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.greedy_assignment import greedy_assignment
@@ -78,7 +78,7 @@ def balanced_heuristic(
     >>> balanced_heuristic(X, X[[0, 3]], 2, 2).labels
     array([0, 0, 1, 1], dtype=int32)
     """
-    blocks, metric = as_blocks(X), (Sphere if spherical else Flat).metric
+    blocks = as_blocks(X)
     weight = (Sphere if spherical else Flat).summation_weight(blocks, None)
     prices = np.zeros(len(centers))
 
@@ -104,7 +104,7 @@ def balanced_heuristic(
         if callback is not None and callback(centers, prices, history):
             break
     labels, centers = best
-    exact = capacity_assignment_points(X, centers, size_min, size_max, metric=metric)
+    exact = assign_bounded(X, centers, size_min, size_max, spherical=spherical)
     gap = max(best_cost - exact.cost, 0.0) + exact.dual_gap
     return PricedPartition(
         labels, centers, exact.prices, best_cost, gap, len(history), converged, np.array(history)

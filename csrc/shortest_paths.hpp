@@ -1,35 +1,11 @@
 // Linear assignment: rows bid for columns first, what is left follows shortest augmenting paths.
 // Included inside the target's namespace.
 //
-// Prices v start at 0 and only fall, and only of columns that have a row: what is true of
-// cost - price >= u stays true, and columns that stay alone keep v = 0. Costs and prices are float64
-// whatever the type of C.
+// All v start at 0 and only fall, and only of columns that have a row: what is true of cost - v >= u
+// stays true, and columns that stay alone keep v = 0.
 
-constexpr std::ptrdiff_t kGroup = 64;              // columns that share a least distance
-constexpr std::ptrdiff_t kPatience = 1 << 25;      // costs that are read between two looks for signals
-constexpr std::ptrdiff_t kBids = 4;                // of every row, on average
-constexpr double kNever = __builtin_inf();
-
-// Numbers of C in lanes of float64, beginning with `p`.
-CL_INLINE Vec<double> wide(const double* p) { return load(p); }
-CL_INLINE Vec<double> wide(const float* p) {
-  typedef float half __attribute__((vector_size(CL_VECTOR_BYTES / 2), aligned(4)));
-  return __builtin_convertvector(*reinterpret_cast<const half*>(p), Vec<double>);
-}
-
-CL_INLINE double lower(double a, double b) { return a < b ? a : b; }
-CL_INLINE double lowest(Vec<double> v) {
-  double least = v[0];
-  for (std::ptrdiff_t q = 1; q < Simd<double>::lanes; ++q) least = lower(least, v[q]);
-  return least;
-}
-
-// Least cost - price of a row, its column, and the least one of the others.
-struct Bid {
-  double first, second, largest;  // largest: magnitude of a finite cost
-  std::ptrdiff_t column;
-  bool sound;                     // neither NaN nor -inf among the costs
-};
+constexpr std::ptrdiff_t kBids = 4;            // of every row, on average
+constexpr std::ptrdiff_t kPatience = 1 << 25;  // costs that are read between two looks for signals
 
 template <class T>
 class ShortestPaths {
@@ -37,19 +13,14 @@ class ShortestPaths {
   static constexpr std::ptrdiff_t l = Simd<double>::lanes;
 
   explicit ShortestPaths(const LinearJob<T>& job)
-      : job_(job), n_(job.C.rows), m_(job.C.cols), n_groups_((m_ + kGroup - 1) / kGroup), room_(n_groups_ * kGroup),
-        memory_(sizeof(double) * static_cast<std::size_t>(5 * room_ + 2 * n_groups_ + m_ + 4 * n_ + 8), 1) {
-    double* at = reinterpret_cast<double*>(memory_.slice(0));
-    const auto take = [&](std::ptrdiff_t size) { return at += size, at - size; };
-    v_ = take(room_), w_ = take(room_), d_ = take(room_), alone_ = take(room_);
-    pred_ = reinterpret_cast<std::int64_t*>(take(room_));
-    least_ = take(n_groups_);
-    open_ = reinterpret_cast<std::int64_t*>(take(n_groups_));
-    row_of_ = reinterpret_cast<std::int64_t*>(take(m_));
-    free_ = reinterpret_cast<std::int64_t*>(take(n_));
-    scanned_ = reinterpret_cast<std::int64_t*>(take(n_));
-    distance_ = take(n_);
-    touched_ = reinterpret_cast<std::int64_t*>(take(n_));
+      : job_(job), rows_(job.C, job.sign), lists_(rows_), n_(rows_.n), m_(rows_.m), n_groups_(rows_.n_groups),
+        room_(n_groups_ * kGroup),
+        memory_(8 * static_cast<std::size_t>(5 * room_ + 2 * n_groups_ + m_ + 7 * n_ + lists_.size()), 1) {
+    char* at = memory_.slice(0);
+    take(at, room_, v_, w_, d_, alone_, pred_);  // first, for their alignment
+    take(at, n_groups_, least_, open_), take(at, m_, row_of_);
+    take(at, n_, free_, scanned_, distance_, touched_, pending_, event_, shift_);
+    lists_.place(at);
     for (std::ptrdiff_t j = 0; j < room_; ++j) v_[j] = 0, alone_[j] = j < m_ ? 0 : kNever;
     for (std::ptrdiff_t j = 0; j < m_; ++j) row_of_[j] = -1;
     for (std::ptrdiff_t i = 0; i < n_; ++i) job_.columns[i] = -1, touched_[i] = 0;
@@ -66,63 +37,10 @@ class ShortestPaths {
   }
 
  private:
-  // Calls f(first column, costs) for the vectors of a group of a row; the last one is padded.
-  template <class F>
-  CL_INLINE void group_costs(const T* row, std::ptrdiff_t g, F f) const {
-    const Vec<double> sign = splat(job_.sign);
-    std::ptrdiff_t j = g * kGroup;
-    if (j + kGroup <= m_) {
-      for (std::ptrdiff_t q = 0; q < kGroup; q += l) f(j + q, wide(row + j + q) * sign);
-      return;
-    }
-    for (; j + l <= m_; j += l) f(j, wide(row + j) * sign);
-    if (j < m_) f(j, last(row));
-  }
-
-  template <class F>
-  CL_INLINE void costs(std::ptrdiff_t i, F f) const {
-    const T* row = job_.C.row(i);
-    for (std::ptrdiff_t g = 0; g < n_groups_; ++g) group_costs(row, g, f);
-  }
-
-  Vec<double> last(const T* row) const {
-    double rest[l];
-    for (std::ptrdiff_t j = m_ / l * l, k = 0; k < l; ++k)
-      rest[k] = j + k < m_ ? static_cast<double>(row[j + k]) * job_.sign : kNever;
-    return load(rest);
-  }
-
-  template <bool CHECK>
-  Bid best_of(std::ptrdiff_t i) const {
-    Vec<double> first = splat(kNever), second = first, largest = {};
-    IVec<double> column = isplat<double>(-1), wrong = {}, here;
-    for (std::ptrdiff_t k = 0; k < l; ++k) here[k] = k;
-    costs(i, [&](std::ptrdiff_t j, Vec<double> c) {
-      const Vec<double> t = c - load(v_ + j);
-      second = vmin(second, vmax(first, t));
-      column = t < first ? here : column;
-      first = vmin(t, first);
-      here += l;
-      if (CHECK) {
-        wrong |= ~(c > -splat(kNever));
-        largest = vmax(largest, c < splat(kNever) ? vmax(c, -c) : largest);
-      }
-    });
-    std::ptrdiff_t k = 0;
-    for (std::ptrdiff_t q = 1; q < l; ++q)
-      if (first[q] < first[k] || (first[q] == first[k] && column[q] < column[k])) k = q;
-    Bid bid{first[k], second[k], 0, column[k], movemask(wrong) == 0};
-    for (std::ptrdiff_t q = 0; q < l; ++q) {
-      if (q != k && first[q] < bid.second) bid.second = first[q];
-      if (CHECK && largest[q] > bid.largest) bid.largest = largest[q];
-    }
-    return bid;
-  }
-
   // A column without a row among those that cost a row `value`; -1 if there is none.
   std::ptrdiff_t tied(std::ptrdiff_t i, double value) const {
     std::ptrdiff_t found = -1;
-    costs(i, [&](std::ptrdiff_t j, Vec<double> c) {
+    rows_.each(i, [&](std::ptrdiff_t j, Vec<double> c) {
       const unsigned mask = movemask((c - load(v_ + j) == splat(value)) & (load(alone_ + j) == splat(0.0)));
       if (mask != 0 && found < 0) found = j + __builtin_ctz(mask);
     });
@@ -133,10 +51,6 @@ class ShortestPaths {
     row_of_[j] = i, job_.columns[i] = j, alone_[j] = kNever;
   }
 
-  double cost(std::ptrdiff_t i, std::ptrdiff_t j) const {
-    return static_cast<double>(job_.C.row(i)[j]) * job_.sign;
-  }
-
   // Every row takes its best column, from another row if it can pay more.
   LinearStatus bid_all() {
     double largest = 0;
@@ -144,11 +58,12 @@ class ShortestPaths {
     for (std::ptrdiff_t next = 0; next < n_; ++next) {
       bool seen = false;
       for (std::ptrdiff_t i = next; i >= 0;) {
-        const Bid bid = seen ? best_of<false>(i) : best_of<true>(i);
+        const Bid bid = seen ? again(i) : rows_.template best<true>(i, v_);
         --budget;
         if (!seen) {
           largest = bid.largest > largest ? bid.largest : largest;
-          if (!bid.sound || !(largest * static_cast<double>(32 * (n_ + 1)) < kNever)) return LinearStatus::bad_cost;
+          const bool in_range = largest * static_cast<double>(32 * (n_ + 1)) < kNever;
+          if (!bid.sound || !in_range) return LinearStatus::bad_cost;
           if (bid.column < 0) return LinearStatus::infeasible;
           seen = true;
         }
@@ -164,22 +79,28 @@ class ShortestPaths {
     return LinearStatus::ok;
   }
 
+  Bid again(std::ptrdiff_t i) {
+    Bid bid;
+    if (lists_.best(i, v_, bid)) return bid;
+    lists_.make(i, v_);
+    return rows_.template best<false>(i, v_);
+  }
+
   // Returns the row that has lost its column, or -1.
   std::ptrdiff_t place(std::ptrdiff_t i, const Bid& bid) {
     std::ptrdiff_t j = bid.column, owner = row_of_[j];
-    const double price = v_[j] - (bid.second - bid.first);
-    if (owner >= 0 && !(price < v_[j])) {
+    const double lowered = v_[j] - (bid.second - bid.first);
+    if (owner >= 0 && !(lowered < v_[j])) {
       if ((j = tied(i, bid.first)) < 0) {
         free_[n_free_++] = i;
         return -1;
       }
       owner = -1;
-    } else if (price > -kNever) {
-      v_[j] = price;
+    } else if (lowered > -kNever) {
+      v_[j] = lowered;
     }
     give(j, i);
-    const double left = cost(i, j) - v_[j];
-    job_.u[i] = left < bid.second ? left : bid.second;
+    job_.u[i] = lower(rows_.at(i, j) - v_[j], bid.second);
     return owner;
   }
 
@@ -188,23 +109,23 @@ class ShortestPaths {
     double shift = 0, bound = kNever;
     for (std::ptrdiff_t q = 0; q < room_; ++q) w_[q] = v_[q], d_[q] = kNever;
     for (std::ptrdiff_t g = 0; g < n_groups_; ++g) least_[g] = kNever, open_[g] = kGroup;
-    touched_[start] = 1;
-    bound = nearest_alone(start);
+    n_pending_ = 0, soonest_ = kNever;
     for (;;) {
-      bound = relax(i, shift, bound);
-      j = nearest();
+      touched_[i] = 1;
+      bound = reach(i, shift, bound);
+      while ((j = nearest()), soonest_ < lower(bound, j < 0 ? kNever : d_[j])) bound = catch_up(bound);
       if (j < 0) return LinearStatus::infeasible;
       const double mu = d_[j];
       if (mu >= bound) j = alone_at(bound);
       if (row_of_[j] < 0) break;
       i = row_of_[j];
       scanned_[n_scanned] = j, distance_[n_scanned++] = mu;
-      touched_[i] = 1;
-      shift = cost(i, j) - v_[j] - mu;
+      shift = rows_.at(i, j) - v_[j] - mu;
       w_[j] = -kNever, d_[j] = kNever;
       close(j / kGroup);
     }
-    // Rounding may have let a later column be nearer; a price must not rise for all that.
+    for (std::ptrdiff_t k = 0; k < n_pending_; ++k) lists_.was_of_use(pending_[k]);
+    // Rounding may have let a later column be nearer; v must not rise for all that.
     for (std::ptrdiff_t k = 0; k < n_scanned; ++k) v_[scanned_[k]] += lower(0, distance_[k] - bound);
     do {
       i = pred_[j];
@@ -215,16 +136,53 @@ class ShortestPaths {
     return patient(n_scanned + 2) ? LinearStatus::ok : LinearStatus::interrupted;
   }
 
+  // Distances over row i to the columns of its list; to all others once they could matter.
+  double reach(std::ptrdiff_t i, double shift, double bound) {
+    if (!lists_.has(i)) {
+      bound = relax(i, shift, bound);
+      lists_.make(i, v_);
+      return bound;
+    }
+    lists_.each(i, [&](std::ptrdiff_t j, double c) {
+      const double t = c - w_[j] - shift;
+      if (!(t < d_[j] && t <= bound)) return;
+      d_[j] = t, pred_[j] = i;
+      least_[j / kGroup] = lower(least_[j / kGroup], t);
+      if (alone_[j] == 0) bound = t;
+    });
+    const double event = lists_.limit(i) - shift;
+    pending_[n_pending_] = i, event_[n_pending_] = event, shift_[n_pending_++] = shift;
+    soonest_ = lower(soonest_, event);
+    return bound;
+  }
+
+  // The row whose columns outside of the list could matter first.
+  double catch_up(double bound) {
+    std::ptrdiff_t k = 0;
+    while (event_[k] != soonest_) ++k;
+    const std::ptrdiff_t i = pending_[k];
+    bound = relax(i, shift_[k], bound);
+    --n_pending_;
+    pending_[k] = pending_[n_pending_], event_[k] = event_[n_pending_], shift_[k] = shift_[n_pending_];
+    soonest_ = kNever;
+    for (k = 0; k < n_pending_; ++k) soonest_ = lower(soonest_, event_[k]);
+    lists_.was_not_enough(i);
+    lists_.make(i, v_);
+    return bound;
+  }
+
   // Distance of the nearest column without a row.
-  double nearest_alone(std::ptrdiff_t i) const {
+  double nearest_alone(std::ptrdiff_t i, double shift) const {
     Vec<double> best = splat(kNever);
-    costs(i, [&](std::ptrdiff_t j, Vec<double> c) { best = vmin(best, c - load(v_ + j) + load(alone_ + j)); });
+    rows_.each(i, [&](std::ptrdiff_t j, Vec<double> c) {
+      best = vmin(best, c - load(v_ + j) - shift + load(alone_ + j));
+    });
     return lowest(best);
   }
 
   // Distances over row i; those above the nearest column without a row are of no use.
   double relax(std::ptrdiff_t i, double shift, double bound) {
-    const T* row = job_.C.row(i);
+    if (bound == kNever) bound = nearest_alone(i, shift);
     const Vec<double> away = splat(shift);
     const IVec<double> from = isplat<double>(i);
     Vec<double> limit = splat(bound);
@@ -232,7 +190,7 @@ class ShortestPaths {
       if (open_[g] == 0) continue;
       Vec<double> least = splat(kNever), ended = least;
       unsigned found = 0;
-      group_costs(row, g, [&](std::ptrdiff_t j, Vec<double> c) {
+      rows_.group(i, g, [&](std::ptrdiff_t j, Vec<double> c) {
         const Vec<double> t = c - load(w_ + j) - away, before = load(d_ + j);
         const IVec<double> nearer = (t < before) & (t <= limit);
         const unsigned mask = movemask(nearer);
@@ -278,8 +236,12 @@ class ShortestPaths {
 
   // Row potentials that hold to the last bit: of rows whose surroundings have changed since.
   void finish() {
+    Bid bid;
     for (std::ptrdiff_t i = 0; i < n_; ++i)
-      if (touched_[i]) job_.u[i] = best_of<false>(i).first;
+      if (touched_[i]) {
+        if (!lists_.best(i, v_, bid)) bid = rows_.template best<false>(i, v_);
+        job_.u[i] = bid.first;
+      }
   }
 
   bool patient(std::ptrdiff_t rows) {
@@ -290,10 +252,18 @@ class ShortestPaths {
   }
 
   LinearJob<T> job_;
-  std::ptrdiff_t n_, m_, n_groups_, room_, n_free_ = 0, read_ = 0;
+  CostRows<T> rows_;
+  RowLists<T> lists_;
+  std::ptrdiff_t n_, m_, n_groups_, room_, n_free_ = 0, n_pending_ = 0, read_ = 0;
+  double soonest_ = kNever;
   Scratch memory_;
-  double *v_, *w_, *d_, *alone_, *least_, *distance_;
-  std::int64_t *pred_, *open_, *row_of_, *free_, *scanned_, *touched_;
+  // By column: v, that of columns whose distance is not final (-inf), distances, 0 without a row (inf).
+  double *v_, *w_, *d_, *alone_;
+  std::int64_t *pred_, *row_of_;
+  double* least_;        // distance, by group
+  std::int64_t* open_;   // columns that are not final, by group
+  std::int64_t *free_, *scanned_, *touched_, *pending_;
+  double *distance_, *event_, *shift_;
 };
 
 template <class T>

@@ -34,6 +34,8 @@ namespace CL_NAMESPACE {
 #include "../turned_rows.hpp"
 #include "../hals_sweep.hpp"
 #include "../masked_hals.hpp"
+#include "../cost_rows.hpp"
+#include "../row_lists.hpp"
 #include "../shortest_paths.hpp"
 #include "../largest.hpp"
 #include "../row_sums.hpp"

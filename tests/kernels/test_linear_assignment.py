@@ -248,6 +248,14 @@ def test_large_problems_need_all_that_the_kernels_have(fast_backend):
         assert_best(C, linear_assignment(C, backend=fast_backend))
 
 
+@pytest.mark.parametrize("kind", [uniform, points, ties, repeated])
+def test_long_rows_whose_cheapest_columns_are_kept(fast_backend, kind):
+    for n, m in [(1301, 1301), (1300, 250)]:
+        C = kind(n, m, np.random.default_rng([13, n, m]))
+        C[::7, ::5] = np.inf
+        assert_best(C, linear_assignment(C, backend=fast_backend))
+
+
 @pytest.mark.parametrize("bad", [bad for bad in BAD_MATRICES if "inf" not in bad.name], ids=str)
 def test_bad_matrices_are_refused(bad):
     if bad.name == "no_features":  # which is nothing to pair, and no error

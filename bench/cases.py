@@ -23,6 +23,8 @@ Gaussian groups with known covariances, both solved to a tolerance; ``mixture`` 
 from rows alone, ``sketch`` the clusters of more rows than a solver takes, ``certificate`` proves a
 partition optimal and ``bound`` says how far from that it can be.
 
+``pairing`` is a linear assignment of n rows to k columns, see ``pairings``.
+
 Cases of bounded sizes (``QUOTAS``): ``quotas`` and ``capacity`` are one exact assignment to k
 clusters of n/k rows, from points and from a stored matrix, ``balanced`` a whole fit.
 """
@@ -109,7 +111,7 @@ class Case:
             return self.n * self.d
         if self.op == "hals":
             return 2 * self.n * self.k**2
-        if self.op == "capacity":
+        if self.op in ("capacity", "pairing"):
             return 2 * entries
         if self.op in ("plsa", "fold"):  # sums and two products, for the cells that are there
             return 6 * int(SHARE_OF_CELLS * self.n * self.d) * self.k * self.iterations
@@ -127,7 +129,7 @@ class Case:
         entries = self.problems * self.n * self.k
         if self.op in SDP or self.op == "balanced":
             return self.n * self.d * self.itemsize
-        if self.op in ("sinkhorn", "scaling", "batch", "solve", "capacity"):
+        if self.op in ("sinkhorn", "scaling", "batch", "solve", "capacity", "pairing"):
             return entries * self.itemsize
         if self.op == "codes":
             return 2 * entries * self.itemsize
@@ -194,6 +196,14 @@ def _assignments(n: int, k: int) -> Iterator[Case]:
     yield _quotas("capacity", n, k, goals=goals + peers)
     yield _quotas("quotas", n, k, goals=goals)
     yield _quotas("quotas", n, k, dtype="float32")
+
+
+def _pairings(n: int, k: int, dtype: str = "float64") -> Iterator[Case]:
+    """Every kind of costs; products take by far the longest, and are square."""
+    for data in ("uniform", "gaussian", "integers", "products"):
+        if n == k or data != "products":
+            d = 8 if data == "gaussian" else k  # of all others X is the matrix of costs
+            yield Case("pairing", n, d, k, dtype=dtype, data=data, goals=("pairing",))
 
 
 def _balls(op: str, n: int, k: int = 4, d: int = 20, **options) -> Case:
@@ -284,6 +294,9 @@ CASES = (
     _balls("bound", 20_000, goals=("bound of blocks",)),
     *(case for n, k in QUOTA_SIZES for case in _assignments(n, k)),
     *(_quotas("balanced", n, 50, goals=(f"balanced n={n}",)) for n in (5000, 20_000)),
+    *(case for n in (100, 500, 1000, 2000, 4000) for case in _pairings(n, n)),
+    *_pairings(500, 5000),
+    *_pairings(1000, 1000, dtype="float32"),
 )
 
 SHORT = (
@@ -325,6 +338,7 @@ SHORT = (
     _balls("certificate", 10_000, separation=11),
     _balls("bound", 300),
     *(_quotas(op, 5000, 50) for op in QUOTAS),
+    *_pairings(300, 300),
 )
 
 

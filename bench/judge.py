@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench import factor_fits, mixtures, quotas, sdp_judge, transport_judge
+from bench import factor_fits, mixtures, pairings, quotas, sdp_judge, transport_judge
 from bench.cases import QUOTAS, SDP, TRANSPORT
 from bench.factors import is_factor, true_rows
 from bench.problems import Problem
@@ -30,6 +30,8 @@ def digest(problem: Problem, answer) -> np.ndarray | tuple[float, int] | None:
         return sdp_judge.digest(problem, answer)
     if problem.case.op in QUOTAS:
         return quotas.digest(problem, answer)
+    if problem.case.op == "pairing":
+        return pairings.digest(problem, answer)
     if problem.case.op in factor_fits.OPS:
         return factor_fits.objective(problem.case, answer)
     answer = np.asarray(answer)
@@ -46,7 +48,7 @@ def verdicts(problem: Problem, digests: Mapping[str, object]) -> dict[str, dict]
     number among ``checked`` rows (a sample and all rows in dispute, up to a limit) where a better
     answer exists in float64; ``error`` a largest difference; ``inertia`` that of the final centres.
     Of transport see ``transport_judge``, of semidefinite programs ``sdp_judge``, of bounded sizes
-    ``quotas``.
+    ``quotas``, of linear assignments ``pairings``.
     """
     digests = {name: value for name, value in digests.items() if value is not None}
     if not digests:
@@ -57,6 +59,8 @@ def verdicts(problem: Problem, digests: Mapping[str, object]) -> dict[str, dict]
         return sdp_judge.verdicts(problem, digests)
     if problem.case.op in QUOTAS:
         return quotas.verdicts(problem, digests)
+    if problem.case.op == "pairing":
+        return pairings.verdicts(problem, digests)
     if problem.case.op in factor_fits.OPS:
         return factor_fits.verdicts(digests)
     judge = {"argmin": _judge_indices, "topk": _judge_indices, "fit": _judge_fit}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench import quotas
+from bench import pairings, quotas
 from bench.cases import QUOTAS, SDP, TRANSPORT, Case
 from bench.race import Difference
 
@@ -96,10 +96,12 @@ class Problem:
         """Squared distances of a transport problem, (n, k) or (problems, n, k); the largest is 1.
 
         The points were scaled for that; of ``codes``: the scores of their rows, cosines; of
-        ``QUOTAS``: the squared distances in float64.
+        ``QUOTAS``: the squared distances in float64; of a ``pairing`` see ``pairings``.
         """
         if self.case.op in QUOTAS:
             return quotas.costs(self.X, self.Y)
+        if self.case.op == "pairing":
+            return pairings.costs(self)
         if self.case.op == "codes":
             return self.X @ self.Y.T
         return np.concatenate([squared_distances(x, self.Y) for x in row_blocks(self.X)])
@@ -213,6 +215,9 @@ KINDS = {
     "balls": _balls,
     "ellipsoids": _ellipsoids,
     "zipf": quotas.zipf,
+    "uniform": pairings.uniform,
+    "integers": pairings.integers,
+    "products": pairings.products,
 }
 
 

@@ -3,6 +3,7 @@
 ADAPTERS = (
     "bench_pairwise",
     "bench_assignment",
+    "bench_linear_assignment",
     "bench_centers",
     "bench_sinkhorn",
     "bench_nonnegative",

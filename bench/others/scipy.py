@@ -1,9 +1,11 @@
-"""SciPy: cdist, and scipy.special.logsumexp over products in blocks. One thread by nature."""
+"""SciPy: cdist, logsumexp over products in blocks, and linear assignment. One thread by nature."""
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
+from bench.pairings import Paired
 from bench.race import fastest
 
 DISTRIBUTION = "scipy"
@@ -17,6 +19,9 @@ def entries(problem):
         yield "scipy cdist", lambda: lambda: cdist(X, Y, metric)
     if problem.case.op == "logsumexp":
         yield "scipy logsumexp", lambda: _logsumexp(problem)
+    if problem.case.op == "pairing":
+        cost = problem.cost
+        yield "scipy linear_sum_assignment", lambda: lambda: Paired(linear_sum_assignment(cost)[1])
 
 
 def _logsumexp(problem):

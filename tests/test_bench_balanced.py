@@ -129,6 +129,20 @@ def test_contestants_find_the_optimum(peer):
                 assert abs(found.gap) < 1e-12 * cost
 
 
+@pytest.mark.parametrize("peer", ["bench_balanced", "kmeans_constrained"])
+def test_fits_keep_the_sizes(peer):
+    group = "ours" if peer.startswith("bench") else peer
+    field = adapters.load([group])
+    if peer not in field.adapters:
+        pytest.skip(field.skipped[peer])
+    problem = make_problem(Case("balanced", **SMALL), 1)
+    answers = {name: setup()() for name, setup in field.adapters[peer].entries(problem)}
+    digests = {name: judge.digest(problem, labels) for name, labels in answers.items()}
+    found = judge.verdicts(problem, digests)
+    assert found
+    assert all(line["infeasible"] == 0 and line["error"] < 0.2 for line in found.values())
+
+
 @pytest.mark.parametrize("family", sorted(hard_quotas.FAMILIES))
 def test_hard_inputs_have_the_sizes_that_were_asked_for(family):
     X, Y = hard_quotas.make(family, 130, 7)
@@ -165,10 +179,17 @@ def test_whoever_takes_too_long_is_stopped():
 def test_memory_is_told_beside_the_bytes_of_the_data(capsys):
     lines = balanced.main(["memory", "--rows", "2000", "--k", "4"])
     assert [line["call"] for line in lines] == list(balanced.MEMORY_CALLS)
-    first = lines[0]
-    assert first["data_bytes"] == 2000 * 64 * 4
-    assert first["extra_bytes"] >= 0 and first["seconds"] >= 0
+    for line in lines:
+        assert line["data_bytes"] == 2000 * 64 * 4
+        assert line["extra_bytes"] >= 0 and line["seconds"] >= 0
     assert "| one assignment | 2000 | 4 |" in capsys.readouterr().out
+
+
+def test_ours_finds_the_same_clusters_at_any_scale():
+    options = balanced.parse(["scale"])
+    for factor in balanced.FACTORS:
+        setting = {"contestant": "clusterlib", "factor": factor}
+        assert balanced.measure_scale(options, setting)["same_labels"] == 1.0
 
 
 def test_the_page_shows_gaps_and_the_tables_of_the_program(tmp_path, capsys):

@@ -14,6 +14,7 @@ _LARGEST_COST = 2.0**900
 _BORDER, _RIDGE, _LONGEST = 4, 1e-3, 5.0
 _LENGTHS = (1.0, 0.4, 0.16, 0.064)
 _PATIENCE, _PROGRESS, _DAMPING = 3, 0.95, 0.7
+_FEW, _SOFT_ROWS, _SOFT_STEPS, _SOFTNESS = 20, 2048, 8, 0.25 * 0.5 ** np.arange(11)
 
 
 def _checked(C):
@@ -77,8 +78,37 @@ class _Prices:
         )
         return prices
 
+    def soft_prices(self):
+        """Prices that share out a part of the rows by exponentials of their costs, ever steeper."""
+        D, lowest, size_min, size_max = self.problem
+        part = slice(None, None, -(-len(D) // _SOFT_ROWS))
+        costs = D[part] - lowest[part, None]
+        prices, widest = np.zeros(D.shape[1]), costs.max()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.log(len(costs) / len(D))
+            low, high = np.log(size_min) + share, np.log(size_max) + share
+            for epsilon in np.repeat(widest * _SOFTNESS, _SOFT_STEPS):
+                weights = -(costs + prices) / epsilon
+                weights = np.exp(weights - weights.max(axis=1, keepdims=True))
+                load = np.log((weights / weights.sum(axis=1, keepdims=True)).sum(axis=0))
+                fewer = np.maximum(prices + epsilon * (load - high), 0.0)
+                prices = fewer + np.minimum(prices + epsilon * (load - low), 0.0)
+        return prices
 
-def _good_prices(now):
+
+def _good_prices(start):
+    """The better prices of two searches, the second one only where the first one is of no use.
+
+    What is not finite, where sizes or costs are 0, is no start.
+    """
+    found = _search(start)
+    if found.wrong > len(start.labels) // _FEW and np.isfinite(soft := start.soft_prices()).all():
+        other = _search(_Prices(*start.problem, soft))
+        found = min(found, other, key=lambda prices: prices.wrong)
+    return found.prices
+
+
+def _search(now):
     """Newton steps while fewer rows are in wrong places after them, else sweeps."""
     n_clusters, kept, idle = len(now.prices), now, 0
     while kept.wrong > n_clusters and idle < _PATIENCE:
@@ -90,7 +120,7 @@ def _good_prices(now):
         now = tried if tried.wrong < before else now.at(now.sweep())
         idle = 0 if now.wrong < _PROGRESS * kept.wrong else idle + 1
         kept = min(kept, now, key=lambda prices: prices.wrong)
-    return kept.prices
+    return kept
 
 
 def _solve(D, size_min, size_max, prices, labels, sums):

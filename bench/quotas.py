@@ -15,8 +15,8 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import kmeans_plusplus
 
 BLOCK_VALUES = 1 << 22
-MODES = 200
-WIDTH = 0.11  # of a mode, in every coordinate, for directions of length 1
+MODES = 60
+WIDTHS = 0.055, 0.165  # of the modes, in every coordinate, for directions of length 1
 
 
 class Assigned(NamedTuple):
@@ -41,8 +41,10 @@ class Verdict(NamedTuple):
 
 
 def zipf(rng, case):
-    """Directions around modes with shares 1, 1/2, 1/3, ..., and centres drawn by k-means++."""
+    """Directions around modes of different widths with shares 1, 1/2, 1/3, ...; centres drawn by
+    k-means++."""
     modes = _unit(rng.standard_normal((MODES, case.d)))
+    widths = rng.uniform(*WIDTHS, size=(MODES, 1))
     shares = 1 / np.arange(1, MODES + 1)
     which = rng.choice(MODES, size=case.n, p=shares / shares.sum())
     X = np.empty((case.n, case.d), dtype=case.dtype)
@@ -50,7 +52,7 @@ def zipf(rng, case):
     for start in range(0, case.n, step):
         cut = slice(start, start + step)
         noise = rng.standard_normal((len(X[cut]), case.d))
-        X[cut] = _unit(modes[which[cut]] + WIDTH * noise)
+        X[cut] = _unit(modes[which[cut]] + widths[which[cut]] * noise)
     return X, kmeans_plusplus(X, case.k, random_state=int(rng.integers(2**31)))[0]
 
 

@@ -85,7 +85,8 @@ default="k-means++"
         ``size_min``.
     dual_gap_ : float
         No assignment to these centres within the bounds costs less than ``(1 - dual_gap_)`` times
-        ``inertia_``. About 1e-15 for exact assignments; 0 where the inertia is 0.
+        ``inertia_``. About 1e-15 for exact assignments, unless the inertia itself is no more than
+        rounding; 0 where it is 0.
     n_iter_ : int
         Iterations of the start that was kept, tries of ``n_swaps`` included.
     converged_ : bool

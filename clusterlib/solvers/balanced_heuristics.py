@@ -20,6 +20,8 @@ _PATIENCE = 10
 # In units of the mean cost of a row at its nearest centre, and what Sinkhorn is asked for then.
 _EPSILON, _TOL, _MOST_SWEEPS = 0.05, 1e-3, 500
 _LEAST_EPSILON = 1e-9
+# Below, costs are too small for Sinkhorn's exponents, and rows are assigned without prices.
+_SMALLEST_NUMBER = 1e-289
 
 
 def balanced_heuristic(
@@ -155,7 +157,7 @@ def sinkhorn_assignment(X, centers, size_min, size_max, *, prices=None, spherica
     nearest = total_cost(X, centers, spherical=spherical) / len(X)
     epsilon = max(_EPSILON * nearest, _LEAST_EPSILON * cost.magnitude)
     g = None if prices is None else -prices
-    if epsilon > np.finfo(np.float64).tiny:
+    if epsilon > _SMALLEST_NUMBER:
         result = sinkhorn(
             cost, epsilon, b=sizes.astype(np.float64), g=g, tol=_TOL, max_iter=_MOST_SWEEPS
         )

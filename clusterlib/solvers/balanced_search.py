@@ -90,15 +90,18 @@ def swap_centers(
     if best is start or stopped:
         converged = start.converged and best is start
         return best._replace(n_iter=len(history), converged=converged, history=np.array(history))
+    n_tried = len(history)
 
     def report(centers, prices, since):
-        return callback(centers, prices, history + since)
+        history[n_tried:] = [min(best.inertia, value) for value in since]
+        return callback is not None and callback(centers, prices, history)
 
     end = balanced_lloyd(
         X, best.centers, size_min, size_max, spherical=spherical, max_iter=max_iter, tol=tol,
-        prices=best.prices, exchange=exchange, callback=None if callback is None else report,
+        prices=best.prices, exchange=exchange, callback=report,
     )  # fmt: skip
-    history.extend(end.history)
+    # An assignment that is as good may cost more by a rounding.
+    end = end if end.inertia <= best.inertia else best._replace(converged=end.converged)
     return end._replace(n_iter=len(history), history=np.array(history))
 
 

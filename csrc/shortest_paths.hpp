@@ -5,6 +5,7 @@
 // stays true, and columns that stay alone keep v = 0.
 
 constexpr std::ptrdiff_t kBids = 4;            // of every row, on average
+constexpr std::ptrdiff_t kNone = -1, kUnknown = -2;
 constexpr std::ptrdiff_t kPatience = 1 << 25;  // costs that are read between two looks for signals
 
 template <class T>
@@ -15,15 +16,16 @@ class ShortestPaths {
   explicit ShortestPaths(const LinearJob<T>& job)
       : job_(job), rows_(job.C, job.sign), lists_(rows_), n_(rows_.n), m_(rows_.m), n_groups_(rows_.n_groups),
         room_(n_groups_ * kGroup),
-        memory_(8 * static_cast<std::size_t>(5 * room_ + 2 * n_groups_ + m_ + 7 * n_ + lists_.size()), 1) {
+        memory_(8 * static_cast<std::size_t>(5 * room_ + 3 * n_groups_ + m_ + 8 * n_ + lists_.size()), 1) {
     char* at = memory_.slice(0);
     take(at, room_, v_, w_, d_, alone_, pred_);  // first, for their alignment
-    take(at, n_groups_, least_, open_), take(at, m_, row_of_);
-    take(at, n_, free_, scanned_, distance_, touched_, pending_, event_, shift_);
+    take(at, n_groups_, least_, open_, untaken_), take(at, m_, row_of_);
+    take(at, n_, free_, scanned_, distance_, touched_, pending_, event_, shift_, edge_);
     lists_.place(at);
     for (std::ptrdiff_t j = 0; j < room_; ++j) v_[j] = 0, alone_[j] = j < m_ ? 0 : kNever;
     for (std::ptrdiff_t j = 0; j < m_; ++j) row_of_[j] = -1;
-    for (std::ptrdiff_t i = 0; i < n_; ++i) job_.columns[i] = -1, touched_[i] = 0;
+    for (std::ptrdiff_t g = 0; g < n_groups_; ++g) untaken_[g] = 1;
+    for (std::ptrdiff_t i = 0; i < n_; ++i) job_.columns[i] = -1, touched_[i] = 0, edge_[i] = kUnknown;
   }
 
   LinearStatus run() {
@@ -48,7 +50,7 @@ class ShortestPaths {
   }
 
   void give(std::ptrdiff_t j, std::ptrdiff_t i) {
-    row_of_[j] = i, job_.columns[i] = j, alone_[j] = kNever;
+    row_of_[j] = i, job_.columns[i] = j, alone_[j] = kNever, untaken_[j / kGroup] = 0;
   }
 
   // Every row takes its best column, from another row if it can pay more.
@@ -144,11 +146,7 @@ class ShortestPaths {
       return bound;
     }
     lists_.each(i, [&](std::ptrdiff_t j, double c) {
-      const double t = c - w_[j] - shift;
-      if (!(t < d_[j] && t <= bound)) return;
-      d_[j] = t, pred_[j] = i;
-      least_[j / kGroup] = lower(least_[j / kGroup], t);
-      if (alone_[j] == 0) bound = t;
+      bound = meet(i, j, c - w_[j] - shift, bound);
     });
     const double event = lists_.limit(i) - shift;
     pending_[n_pending_] = i, event_[n_pending_] = event, shift_[n_pending_++] = shift;
@@ -171,6 +169,34 @@ class ShortestPaths {
     return bound;
   }
 
+  // Column j is at most so far, over row i.
+  CL_INLINE double meet(std::ptrdiff_t i, std::ptrdiff_t j, double t, double bound) {
+    if (!(t < d_[j] && t <= bound)) return bound;
+    d_[j] = t, pred_[j] = i;
+    least_[j / kGroup] = lower(least_[j / kGroup], t);
+    return alone_[j] == 0 ? t : bound;
+  }
+
+  // The cheapest column of a row in the groups of which no column has a row; -1 if there is none.
+  std::ptrdiff_t edge(std::ptrdiff_t i) {
+    const std::ptrdiff_t known = edge_[i];
+    if (known == kNone || (known >= 0 && untaken_[known / kGroup])) return known;
+    Vec<double> first = splat(kNever);
+    IVec<double> column = isplat<double>(kNone), lane;
+    for (std::ptrdiff_t q = 0; q < l; ++q) lane[q] = q;
+    for (std::ptrdiff_t g = 0; g < n_groups_; ++g) {
+      if (!untaken_[g]) continue;
+      rows_.group(i, g, [&](std::ptrdiff_t j, Vec<double> c) {
+        column = c < first ? lane + isplat<double>(j) : column;
+        first = vmin(c, first);
+      });
+    }
+    std::ptrdiff_t k = 0;
+    for (std::ptrdiff_t q = 1; q < l; ++q)
+      if (first[q] < first[k] || (first[q] == first[k] && column[q] < column[k])) k = q;
+    return edge_[i] = column[k];
+  }
+
   // Distance of the nearest column without a row.
   double nearest_alone(std::ptrdiff_t i, double shift) const {
     Vec<double> best = splat(kNever);
@@ -183,11 +209,13 @@ class ShortestPaths {
   // Distances over row i; those above the nearest column without a row are of no use.
   double relax(std::ptrdiff_t i, double shift, double bound) {
     if (bound == kNever) bound = nearest_alone(i, shift);
+    const std::ptrdiff_t end = edge(i);
+    if (end >= 0) bound = meet(i, end, rows_.at(i, end) - w_[end] - shift, bound);
     const Vec<double> away = splat(shift);
     const IVec<double> from = isplat<double>(i);
     Vec<double> limit = splat(bound);
     for (std::ptrdiff_t g = 0; g < n_groups_; ++g) {
-      if (open_[g] == 0) continue;
+      if (open_[g] == 0 || untaken_[g]) continue;
       Vec<double> least = splat(kNever), ended = least;
       unsigned found = 0;
       rows_.group(i, g, [&](std::ptrdiff_t j, Vec<double> c) {
@@ -223,9 +251,9 @@ class ShortestPaths {
     for (std::ptrdiff_t g = 1; g < n_groups_; ++g)
       if (least_[g] < least_[group]) group = g;
     if (least_[group] == kNever) return -1;
-    std::ptrdiff_t j = group * kGroup;
-    while (d_[j] != least_[group]) ++j;
-    return j;
+    const Vec<double> least = splat(least_[group]);
+    for (std::ptrdiff_t j = group * kGroup;; j += l)
+      if (const unsigned mask = movemask(load(d_ + j) == least)) return j + __builtin_ctz(mask);
   }
 
   std::ptrdiff_t alone_at(double bound) const {
@@ -262,7 +290,8 @@ class ShortestPaths {
   std::int64_t *pred_, *row_of_;
   double* least_;        // distance, by group
   std::int64_t* open_;   // columns that are not final, by group
-  std::int64_t *free_, *scanned_, *touched_, *pending_;
+  std::int64_t* untaken_;  // whether no column has a row, by group
+  std::int64_t *free_, *scanned_, *touched_, *pending_, *edge_;
   double *distance_, *event_, *shift_;
 };
 

@@ -158,9 +158,11 @@ def sinkhorn_assignment(X, centers, size_min, size_max, *, prices=None, spherica
     epsilon = max(_EPSILON * nearest, _LEAST_EPSILON * cost.magnitude)
     g = None if prices is None else -prices
     if epsilon > _SMALLEST_NUMBER:
+        # "auto" would choose by the settings of the library, which shall change no label.
         result = sinkhorn(
-            cost, epsilon, b=sizes.astype(np.float64), g=g, tol=_TOL, max_iter=_MOST_SWEEPS
-        )
+            cost, epsilon, b=sizes.astype(np.float64), g=g, tol=_TOL, max_iter=_MOST_SWEEPS,
+            method="log",
+        )  # fmt: skip
         g = np.where(sizes > 0, result.g, 0.0)
     prices = np.zeros(len(centers)) if g is None else -g
     labels = regret_assignment(X, centers, prices, sizes, spherical=spherical)

@@ -220,11 +220,14 @@ def test_layouts_change_no_bit(estimator, layout, tmp_path):
     assert_array_equal(expected.assign(other), expected.assign(X))
 
 
-def test_threads_and_blocks_change_no_bit(estimator, tmp_path):
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_threads_and_blocks_change_no_bit(estimator, assignment, tmp_path):
     X = data(6000, dtype=np.float32)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    estimator.set_params(n_clusters=6, max_iter=4, n_swaps=1, tol=0.1)
+    n_swaps = int(assignment == "exact")
+    estimator.set_params(n_clusters=6, max_iter=4, n_swaps=n_swaps, tol=0.1, assignment=assignment)
     expected = clone(estimator).fit(X)
     for n_threads in (1, 3):
         with config_context(n_threads=n_threads, block_bytes=4096 * 16):

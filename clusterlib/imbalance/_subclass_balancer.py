@@ -198,6 +198,11 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         TypeError
             For a parameter of a wrong type, sparse X, or numbers among strings in y.
         """
+        self._warn(self._fit(X, y))
+        return self
+
+    def _fit(self, X, y):
+        """Do what ``fit`` does, but for its warning; returns what the solver found."""
         delta = checked_integer("delta", self.delta, 1)
         size_rule = checked_choice("size_rule", self.size_rule, SizeRule)
         spherical = self._is_spherical()
@@ -225,8 +230,7 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
             )
         self.classes_, self.threshold_, self.n_subclasses_ = classes, threshold, counts
         self._store(result)
-        self._warn(result)
-        return self
+        return result
 
     def fit_resample(self, X, y):
         """Cut the large classes and return all rows with their subclasses for labels.
@@ -251,7 +255,7 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         ValueError, TypeError
             As in :meth:`fit`.
         """
-        self.fit(X, y)
+        self._warn(self._fit(X, y))
         self.sample_indices_ = np.arange(len(self.subclass_labels_))
         return X, _as_target(self.subclass_labels_.copy(), y)
 
@@ -275,7 +279,8 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         ValueError, TypeError
             As in :meth:`fit`.
         """
-        return self.fit(X, y).subclass_labels_
+        self._warn(self._fit(X, y))
+        return self.subclass_labels_
 
     def predict(self, X, y=None):
         """Find the subclass of each row, among those of its class if that is known.
@@ -347,11 +352,12 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         self.n_iter_ = result.n_iter
         self.converged_ = bool(result.converged.all())
 
-    def _warn(self, result):
+    def _warn(self, result, name="SubclassBalancer"):
+        """Warn the caller of the method that calls this, once."""
         moving = np.flatnonzero(~result.converged)
         if len(moving):
             warnings.warn(
-                f"{type(self).__name__} did not converge in max_iter={self.max_iter} iterations "
+                f"{name} did not converge in max_iter={self.max_iter} iterations "
                 f"for {len(moving)} of {len(self.classes_)} classes, such as "
                 f"{self.classes_.tolist()[moving[0]]!r}. Raise max_iter.",
                 ConvergenceWarning,

@@ -160,7 +160,8 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
             params = process_routing(self, "fit", **params).estimator.fit
         _, classes, _ = checked_class_rows(self, X, y, least_classes=2)
         settings = {name: getattr(self, name) for name in SubclassBalancer().get_params()}
-        self.balancer_ = SubclassBalancer(**settings).fit(X, y)
+        self.balancer_ = SubclassBalancer(**settings)
+        self.balancer_._warn(self.balancer_._fit(X, y), type(self).__name__)
         self.estimator_ = clone(base).fit(X, self.balancer_.subclass_labels_, **params)
         self.classes_, self.n_iter_ = classes, self.balancer_.n_iter_
         return self

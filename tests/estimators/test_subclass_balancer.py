@@ -291,10 +291,12 @@ def test_rows_of_zeros():
     assert sorted(flat.subclass_sizes_[7:10]) == [8, 8, 9]
 
 
-def test_too_few_iterations_warn_once():
+@pytest.mark.parametrize("method", ["fit", "fit_resample", "fit_predict"])
+def test_too_few_iterations_warn_once(method):
     X, y = tail()
+    balancer = SubclassBalancer(max_iter=1, random_state=0)
     with pytest.warns(ConvergenceWarning) as caught:
-        balancer = SubclassBalancer(max_iter=1, random_state=0).fit(X, y)
+        getattr(balancer, method)(X, y)
     assert len(caught) == 1 and caught[0].filename == __file__
     assert "max_iter=1 iterations for 2 of 3 classes, such as 'ape'" in str(caught[0].message)
     assert not balancer.converged_

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -115,6 +116,12 @@ def test_weights_go_to_the_classifier_alone(model):
         assert_allclose(routed.fit(X, y, sample_weight=weight).estimator_.coef_, inner.coef_)
         with pytest.raises(TypeError, match="unexpected argument"):
             clone(model).fit(X, y, nonsense=weight)
+
+
+def test_too_few_iterations_warn_once(model):
+    with pytest.warns(ConvergenceWarning, match="SubclassClassifier did not .* 1 of 2") as caught:
+        model.set_params(max_iter=1).fit(*two_sided())
+    assert len(caught) == 1 and caught[0].filename == __file__
 
 
 def test_frames_keep_their_names(model):

@@ -126,17 +126,17 @@ def linear_assignment(C, *, maximize=False, backend=None):
 
 def _finished(costs, columns, u, v, maximize):
     """Pairs in the order of the rows, and the gap from what each pair is above its bound."""
-    rows = np.arange(len(columns))
-    if len(u) > len(v):
-        order = np.argsort(columns)
-        rows, columns = columns[order], order
-    chosen = costs[rows, columns].astype(np.float64)
+    if len(u) <= len(v):
+        rows, short, long = np.arange(len(columns)), u, v[columns]
+    else:  # `columns` holds the row of each column
+        rows, columns = np.sort(columns), np.argsort(columns)
+        short, long = v[columns], u[rows]
+    chosen = costs[rows, columns].astype(np.float64, copy=False)
     signed = -chosen if maximize else chosen
-    short, long = (u[rows], v[columns]) if len(u) <= len(v) else (v[columns], u[rows])
-    gap = ((signed - long) - short).sum()  # in the order in which `short` was found
+    gap = np.add.reduce((signed - long) - short)  # in the order in which `short` was found
     if maximize:
         u, v = 0.0 - u, 0.0 - v
-    return LinearAssignment(rows, columns, float(chosen.sum()), u, v, float(gap))
+    return LinearAssignment(rows, columns, float(np.add.reduce(chosen)), u, v, float(gap))
 
 
 def _explain(status, costs, maximize):

@@ -5,6 +5,7 @@
 #include <vector>
 #include <pybind11/stl.h>
 
+#include "assignment.hpp"
 #include "centers.hpp"
 #include "linear_assignment.hpp"
 #include "mixtures.hpp"
@@ -44,6 +45,7 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
   cl::register_mixtures(m);
   cl::register_nonnegative(m);
   cl::register_linear_assignment(m);
+  cl::register_assignment(m);
   m.def("isa", [] { return std::string(cl::active_target().name); });
   m.def("available_isas", &available_isas);
   m.def("set_isa", &set_isa, py::arg("name"));

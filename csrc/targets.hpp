@@ -258,6 +258,42 @@ struct LinearJob {
   bool (*go_on)();        // asked now and then
 };
 
+// Costs of one row of X and chosen rows of Y; Y has contiguous rows.
+template <class T>
+struct PairsJob {
+  Matrix<T> X, Y;
+  Metric metric;
+  const double* norms;  // (Y.rows), cosine only
+  const std::int32_t* columns;
+  std::ptrdiff_t count;
+  double* out;
+};
+
+// The columns of each row whose cost + price is close to the smallest one.
+template <class T>
+struct SelectJob {
+  const T* costs;  // (count, k)
+  std::ptrdiff_t count, k;
+  const T* prices;  // (k)
+  T reach;          // how close
+  std::ptrdiff_t m;
+  std::int32_t *index, *filled;  // (count, m), (count)
+  T* bound;  // (count): cost + price of the others is at least this above the smallest cost
+  T* least;  // (count): that cost
+  // Moves the m smallest of `count` values and their columns to the front; the smallest other value.
+  T (*keep)(T* values, std::int32_t* columns, std::ptrdiff_t count, std::ptrdiff_t m);
+  T* scratch;  // 3 k + 64
+};
+
+// Lists of up to m columns for each row, with their costs.
+struct SoftJob {
+  std::ptrdiff_t m, k;
+  const std::int32_t *index, *filled;  // (n, m), (n)
+  const double* cost;                  // (n, m)
+  const double* prices;                // (k)
+  double epsilon;
+};
+
 template <class T>
 struct Kernels {
   Status (*argmin)(const ArgminJob<T>&);
@@ -280,6 +316,9 @@ struct Kernels {
   void (*hals_sweep)(const HalsJob<T>&);
   void (*masked_hals)(const MaskedHalsJob<T>&);
   LinearStatus (*linear_assignment)(const LinearJob<T>&);
+  void (*pair_costs)(const PairsJob<T>&);
+  void (*row_norms)(const Matrix<T>&, double* norms);
+  void (*select_candidates)(const SelectJob<T>&);
   double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
                    double* weights);
@@ -289,6 +328,8 @@ struct Target {
   const char* name;
   Kernels<float> f32;
   Kernels<double> f64;
+  void (*soft_loads)(const SoftJob&, std::ptrdiff_t begin, std::ptrdiff_t end, std::int64_t* loads,
+                     std::int64_t* common, float* scratch);
   template <class T>
   const Kernels<T>& kernels() const;
 };

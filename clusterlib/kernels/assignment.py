@@ -39,8 +39,8 @@ from typing import NamedTuple
 import numpy as np
 
 from clusterlib.kernels import assignment_checks as door
-from clusterlib.kernels import dispatch
 from clusterlib.kernels.checks import checked_threads
+from clusterlib.kernels.dispatch import implementation
 from clusterlib.kernels.sinkhorn_checks import as_cost, as_points
 
 __all__ = [
@@ -138,7 +138,7 @@ def capacity_assignment(
     C = as_cost("C", C)
     bounds = door.checked_bounds(size_min, size_max, *C.shape)
     prices = door.as_hint(prices, C.shape[1])
-    run = _implementation("capacity_assignment", backend)
+    run = implementation("capacity_assignment", backend)
     labels, sums = np.empty(len(C), dtype=np.int32), np.empty(2)
     n_paths = run(C, *bounds, prices, labels, sums, n_threads)
     return CapacityAssignment(labels, prices, float(sums[0]), float(sums[1]), n_paths)
@@ -205,7 +205,7 @@ def capacity_assignment_points(
     X, Y = as_points(X, Y)
     bounds = door.checked_bounds(size_min, size_max, len(X), len(Y))
     prices = door.as_hint(prices, len(Y))
-    run = _implementation("capacity_assignment_points", backend)
+    run = implementation("capacity_assignment_points", backend)
     X, Y, exponent = door.points_in_range(X, Y, metric)
     prices = np.clip(door.scaled(prices, -exponent), -door.LARGEST_COST, door.LARGEST_COST)
     labels, sums = np.empty(len(X), dtype=np.int32), np.empty(2)
@@ -266,7 +266,7 @@ def priced_argmin(X, Y, prices, *, metric="sqeuclidean", n_threads=None, backend
     n_threads = checked_threads(n_threads)
     X, Y = as_points(X, Y)
     prices = door.as_prices(prices, len(Y))
-    run = _implementation("priced_argmin", backend)
+    run = implementation("priced_argmin", backend)
     X, Y, exponent = door.points_in_range(X, Y, metric)
     if exponent:
         # A price beyond all costs is out of the question, and so is one that is clipped to that.
@@ -275,9 +275,3 @@ def priced_argmin(X, Y, prices, *, metric="sqeuclidean", n_threads=None, backend
     run(X, Y, metric, prices, labels, n_threads)
     return labels
 
-
-def _implementation(op, backend):
-    try:
-        return dispatch.implementation(op, backend)
-    except AttributeError:  # to be removed when the native kernels arrive: Numba stands in for them
-        return dispatch.implementation(op, dispatch.available_backends()[1])

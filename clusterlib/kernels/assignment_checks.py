@@ -16,7 +16,8 @@ __all__ = [
 ]
 
 LARGEST_COST = 2.0**900
-_LEAST_POINT, _LARGEST_POINT = 2.0**-450, 2.0**450
+# Distances are screened in the dtype of the points: their squares have to stay far from its limits.
+_POINTS = {np.dtype(np.float32): 2.0**50, np.dtype(np.float64): 2.0**450}
 # By which power of the unit of length a cost grows.
 _DEGREES = {
     Metric.SQEUCLIDEAN: 2,
@@ -107,13 +108,10 @@ def _largest_magnitude(name, A):
 
 def points_in_range(X, Y, metric):
     """Return ``(X, Y, e)`` whose costs, 2^-e times those that are meant, are far from the limits.
-
-    float32 values always are in range, and their finiteness is left to the implementation.
     """
-    if X.dtype == np.float32:
-        return X, Y, 0
     largest = max(_largest_magnitude("X", X), _largest_magnitude("Y", Y))
-    if largest == 0.0 or _LEAST_POINT <= largest <= _LARGEST_POINT:
+    limit = _POINTS[X.dtype]
+    if largest == 0.0 or 1 / limit <= largest <= limit:
         return X, Y, 0
     exponent = int(np.frexp(largest)[1])
     return np.ldexp(X, -exponent), np.ldexp(Y, -exponent), exponent * _DEGREES[metric]

@@ -37,6 +37,7 @@ namespace CL_NAMESPACE {
 #include "../cost_rows.hpp"
 #include "../row_lists.hpp"
 #include "../shortest_paths.hpp"
+#include "../capacity_rows.hpp"
 #include "../largest.hpp"
 #include "../row_sums.hpp"
 
@@ -45,8 +46,9 @@ const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
                             logsumexp<T>, sinkhorn_sweep<T>, sinkhorn_iterate<T>, sinkhorn_plan<T>,
                             sinkhorn_batch<T>, scaling<T>, gram<T>, simplex_projection<T>, simplex_sweep<T>,
                             steepest<T>, plsa_step<T>, mixture_weights<T>, tempered_posterior<T>,
-                            hals_sweep<T>, masked_hals<T>, linear_assignment<T>, largest_magnitude<T>, add_rows<T>};
+                            hals_sweep<T>, masked_hals<T>, linear_assignment<T>, pair_costs<T>, row_norms<T>,
+                            select_candidates<T>, largest_magnitude<T>, add_rows<T>};
 
-const Target table = {CL_NAME, kernels<float>, kernels<double>};
+const Target table = {CL_NAME, kernels<float>, kernels<double>, soft_loads};
 }  // namespace CL_NAMESPACE
 }  // namespace cl

@@ -1,7 +1,8 @@
 """What searches gain in balanced k-means: ``python -m bench.balanced_search [--seeds 5]``.
 
-Restarts get the processor time that swaps of centres took, seed by seed. Printed are means over the
-seeds of the inertia relative to one start without exchanges, and of the seconds.
+Restarts get the processor time that swaps of centres took, seed by seed. Printed are mean and
+standard deviation over the seeds of the inertia, relative to the mean of one start without
+exchanges, and mean seconds.
 """
 
 import argparse
@@ -88,8 +89,9 @@ def table(seeds: int, report: Callable[[str], None]) -> None:
         runs = [contest(X, k, seed) for seed in range(seeds)]
         report(f"\n{name}\n")
         report("| way | inertia, % of one start | seconds |\n|---|---|---|")
+        base = np.mean([run["one start"][0] for run in runs])
         for way in runs[0]:
-            ratios = [100 * run[way][0] / run["one start"][0] for run in runs]
+            ratios = [100 * run[way][0] / base for run in runs]
             seconds = np.mean([run[way][1] for run in runs])
             report(f"| {way} | {np.mean(ratios):.2f} ± {np.std(ratios):.2f} | {seconds:.2f} |")
 

@@ -20,8 +20,8 @@ _PATIENCE = 10
 # In units of the mean cost of a row at its nearest centre, and what Sinkhorn is asked for then.
 _EPSILON, _TOL, _MOST_SWEEPS = 0.05, 1e-3, 500
 _LEAST_EPSILON = 1e-9
-# Below, costs are too small for Sinkhorn's exponents, and rows are assigned without prices.
-_SMALLEST_NUMBER = 1e-289
+# Powers of two of the largest value beyond which potentials would leave float64 when squared.
+_LARGEST_EXPONENT = 200
 
 
 def balanced_heuristic(
@@ -153,21 +153,40 @@ def sinkhorn_assignment(X, centers, size_min, size_max, *, prices=None, spherica
     array([0, 0, 1, 1], dtype=int32)
     """
     sizes = equal_sizes(len(X), size_min, size_max, len(centers))
+    scale = 1.0 if spherical else _scale_in_range(X)
+    if scale != 1.0:  # what is scaled is in range, so this is done once
+        prices = None if prices is None else prices * scale * scale
+        scaled = X * X.dtype.type(scale), centers * centers.dtype.type(scale)
+        labels, prices, _ = sinkhorn_assignment(*scaled, size_min, size_max, prices=prices)
+        prices = prices / scale / scale
+    else:
+        prices = _entropic_prices(X, centers, sizes, prices, spherical)
+        labels = regret_assignment(X, centers, prices, sizes, spherical=spherical)
+    costs = costs_of_assignment(X, centers, labels, spherical=spherical)
+    return labels, prices, float(costs.sum())
+
+
+def _scale_in_range(X):
+    """1, or a power of two that brings the largest value of X near to 1."""
+    largest = max(abs(float(X.min())), abs(float(X.max())))
+    exponent = int(np.frexp(largest)[1])
+    return 1.0 if abs(exponent) <= _LARGEST_EXPONENT else 2.0 ** -max(exponent, -1000)
+
+
+def _entropic_prices(X, centers, sizes, prices, spherical):
+    """Minus the potentials of the clusters; zeros where all costs are 0."""
     cost = PointCost(X, centers, metric=(Sphere if spherical else Flat).metric)
     nearest = total_cost(X, centers, spherical=spherical) / len(X)
     epsilon = max(_EPSILON * nearest, _LEAST_EPSILON * cost.magnitude)
+    if epsilon < np.finfo(np.float64).tiny:
+        return np.zeros(len(centers))
     g = None if prices is None else -prices
-    if epsilon > _SMALLEST_NUMBER:
-        # "auto" would choose by the settings of the library, which shall change no label.
-        result = sinkhorn(
-            cost, epsilon, b=sizes.astype(np.float64), g=g, tol=_TOL, max_iter=_MOST_SWEEPS,
-            method="log",
-        )  # fmt: skip
-        g = np.where(sizes > 0, result.g, 0.0)
-    prices = np.zeros(len(centers)) if g is None else -g
-    labels = regret_assignment(X, centers, prices, sizes, spherical=spherical)
-    costs = costs_of_assignment(X, centers, labels, spherical=spherical)
-    return labels, prices, float(costs.sum())
+    # "auto" would choose by the settings of the library, which shall change no label.
+    result = sinkhorn(
+        cost, epsilon, b=sizes.astype(np.float64), g=g, tol=_TOL, max_iter=_MOST_SWEEPS,
+        method="log",
+    )  # fmt: skip
+    return np.where(sizes > 0, -result.g, 0.0)
 
 
 def equal_sizes(n_samples, size_min, size_max, n_clusters):

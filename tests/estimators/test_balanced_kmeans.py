@@ -145,6 +145,16 @@ def test_units_change_no_label(assignment, dtype, scale):
     assert_allclose(other.dual_gap_, one.dual_gap_, rtol=1e-3, atol=1e-12)
 
 
+@pytest.mark.parametrize("exponent", [-440, -210, 210, 440])
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_powers_of_two_change_no_bit_of_the_centres(assignment, exponent):
+    X = data()
+    model = BalancedKMeans(6, assignment=assignment, random_state=0)
+    one, other = (clone(model).fit(rows) for rows in (X, X * 2.0**exponent))
+    assert_array_equal(one.labels_, other.labels_)
+    assert_array_equal(one.cluster_centers_ * 2.0**exponent, other.cluster_centers_)
+
+
 def test_cosine_compares_directions():
     X = data()
     lengths = 2.0 ** np.random.default_rng(0).integers(-30, 30, size=(len(X), 1))

@@ -39,8 +39,8 @@ the case.
 
 Of clusters of n/k rows, `capacity` is one assignment from a stored matrix of squared distances and
 `quotas` the same from points; "one pass" finds nearest centres without any bound on sizes and
-"all distances" writes the matrix. The gap is how far the cost may be above the optimum, relative to it,
-by the best lower bound that anybody's prices prove. `balanced` is a whole fit from the same centres; its
+"all distances" writes the matrix. The gap is how far the cost may be above the optimum, relative to it:
+by the contestant's own prices, or without such by the best lower bound that anybody's prove. `balanced` is a whole fit from the same centres; its
 inertia is told relative to the best one of the case.
 
 Machines differ: each section names its own, and only times of the same section compare.

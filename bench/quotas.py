@@ -81,10 +81,10 @@ def digest(problem, answer):
 def verdicts(problem, digests: Mapping[str, object]) -> dict[str, dict]:
     """Fields of a result line.
 
-    ``error`` is how much the cost of an assignment is above the best lower bound that anybody's
-    prices prove, relative to the cost, or the inertia of a fit above the best one, relative to that;
-    ``gap`` what the contestant's own prices leave open, relative to its cost; ``infeasible`` the
-    rows outside of the bounds.
+    ``error`` is what the contestant's own prices leave open of the cost of an assignment, or
+    without prices how much it is above the best lower bound that anybody's prices prove, relative to
+    the cost; of a fit, its inertia above the best one. ``infeasible`` are the rows outside of the
+    bounds.
     """
     if problem.case.op == "balanced":
         best = min(value for value, _ in digests.values())
@@ -95,13 +95,18 @@ def verdicts(problem, digests: Mapping[str, object]) -> dict[str, dict]:
     best = max(found.dual for found in digests.values())
     return {
         name: {
-            # Two bounds of the same; a difference of totals has no digits below 1e-16.
-            "error": min(max(1 - best / found.cost, 0.0), found.gap / found.cost),
-            "gap": found.gap / found.cost if np.isfinite(found.gap) else None,
+            "error": _open_share(found, best),
             "infeasible": found.outside,
         }
         for name, found in digests.items()
     }
+
+
+def _open_share(found, best):
+    """Of the gap every term counts, while a difference of totals has no digits below 1e-16."""
+    if np.isfinite(found.gap):
+        return found.gap / found.cost
+    return max(1 - best / found.cost, 0.0)
 
 
 def judged(answer: Assigned, blocks, n_clusters: int, low: int, high: int) -> Verdict:

@@ -15,7 +15,15 @@ __all__ = ["ClassTemperatures", "TemperatureForm", "class_temperatures"]
 
 
 class TemperatureForm(Enum):
-    """How a temperature follows from the spread of a class over the mean spread."""
+    """How a temperature follows from the spread of a class over the mean spread.
+
+    Attributes
+    ----------
+    EXPONENTIAL
+        In proportion to its exponential.
+    LINEAR
+        In proportion to it.
+    """
 
     EXPONENTIAL = "exponential"
     LINEAR = "linear"
@@ -27,7 +35,7 @@ class ClassTemperatures(NamedTuple):
     Attributes
     ----------
     classes : ndarray of shape (n_classes,)
-        The classes, sorted.
+        The classes, sorted, in the dtype of y.
     temperatures : ndarray of shape (n_classes,), float64
         Above 0.
     spread : ndarray of shape (n_classes,), float64
@@ -81,6 +89,7 @@ def class_temperatures(
         For NaN or infinity, no rows, shapes that disagree, numbers out of range, an unknown form,
         a subclass in two classes, and in the linear form for a class without spread, as one of a
         single row is, where other classes have some: percentiles keep its temperature above 0.
+        In the exponential form for a class so loose that its temperature leaves float64.
     TypeError
         For what is not an array of real numbers, or labels of mixed kinds.
 
@@ -117,14 +126,10 @@ def class_temperatures(
     spread = _spread(Z, classes, offset)
     ratios = _ratios(spread, limits)
     if form is TemperatureForm.EXPONENTIAL:
-        ratios = np.exp(ratios)
+        with np.errstate(over="ignore"):
+            ratios = np.exp(ratios)
     temperatures = temperature * np.where(keeps_first, 1.0, ratios)
-    if not temperatures.all():
-        tight = classes.values[np.flatnonzero(temperatures == 0)[0]]
-        raise ValueError(
-            f"class {tight!s} of y has no spread, for which form='linear' gives a temperature of "
-            "0; limit the spreads by percentiles, or take form='exponential'"
-        )
+    _check_range(temperatures, classes.values)
     return ClassTemperatures(classes.values, temperatures, spread)
 
 
@@ -166,3 +171,17 @@ def _ratios(spread, limits):
         spread = np.clip(spread, *np.percentile(spread, limits))
     mean = spread.mean()
     return spread / mean if mean > 0 else np.ones(len(spread))
+
+
+def _check_range(temperatures, classes):
+    tight, loose = temperatures == 0, ~np.isfinite(temperatures)
+    if tight.any():
+        raise ValueError(
+            f"class {classes[tight][0]!s} of y has no spread, for which form='linear' gives a "
+            "temperature of 0; limit the spreads by percentiles, or take form='exponential'"
+        )
+    if loose.any():
+        raise ValueError(
+            f"class {classes[loose][0]!s} of y is so much looser than the mean that its "
+            "temperature leaves float64; limit the spreads by percentiles, or take form='linear'"
+        )

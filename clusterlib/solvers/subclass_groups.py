@@ -15,7 +15,7 @@ class ClassNumbers(NamedTuple):
     Attributes
     ----------
     values : ndarray of shape (n_classes,)
-        The labels that occur, sorted.
+        The labels that occur, sorted, in the dtype they came in.
     of_row : ndarray of shape (n,), int32
         Where the label of each row stands among them.
     counts : ndarray of shape (n_classes,), int64

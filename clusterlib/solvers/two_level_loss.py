@@ -15,7 +15,15 @@ __all__ = ["Reduction", "TwoLevelLoss", "two_level_loss"]
 
 
 class Reduction(Enum):
-    """What becomes of the losses of all anchors."""
+    """What becomes of the losses of all anchors.
+
+    Attributes
+    ----------
+    MEAN
+        Their mean.
+    SUM
+        Their sum.
+    """
 
     MEAN = "mean"
     SUM = "sum"

@@ -16,8 +16,8 @@ from clusterlib.solvers import (
     subclass_counts,
 )
 from clusterlib.validation import (
+    CenterMetric,
     SizeRule,
-    SubclassMetric,
     check_is_fitted,
     check_random_state,
     checked_choice,
@@ -86,7 +86,8 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
     subclass_sizes_ : ndarray of shape (n_subclasses,), int64
         Rows of each subclass.
     subclass_centers_ : ndarray of shape (n_subclasses, n_features)
-        Means of the subclasses in the dtype of X; with "cosine" directions of length 1.
+        Means of the subclasses in the dtype of X; with "cosine" directions of length 1, or zeros
+        for a class of nothing but zero rows.
     prices_ : ndarray of shape (n_subclasses,), float64
         What keeps the sizes: each row is in the subclass of its class whose cost (1 - cosine, or
         squared distance) plus price is lowest. Comparable within a class only.
@@ -94,13 +95,14 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         Sum of the costs of the rows of each class.
     dual_gaps_ : ndarray of shape (n_classes,), float64
         By how much the cost of the last assignment of each class can be above the lowest that
-        any assignment with these sizes has; rounding alone makes it differ from 0.
+        any assignment of these sizes to the same centres has; rounding alone makes it differ
+        from 0.
     n_iter_ : ndarray of shape (n_classes,), int64
         Balanced iterations of each class, 1 if it stayed whole.
     converged_ : bool
         Whether every class came to an end before ``max_iter``.
     sample_indices_ : ndarray of shape (n_samples,), intp
-        Which rows :meth:`fit_resample` returned: all of them in their order.
+        Which rows :meth:`fit_resample` returns: all of them in their order.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,), object
@@ -192,9 +194,9 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For a parameter out of range, NaN or infinity in X, no y, one of another length, a
-            missing label or continuous labels, and with "cosine" for a class to cut whose rows
-            are all zero.
+            For a parameter out of range, NaN or infinity in X, values whose squares leave float64,
+            no y, one of another length, a missing label or continuous labels, and with "cosine"
+            for a class to cut whose rows are all zero.
         TypeError
             For a parameter of a wrong type, sparse X, or numbers among strings in y.
         """
@@ -256,7 +258,6 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
             As in :meth:`fit`.
         """
         self._warn(self._fit(X, y))
-        self.sample_indices_ = np.arange(len(self.subclass_labels_))
         return X, _as_target(self.subclass_labels_.copy(), y)
 
     def fit_predict(self, X, y):
@@ -305,6 +306,8 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         ValueError
             If X is no finite matrix with the features seen in ``fit``, y has another length, or a
             label that ``fit`` has not seen.
+        TypeError
+            For numbers among strings in y.
         """
         check_is_fitted(self)
         X = checked_matrix(self, X, reset=False)
@@ -338,11 +341,12 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         return self.classes_[self.parent_[checked_subclasses(labels, len(self.parent_))]]
 
     def _is_spherical(self):
-        metric = checked_choice("metric", self.metric, SubclassMetric)
-        return metric is SubclassMetric.COSINE
+        metric = checked_choice("metric", self.metric, CenterMetric)
+        return metric is CenterMetric.COSINE
 
     def _store(self, result):
         self.subclass_labels_ = result.labels
+        self.sample_indices_ = np.arange(len(result.labels))
         self.parent_ = result.parent
         self.subclass_sizes_ = np.bincount(result.labels, minlength=len(result.parent))
         self.subclass_centers_ = result.centers

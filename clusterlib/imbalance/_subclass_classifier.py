@@ -151,9 +151,9 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For a parameter out of range, NaN or infinity, a missing label, or a single class.
+            As for :class:`SubclassBalancer`, and for a single class.
         TypeError
-            For a parameter of a wrong type, or a classifier without ``predict_proba``.
+            As there, and for a classifier without ``predict_proba``.
         """
         base = checked_probabilistic(self._base(), "whose sums are those of the classes")
         if get_config()["enable_metadata_routing"]:
@@ -186,9 +186,7 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
             know every subclass.
         """
         check_is_fitted(self)
-        checked_matrix(
-            self, X, reset=False
-        )  # the same rows as in fit, whatever the classifier takes
+        checked_matrix(self, X, reset=False)  # the same as in fit, whatever the classifier takes
         probabilities = self.estimator_.predict_proba(X)
         counts = self.balancer_.n_subclasses_
         if probabilities.shape[1] != counts.sum():

@@ -31,7 +31,6 @@ from clusterlib.validation.domains import (
 )
 from clusterlib.validation.imbalance import (
     SizeRule,
-    SubclassMetric,
     checked_class_rows,
     checked_directions,
     checked_given_classes,
@@ -159,7 +158,6 @@ __all__ = [
     "SizeRule",
     "Start",
     "Student",
-    "SubclassMetric",
     "TraceRule",
     "WeightSet",
     "check_is_fitted",

@@ -5,14 +5,12 @@ from enum import Enum
 
 import numpy as np
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from clusterlib.validation.label_shift import checked_known_classes
+from clusterlib.validation.prototypes import checked_classes
 
 __all__ = [
     "SizeRule",
-    "SubclassMetric",
     "checked_class_rows",
     "checked_directions",
     "checked_given_classes",
@@ -20,18 +18,15 @@ __all__ = [
 ]
 
 
+# Squares of larger and smaller values, and prices made of them, leave float64.
+_LEAST, _LARGEST = 1e-130, 1e130
+
+
 class SizeRule(Enum):
     """How many subclasses a class gets, relative to the size that subclasses should have."""
 
     CAP = "cap"
     CODE = "code"
-
-
-class SubclassMetric(Enum):
-    """Geometry in which classes are cut."""
-
-    COSINE = "cosine"
-    SQEUCLIDEAN = "sqeuclidean"
 
 
 def checked_class_rows(estimator, X, y, *, least_classes=1):
@@ -60,8 +55,8 @@ def checked_class_rows(estimator, X, y, *, least_classes=1):
     Raises
     ------
     ValueError
-        For no y, y of another length, a missing label (None, NaN, NA), y that is continuous, or too
-        few classes.
+        For no y, y of another length, a missing label (None, NaN, NA, NaT), y that is continuous,
+        too few classes, or X whose squares leave float64.
     TypeError
         For labels that cannot be sorted, such as numbers among strings.
 
@@ -74,24 +69,29 @@ def checked_class_rows(estimator, X, y, *, least_classes=1):
     """
     if y is not None:
         _refuse_unsortable(y)
-    X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
-    check_classification_targets(y)
-    classes, codes = np.unique(y, return_inverse=True)
+    X, classes, codes = checked_classes(estimator, X, y)
     if len(classes) < least_classes:
         raise ValueError(
-            f"y must hold at least {least_classes} classes; got {len(classes)} class in {len(y)} "
-            f"rows (n_samples={len(y)})"
+            f"y must hold at least {least_classes} classes; got {len(classes)} class in "
+            f"{len(codes)} rows (n_samples={len(codes)})"
+        )
+    largest = max(float(X.max()), -float(X.min()))
+    if largest and not _LEAST <= largest <= _LARGEST:
+        raise ValueError(
+            f"X has values of magnitude up to {largest:.3g}, whose squares leave float64; allowed "
+            f"are {_LEAST:g} to {_LARGEST:g}. Multiply X by a power of ten"
         )
     return X, classes, codes
 
 
 def _refuse_unsortable(y):
-    """Refuse missing labels and mixed kinds where NumPy would fail while sorting."""
-    labels = np.asarray(y)
-    if labels.dtype.kind != "O" or labels.ndim != 1:
+    """Refuse missing labels and mixed kinds where NumPy would make text of them, or fail to sort."""
+    # An array of a list turns NaN and numbers among strings into strings.
+    labels = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
+    if labels.dtype.kind not in "OM" or labels.shape[:1] != (labels.size,):
         return
     kinds = set()
-    for row, label in enumerate(labels):
+    for row, label in enumerate(labels.ravel()):
         if _is_missing(label):
             raise ValueError(
                 f"y has the missing label {label!r} in row {row}; every row needs its class. Leave "
@@ -130,7 +130,9 @@ def checked_given_classes(y, classes, n_samples):
     Raises
     ------
     ValueError
-        For another length, or a label that is not among the classes.
+        For another length, a missing label, or one that is not among the classes.
+    TypeError
+        For numbers among strings.
 
     Examples
     --------
@@ -139,6 +141,7 @@ def checked_given_classes(y, classes, n_samples):
     >>> checked_given_classes(["b", "a"], np.array(["a", "b"]), 2)
     array([1, 0])
     """
+    _refuse_unsortable(y)
     y = column_or_1d(y)
     if len(y) != n_samples:
         raise ValueError(f"y must hold a class for each of the {n_samples} rows of X; got {len(y)}")

@@ -167,7 +167,7 @@ def test_a_classifier_that_knows_other_classes_is_found_out():
     [
         ({"delta": 0}, None, ValueError, r"delta must be an int in \[1, inf\); got 0"),
         ({"size_rule": "both"}, None, ValueError, "size_rule must be one of 'cap', 'code'"),
-        ({"metric": 3}, None, TypeError, "metric must be one of 'cosine', 'sqeuclidean'; got 3"),
+        ({"metric": 3}, None, TypeError, "metric must be one of 'sqeuclidean', 'cosine'; got 3"),
         ({}, np.full(96, "one"), ValueError, "at least 2 classes; got 1 class in 96 rows"),
         ({}, np.r_[[None], np.full(95, "a", object)], ValueError, "missing label None in row 0"),
     ],

@@ -89,6 +89,15 @@ def test_a_class_of_one_row():
     np.testing.assert_allclose(whole.temperatures, [0.2, 0.1], rtol=1e-14)
 
 
+def test_a_class_too_loose_for_the_exponential():
+    Z, y = np.zeros((1600, 1)), np.repeat(np.arange(800), 2)
+    Z[1] = 1.0  # its spread is 800 times the mean
+    with pytest.raises(ValueError, match="class 0 of y is so much looser .*percentiles"):
+        class_temperatures(Z, y, temperature=0.1)
+    found = class_temperatures(Z[:40], y[:40], temperature=0.1)
+    np.testing.assert_allclose(found.temperatures[0], 0.1 * np.exp(20.0), rtol=1e-13)
+
+
 def test_narrow_rows_are_summed_in_wide_numbers():
     Z, y = rows()
     found = class_temperatures(Z.astype(np.float32), y, temperature=0.1)

@@ -18,9 +18,8 @@ def interior_prices(X, centers, labels, prices, size_min, size_max, *, spherical
     An assignment that takes paths to the optimum ends with prices at which some rows are tied:
     staying and leaving cost them the same to the last bit, and the smallest rounding decides for
     whoever predicts by these prices. Prices p are optimal if ``p_a - p_b <= W_ab`` for all pairs,
-    W_ab being the least that a row of a pays more in b. These are differences, so each price may
-    move between the ends that the others leave it, and all may do so at once by half of what lies
-    between: none meets another.
+    W_ab being the least that a row of a pays more in b. Each price may move between the ends that
+    the others leave it, and all may go half the way to their middles at once: none meets another.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import get_tags
 
 from clusterlib.imbalance import SubclassBalancer, SubclassClassifier
 
@@ -83,6 +84,13 @@ def test_settings_reach_the_balancer():
     assert model.balancer_.get_params() == settings
     assert isinstance(model.estimator_, GaussianNB)
     assert model.estimator is not model.estimator_ and not hasattr(model.estimator, "classes_")
+
+
+def test_tags_are_those_of_the_classifier():
+    for inner in (DummyClassifier(), GaussianNB()):
+        expected = get_tags(inner).classifier_tags.poor_score
+        assert get_tags(SubclassClassifier(inner)).classifier_tags.poor_score is expected
+    assert get_tags(DummyClassifier()).classifier_tags.poor_score
 
 
 def test_pipelines_searches_and_cross_validation(model):

@@ -57,9 +57,11 @@ def test_classes_fall_and_subclasses_stand_in_them(pyplot):
 
 
 def test_a_long_tail_gets_a_logarithmic_axis_unless_told_otherwise(pyplot):
-    long = [100] * 10 + [5]
+    long = [10] * 10 + [5]  # 20 times
     parent = [0] * 10 + [1]
     assert SubclassSizeDisplay.from_sizes(long, parent).ax_.get_yscale() == "log"
+    short = [9] * 11 + [5]  # 19.8 times the smallest class
+    assert SubclassSizeDisplay.from_sizes(short, [0] * 11 + [1]).ax_.get_yscale() == "linear"
     assert SubclassSizeDisplay.from_sizes(long, parent, log=False).ax_.get_yscale() == "linear"
     assert SubclassSizeDisplay.from_sizes(SIZES, PARENT).ax_.get_yscale() == "linear"
     logarithmic = SubclassSizeDisplay.from_sizes(SIZES, PARENT, log=True)

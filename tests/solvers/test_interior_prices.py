@@ -1,5 +1,7 @@
 """Prices in the middle of what an optimal assignment leaves them."""
 
+import importlib
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -87,6 +89,16 @@ def test_single_precision_blocks_and_one_cluster():
     assert_array_equal(priced_argmin(X, centers, whole), found.labels)
     one = interior_prices(X, centers[:1], np.zeros(9000, int), np.zeros(1), 1, 9000)
     assert_array_equal(one, [0.0])
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_costs_are_gone_through_in_steps(spherical, monkeypatch):
+    X, centers = problem(203, 7, spherical=spherical)
+    found = capacity_assignment_points(X, centers, 29, 29, metric=METRICS[spherical])
+    arguments = X, centers, found.labels, found.prices, 29, 29
+    whole = interior_prices(*arguments, spherical=spherical)
+    monkeypatch.setattr(importlib.import_module(interior_prices.__module__), "_STEP_VALUES", 80)
+    assert_array_equal(interior_prices(*arguments, spherical=spherical), whole)
 
 
 def test_input_is_not_written_to():

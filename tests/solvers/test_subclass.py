@@ -126,6 +126,17 @@ def test_rows_that_were_cut_find_their_subclass_again(spherical):
     assert (nearest != result.labels).any()
 
 
+@pytest.mark.parametrize("spherical", [False, True])
+def test_no_price_ties_a_row_to_two_subclasses(spherical):
+    # Paths to the optimum end with ties, which the smallest rounding decides for a row.
+    for seed in range(3):
+        X = np.random.default_rng(seed).normal(size=(600, 5))
+        result = split(X, np.zeros(600, dtype=int), (60,), (seed,), spherical=spherical)
+        sums = cdist(X, result.centers, METRICS[spherical]) + result.prices
+        assert_array_equal(sums.argmin(axis=1), result.labels)
+        assert np.diff(np.sort(sums, axis=1)[:, :2]).min() > 1e-6 * sums.max()
+
+
 def test_each_class_is_cut_as_if_it_were_alone():
     X, codes = tail()
     together = split(X, codes)

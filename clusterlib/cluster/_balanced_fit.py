@@ -29,6 +29,7 @@ from clusterlib.validation import (
     checked_integer,
     checked_matrix,
     checked_n_samples,
+    checked_range,
     checked_real,
     checked_sizes,
     checked_verbose,
@@ -112,11 +113,13 @@ def fit_balanced(estimator, X, sample_weight):
         len(rows),
         per_cluster=per_cluster,
     )
+    checked_range(rows)
     directed = weights_of_directions(as_blocks(rows), None) if options.spherical else None
     draws = RowDraws(as_blocks(rows), directed) if starts.draws_rows else None
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
     with progress_log(verbose):
-        metadata = None if counts is None else weight * counts
+        everywhere = np.ones(len(X)) if counts is None else counts
+        metadata = None if sample_weight is None else weight * everywhere
         report = FitReport(estimator, X, metadata, starts.n_init)
         best = None
         for seed in seeds:

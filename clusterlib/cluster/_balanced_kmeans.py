@@ -1,5 +1,7 @@
 """BalancedKMeans: clusters with sizes that are set."""
 
+import numpy as np
+
 from clusterlib.base import with_callbacks
 from clusterlib.cluster._balanced_fit import fit_balanced, is_spherical
 from clusterlib.cluster._centers import CentersEstimator
@@ -80,8 +82,8 @@ default="k-means++"
     inertia_ : float
         Sum of the costs of the rows at their centres, in float64, times the weight of a row.
     prices_ : ndarray of shape (n_clusters,), float64
-        What a place in each cluster is worth, in the unit of the costs: ``labels_`` are where cost
-        plus price is least. Above 0 only for clusters that are full, below 0 only for clusters at
+        What a place in each cluster is worth, in the unit of the costs: rows of an optimal
+        assignment, which ``labels_`` are with exact ones, are where cost plus price is least. Above 0 only for clusters that are full, below 0 only for clusters at
         ``size_min``.
     dual_gap_ : float
         No assignment to these centres within the bounds costs less than ``(1 - dual_gap_)`` times
@@ -200,18 +202,24 @@ default="k-means++"
         ------
         ValueError
             For a parameter out of range, bounds of sizes that no assignment can meet, NaN or
-            infinity in X, nothing but zeros in X with cosine, fewer rows than clusters, different
-            weights.
+            infinity in X, values whose squares leave float64, nothing but zeros in X with cosine,
+            fewer rows than clusters, different weights.
         TypeError
             For a parameter of a wrong type, or sparse X.
         """
         self._fit(X, sample_weight)
-        last = self.history_[-2:]
-        fall = (last[0] - last[-1]) / last[-1] if last[-1] > 0 else 0.0
-        remaining = f"the last iteration lowered the inertia by {fall:.3g} of itself"
-        warn_of_no_convergence(self, "iterations", remaining, "max_iter or tol")
-        warn_of_few_clusters(self)
+        warn_of_no_convergence(self, "iterations", self._last_fall(), "max_iter or tol")
+        most = np.inf if self.size_max is None else np.asarray(self.size_max)
+        if ((self.cluster_sizes_ == 0) & (most > 0)).any():  # not if they have to be empty
+            warn_of_few_clusters(self)
         return self
+
+    def _last_fall(self):
+        if len(self.history_) < 2:
+            return "one iteration cannot show that the inertia rests"
+        before, last = self.history_[-2:]
+        fall = (before - last) / last if last > 0 else 0.0
+        return f"the last iteration lowered the inertia by {fall:.3g} of itself"
 
     @with_callbacks
     def _fit(self, X, sample_weight):

@@ -135,7 +135,7 @@ def balanced_lloyd(
         moved = cluster_means(blocks, labels, centers, weight=weight, spherical=spherical)
         hint = best.prices if changed <= _FEW_CHANGES else None
         found = assign_bounded(X, moved, *bounds, prices=hint, spherical=spherical)
-        changed = np.count_nonzero(found.labels != best.labels) / max(1, len(labels))
+        changed = float(np.mean(found.labels != best.labels)) if len(labels) else 0.0
         stands = changed == 0
         fall = best.cost - found.cost
         small = stands or not fall > tol * best.cost  # so that NaN, of infinite costs, ends it

@@ -9,6 +9,7 @@ from clusterlib.validation.balanced import (
     CenterMetric,
     SizeAssignment,
     checked_equal_weight,
+    checked_range,
     checked_sizes,
 )
 from clusterlib.validation.codes import Prior, checked_code_epsilon, checked_lengths, checked_prior
@@ -213,6 +214,7 @@ __all__ = [
     "checked_prior",
     "checked_probabilistic",
     "checked_probabilities",
+    "checked_range",
     "checked_rank",
     "checked_real",
     "checked_reference_rows",

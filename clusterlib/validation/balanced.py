@@ -7,7 +7,16 @@ import numpy as np
 from clusterlib.validation.data import checked_sample_weight
 from clusterlib.validation.parameters import checked_integer
 
-__all__ = ["CenterMetric", "SizeAssignment", "checked_equal_weight", "checked_sizes"]
+__all__ = [
+    "CenterMetric",
+    "SizeAssignment",
+    "checked_equal_weight",
+    "checked_range",
+    "checked_sizes",
+]
+
+# Squares of smaller values are no normal numbers, and sums of them have lost their digits.
+_LEAST_MAGNITUDE = 2.0**-500
 
 
 class SizeAssignment(Enum):
@@ -96,11 +105,14 @@ def _sizes(name, value, n_clusters, per_cluster):
     """(n_clusters,) integers, or None."""
     if value is None:
         return None
-    if np.ndim(value) == 0:
+    try:
+        sizes = np.asarray(value)
+    except ValueError as error:  # lists of different lengths
+        raise ValueError(f"{name} must be an int or an array of ints; got {value!r}") from error
+    if sizes.ndim == 0:
         size = checked_integer(name, value[()] if isinstance(value, np.ndarray) else value, 0)
         return np.full(n_clusters, min(size, np.iinfo(np.int64).max))
-    sizes = np.asarray(value)
-    if sizes.dtype.kind not in "iu":
+    if sizes.size > 0 and sizes.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an int or an array of ints; got dtype {sizes.dtype}")
     if per_cluster is not None:
         raise ValueError(f"{name} must be an int, not an array: {per_cluster}")
@@ -116,6 +128,40 @@ def _sizes(name, value, n_clusters, per_cluster):
 
 def _shown(sizes):
     return np.asarray(sizes).tolist() if np.size(sizes) <= 8 else "[...]"
+
+
+def checked_range(X):
+    """Check that the squared distances of rows, and their sum, are normal numbers in float64.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+        Finite values.
+
+    Raises
+    ------
+    ValueError
+        If the largest absolute value is neither 0 nor within the range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import checked_range
+    >>> checked_range(np.array([[1e200]]))
+    Traceback (most recent call last):
+        ...
+    ValueError: X must have its largest absolute value from 3.1e-151 to 6.7e+153, so that squared \
+distances are in range, or be zero; got 1e+200. Scale X
+    """
+    if X.dtype == np.float32:
+        return
+    largest = max(float(X.max()), -float(X.min()))
+    most = float(np.sqrt(np.finfo(np.float64).max / X.size) / 2)
+    if largest != 0.0 and not _LEAST_MAGNITUDE <= largest <= most:
+        raise ValueError(
+            f"X must have its largest absolute value from {_LEAST_MAGNITUDE:.2g} to {most:.2g}, so "
+            f"that squared distances are in range, or be zero; got {largest:.6g}. Scale X"
+        )
 
 
 def checked_equal_weight(sample_weight, n_samples):

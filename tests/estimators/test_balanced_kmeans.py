@@ -5,13 +5,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from clusterlib.base import logger
-from clusterlib.cluster import BalancedKMeans, KMeans
+from clusterlib.cluster import BalancedKMeans, KMeans, SphericalKMeans
 from clusterlib.config import config_context
 from clusterlib.kernels import pairwise_distances
+from clusterlib.solvers import balanced_lloyd, unit_rows
 from tests.estimators.cases import blobs
 from tests.estimators.test_common import assert_same_fit
 from tests.estimators.test_progress import Recorder, needs_callbacks
@@ -57,7 +59,7 @@ def test_sizes_are_within_the_bounds(estimator, size_min, size_max, expected, as
 def test_the_certificate_holds(estimator, dtype):
     X = data(210, dtype=dtype)
     estimator.fit(X)
-    assert estimator.converged_
+    assert estimator.converged_ is True
     assert estimator.cluster_centers_.dtype == dtype
     assert estimator.labels_.dtype == np.int32
     D = pairwise_distances(
@@ -208,6 +210,34 @@ def test_heuristics_tell_how_far_they_are_from_an_optimum(estimator, assignment)
     D = estimator.transform(X) ** (1 if estimator.metric == "cosine" else 2)
     optimum = D[np.arange(len(X)), best].sum()
     assert_allclose(estimator.inertia_ * (1 - estimator.dual_gap_), optimum, rtol=1e-9)
+
+
+def test_starts_are_converged_k_means_unless_given(estimator):
+    X = data()
+    kind = KMeans if estimator.metric == "sqeuclidean" else SphericalKMeans
+    called = []
+
+    def first_rows(X, n_clusters, random_state):
+        called.append(X[:n_clusters])
+        return called[-1]
+
+    plain = kind(7, init=first_rows(X, 7, None), tol=1e-4).fit(X).cluster_centers_
+    from_rows = clone(estimator).set_params(init=first_rows).fit(X)
+    assert len(called) == 2
+    assert_array_equal(from_rows.labels_, clone(estimator).set_params(init=plain).fit(X).labels_)
+    spherical = estimator.metric == "cosine"
+    centers = unit_rows(X[:7]) if spherical else X[:7]
+    once = balanced_lloyd(X, centers, 42, 43, spherical=spherical, max_iter=1)
+    given = clone(estimator).set_params(init=X[:7], max_iter=1)
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        given.fit(X)
+    assert_array_equal(given.cluster_centers_, once.centers)
+
+
+def test_a_larger_tol_ends_earlier(estimator):
+    X = data(1000)
+    tight, loose = (clone(estimator).set_params(tol=tol).fit(X).n_iter_ for tol in (0, 0.01))
+    assert loose < tight
 
 
 def test_loose_bounds_are_k_means():

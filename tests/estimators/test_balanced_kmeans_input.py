@@ -26,6 +26,12 @@ PARAMETERS = [
     ({"size_min": True}, TypeError, "size_min must be an int .* got True"),
     ({"size_max": "40"}, TypeError, "size_max must be an int .* got '40'"),
     (
+        {"size_min": [1, [2]]},
+        ValueError,
+        r"size_min must be an int or an array .* got \[1, \[2\]\]",
+    ),
+    ({"size_min": [], "init": X[:3]}, ValueError, r"size_min .* shape .*\(3,\); got \(0,\)"),
+    (
         {"size_min": [1, 2, 3]},
         ValueError,
         "size_min must be an int, not an array: clusters have no",
@@ -148,6 +154,16 @@ def test_bounds_of_many_clusters_are_shown_short():
     assert (low.tolist(), high.tolist()) == ([0, 0, 0], [9, 9, 9])
 
 
+@pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
+@pytest.mark.parametrize("exponent", [-1000, -510, 510, 1000])
+def test_values_whose_squares_are_out_of_range(exponent, metric):
+    with pytest.raises(
+        ValueError, match=r"largest absolute value from 3.1e-151 to 3.9e\+152.*Scale"
+    ):
+        BalancedKMeans(3, metric=metric).fit(X * 2.0**exponent)
+    BalancedKMeans(3, random_state=0).fit(np.zeros((5, 3)))
+
+
 def test_nothing_but_zeros_has_no_directions():
     with pytest.raises(ValueError, match="no row with a direction"):
         BalancedKMeans(2, metric="cosine").fit(np.zeros((5, 3)))
@@ -217,6 +233,11 @@ def test_too_few_iterations_warn_once():
     assert_array_equal(model.predict(X), model.labels_)
 
 
+def test_one_iteration_tells_nothing_about_rest():
+    with pytest.warns(ConvergenceWarning, match="one iteration cannot show that the inertia rests"):
+        BalancedKMeans(8, max_iter=1, random_state=0).fit(X)
+
+
 def test_empty_clusters_warn_where_sizes_allow_them():
     data = np.repeat(X[:2], 5, axis=0)
     with pytest.warns(
@@ -224,6 +245,12 @@ def test_empty_clusters_warn_where_sizes_allow_them():
     ):
         BalancedKMeans(3, size_min=0, random_state=0).fit(data)
     BalancedKMeans(3, random_state=0).fit(data)  # equal sizes leave no cluster empty
+
+
+def test_clusters_that_have_to_be_empty_are_nothing_to_warn_of():
+    model = BalancedKMeans(3, size_max=[100, 0, 100], init=X[:3]).fit(X)
+    assert model.cluster_sizes_[1] == 0
+    assert_array_equal(model.predict(X), model.labels_)
 
 
 def test_a_failed_fit_leaves_the_parameters():

@@ -125,10 +125,10 @@ def class_temperatures(
         keeps_first = subclass_groups(y, subclass_labels, len(Z)).n_subclasses() == 1
     spread = _spread(Z, classes, offset)
     ratios = _ratios(spread, limits)
-    if form is TemperatureForm.EXPONENTIAL:
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):
+        if form is TemperatureForm.EXPONENTIAL:
             ratios = np.exp(ratios)
-    temperatures = temperature * np.where(keeps_first, 1.0, ratios)
+        temperatures = temperature * np.where(keeps_first, 1.0, ratios)
     _check_range(temperatures, classes.values)
     return ClassTemperatures(classes.values, temperatures, spread)
 
@@ -178,7 +178,8 @@ def _check_range(temperatures, classes):
     if tight.any():
         raise ValueError(
             f"class {classes[tight][0]!s} of y has no spread, for which form='linear' gives a "
-            "temperature of 0; limit the spreads by percentiles, or take form='exponential'"
+            "temperature of 0; limit the spreads by (higher) percentiles, or take "
+            "form='exponential'"
         )
     if loose.any():
         raise ValueError(

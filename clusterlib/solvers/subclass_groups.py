@@ -47,7 +47,7 @@ def class_numbers(name, labels, n_rows):
     Raises
     ------
     ValueError
-        For another shape, or a label that is NaN, infinite or None.
+        For another shape, or a label that is NaN, infinite, None, NA or NaT.
     TypeError
         For labels that cannot be sorted, such as numbers among strings.
 
@@ -79,8 +79,12 @@ def _is_mixed(labels):
 def _has_gaps(labels):
     if labels.dtype.kind == "f":
         return not np.isfinite(labels).all()
-    # NaN alone differs from itself.
-    return labels.dtype.kind == "O" and any(x is None or x != x for x in labels)  # noqa: PLR0124
+    if labels.dtype.kind == "M":
+        return bool(np.isnat(labels).any())
+    try:  # NaN alone differs from itself.
+        return labels.dtype.kind == "O" and any(x is None or x != x for x in labels)  # noqa: PLR0124
+    except TypeError:  # NA of pandas is neither equal to itself nor different
+        return True
 
 
 class SubclassGroups(NamedTuple):

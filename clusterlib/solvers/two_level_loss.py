@@ -75,8 +75,8 @@ def two_level_loss(
     ----------
     Z : array-like of shape (n, d)
         Embeddings of all views, float32 or float64 (others become float64), finite. Unit vectors
-        in the paper, which neither formula nor gradient needs; inner products over temperatures
-        have to stay in the range of the dtype.
+        in the paper, which neither formula nor gradient needs; squared lengths over
+        temperatures have to be below 1 / eps of the dtype, 8e6 and 5e15, where rounding decides.
     y : array-like of shape (n,)
         Class of each row, numbers or strings.
     subclass_labels : array-like of shape (n,)
@@ -228,14 +228,16 @@ def _as_reduction(reduction):
 
 
 def _check_range(Z, smallest):
-    """Refuse what would make an exponent infinite in the dtype of Z."""
+    """Refuse exponents whose rounding in the dtype of Z is as large as what they tell apart."""
     with np.errstate(over="ignore"):
         longest = float(_row_products(Z, Z).max())
         largest = np.divide(max(1.0, longest), smallest)  # of b s, of b z and of b
-    if not largest < np.finfo(Z.dtype).max:
+    limit = 1.0 / np.finfo(Z.dtype).eps
+    if not largest < limit:
         raise ValueError(
             f"Z has rows of squared length up to {longest:.3g}, which over a temperature of "
-            f"{smallest:.3g} leaves the range of {Z.dtype}; scale Z to unit length"
+            f"{smallest:.3g} must be below {limit:.3g} in {Z.dtype}; scale Z to unit length, or "
+            "raise the temperature"
         )
 
 

@@ -277,12 +277,13 @@ GOOD = {"Z": worked_rows(), "y": CLASSES, "subclass_labels": SUBCLASSES}
         ({"Z": np.zeros((0, 2))}, ValueError, "at least 2 rows.*0"),
         ({"Z": None}, TypeError, "Z must be an array"),
         ({"Z": [["a", "b"]] * 8}, TypeError, "Z must be"),
-        ({"Z": 1e170 * worked_rows()}, ValueError, "squared length.*float64; scale"),
-        ({"Z": 1e19 * worked_rows(np.float32)}, ValueError, "range of float32"),
+        ({"Z": 1e170 * worked_rows()}, ValueError, "squared length.*4.5e\\+15 in float64; scale"),
+        ({"Z": 1e3 * worked_rows(np.float32)}, ValueError, r"below 8.39e\+06 in float32"),
         ({"y": CLASSES[:7]}, ValueError, r"y must have shape \(8,\), got \(7,\)"),
         ({"y": [0.0, 0.0, np.nan, 1.0] * 2}, ValueError, "y must not have missing labels"),
         ({"y": ["a", "a", None, "b"] * 2}, ValueError, "y must not have missing labels"),
         ({"y": np.array([0, 0, np.nan, 1] * 2, dtype=object)}, ValueError, "missing labels"),
+        ({"y": np.array(["2020", "NaT"] * 4, "M8[Y]")}, ValueError, "missing labels"),
         ({"y": 0}, ValueError, r"y must have shape \(8,\), got \(\)"),
         ({"y": [0, 0, "a", 1] * 2}, TypeError, "y must be all numbers or all strings"),
         ({"subclass_labels": [SUBCLASSES]}, ValueError, "subclass_labels must have shape"),
@@ -311,6 +312,24 @@ GOOD = {"Z": worked_rows(), "y": CLASSES, "subclass_labels": SUBCLASSES}
 def test_bad_input(changes, error, message):
     with pytest.raises(error, match=message):
         two_level_loss(**{**GOOD, **changes})
+
+
+def test_labels_that_pandas_misses():
+    pandas = pytest.importorskip("pandas")
+    y = np.array(["a", "a", pandas.NA, "b"] * 2, dtype=object)
+    with pytest.raises(ValueError, match="y must not have missing labels"):
+        two_level_loss(worked_rows(), y, SUBCLASSES)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_sharpest_temperature_leaves_weights_in_range(dtype):
+    Z, y, subclasses = problem(16)
+    lengths = 1 / np.finfo(dtype).eps
+    loss = two_level_loss(Z.astype(dtype), y, subclasses, temperature=1.01 / lengths)
+    # A weight of the softmax is 1 at most: gradients are some sharpnesses long.
+    assert np.abs(loss.gradient).max() < 10 * lengths
+    with pytest.raises(ValueError, match="raise the temperature"):
+        two_level_loss(Z.astype(dtype), y, subclasses, temperature=0.99 / lengths)
 
 
 def test_odd_rows_need_views():

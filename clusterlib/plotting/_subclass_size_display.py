@@ -1,5 +1,7 @@
 """Sizes of classes and of the subclasses they were cut into."""
 
+from numbers import Real
+
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
@@ -140,12 +142,15 @@ class SubclassSizeDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If ``ax`` is no axes, ``log`` is no flag, or parents are no integers.
+            If ``ax`` is no axes, ``log`` is no flag, sizes or the threshold are no numbers, or
+            parents are no integers.
         ValueError
-            If sizes or the threshold are not above 0, a class has no subclass, or lengths
+            If sizes or the threshold are not finite and above 0, a class has no subclass, or lengths
             disagree.
         """
         sizes, parent = _checked_sizes(subclass_sizes, parent)
+        if not (threshold is None or isinstance(threshold, Real)):
+            raise TypeError(f"threshold must be a number or None, got {threshold!r}")
         if threshold is not None and not 0 < threshold < np.inf:
             raise ValueError(f"threshold must be finite and above 0, got {threshold}")
         n_classes = parent.max() + 1
@@ -227,9 +232,13 @@ def _checked_sizes(subclass_sizes, parent):
         )
     if parent.dtype.kind not in "iu":
         raise TypeError(f"parent must hold integers, got {parent.dtype}")
-    if not (sizes > 0).all():  # NaN, too
-        raise ValueError(f"subclass_sizes must be above 0, got {sizes.min()}")
-    if parent.min() < 0 or (np.bincount(parent) == 0).any():
+    if sizes.dtype.kind not in "iuf":
+        raise TypeError(f"subclass_sizes must hold numbers, got {sizes.dtype}")
+    wrong = ~((sizes > 0) & (sizes < np.inf))  # NaN, too
+    if wrong.any():
+        raise ValueError(f"subclass_sizes must be finite and above 0, got {sizes[wrong][0]}")
+    n_known = len(parent)  # a larger number leaves a class without a subclass
+    if parent.min() < 0 or parent.max() >= n_known or (np.bincount(parent) == 0).any():
         raise ValueError(
             "parent must number classes from 0 with a subclass in each; got the classes "
             f"{np.unique(parent).tolist()}"

@@ -7,13 +7,14 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from clusterlib.blocks import as_blocks
-from clusterlib.kernels import pairwise_distances
+from clusterlib.kernels import capacity_assignment_points, pairwise_distances
 from clusterlib.solvers import (
     assign_priced,
     balanced_lloyd,
     cluster_means,
     cluster_totals,
     costs_of_assignment,
+    exchange_rows,
     lloyd,
     row_norms,
     unit_rows,
@@ -140,6 +141,52 @@ def test_callback_sees_every_iteration_and_stops():
     assert result.dual_gap <= 1e-12 * result.inertia
 
 
+def spied(monkeypatch, function, name, keep):
+    """What calls of a function within the solver got, as ``keep`` sees it, and returned."""
+    calls = []
+
+    def spy(*args, **options):
+        found = function(*args, **options)
+        calls.append((keep(args, options), found))
+        return found
+
+    monkeypatch.setattr(f"clusterlib.solvers.balanced.{name}", spy)
+    return calls
+
+
+def test_prices_are_hints_where_few_labels_changed(monkeypatch):
+    X = data(1000)
+    arguments = X, start(X, 10), 100, 100
+    calls = spied(
+        monkeypatch, capacity_assignment_points, "capacity_assignment_points",
+        lambda args, options: options["prices"],
+    )  # fmt: skip
+    result = balanced_lloyd(*arguments)
+    labels = [found.labels for _, found in calls]
+    changes = [1.0] + [np.mean(a != b) for a, b in itertools.pairwise(labels)]
+    assert calls[0][0] is None
+    for (hint, _), changed, (_, before) in zip(calls[1:], changes, calls, strict=False):
+        if changed > 0.1:
+            assert hint is None
+        else:
+            np.testing.assert_array_equal(hint, before.prices)
+    assert sum(hint is not None for hint, _ in calls) > 3
+    calls.clear()
+    balanced_lloyd(*arguments, prices=result.prices)
+    np.testing.assert_array_equal(calls[0][0], result.prices)
+
+
+def test_exchanges_get_the_prices_of_the_labels(monkeypatch):
+    X = data()
+    calls = spied(monkeypatch, exchange_rows, "exchange_rows", lambda args, options: args[1:4])
+    balanced_lloyd(X, start(X, 8), 37, 38, exchange=True)
+    assert len(calls) > 1
+    for (labels, centers, prices), _ in calls:
+        assert prices.any()
+        D = pairwise_distances(X, centers) + prices
+        np.testing.assert_allclose(D[np.arange(len(X)), labels], D.min(axis=1), rtol=1e-12)
+
+
 def test_tolerance_ends_early():
     X = data(1000)
     runs = [balanced_lloyd(X, start(X, 10), 100, 100, tol=tol) for tol in (1e-2, 1e-3, 0.0)]
@@ -176,8 +223,9 @@ def test_a_centre_without_rows_moves_to_a_far_row():
     assert (np.diff(result.history) <= 0).all()
 
 
-def test_rounding_far_from_the_origin_ends_the_iterations():
-    X = data(400, 3, np.float32) + np.float32(1e6)
+@pytest.mark.parametrize("seed", [0, 4])
+def test_rounding_far_from_the_origin_ends_the_iterations(seed):
+    X = data(400, 3, np.float32, seed) + np.float32(1e6)
     result = balanced_lloyd(X, start(X, 5), 80, 80, exchange=True)
     assert result.converged
     assert (np.diff(result.history) <= 0).all()

@@ -14,6 +14,7 @@ from clusterlib.solvers import (
     exchange_rows,
     regret_assignment,
     row_norms,
+    sinkhorn,
     sinkhorn_assignment,
     swap_centers,
     unit_rows,
@@ -155,6 +156,55 @@ def test_swaps_stop_when_asked_to_and_may_find_nothing():
     assert found.converged
 
 
+def test_swaps_send_cheap_centres_to_dear_rows(monkeypatch):
+    X = np.r_[data(60), [[90.0] * 4]]
+    first = balanced_lloyd(X, X[:5], 12, 13)
+    first = first._replace(prices=np.array([0.0, 5.0, 4.0, 5.0, 5.0]))
+    tried = []
+
+    def keep(X, centers, *bounds, prices, **options):
+        tried.append((centers, prices))
+        return first
+
+    monkeypatch.setattr("clusterlib.solvers.balanced_search.balanced_lloyd", keep)
+    swap_centers(X, first, 12, 13, 60, np.random.default_rng(0))
+    assert len(tried) == 60
+    moved = [np.flatnonzero((centers != first.centers).any(axis=1)) for centers, _ in tried]
+    n_moves = np.bincount(np.concatenate(moved), minlength=5)
+    assert n_moves.sum() == 60
+    assert n_moves[[1, 3, 4]].sum() == 0
+    assert n_moves[0] > 2 * n_moves[2] > 0
+    rows = [
+        int(np.flatnonzero((X == centers[j]).all(axis=1))[0])
+        for (centers, _), (j,) in zip(tried, moved, strict=True)
+    ]
+    assert rows.count(60) > 40
+    for (_, prices), (j,), row in zip(tried, moved, rows, strict=True):
+        expected = first.prices.copy()
+        expected[j] = first.prices[first.labels[row]]
+        np.testing.assert_array_equal(prices, expected)
+
+
+def test_an_end_that_rounds_up_is_not_taken(monkeypatch):
+    """The iterations at the end start from an inertia that another order of sums may exceed."""
+    X = data(60)
+    first = balanced_lloyd(X, X[:5], 12, 12)
+    better = first._replace(inertia=first.inertia * 0.5)
+    above = np.nextafter(better.inertia, np.inf)
+
+    def rounded(X, centers, *bounds, callback=None, **options):
+        if callback is None:
+            return better
+        callback(centers, better.prices, [above])
+        return better._replace(inertia=above, n_iter=1, converged=True, history=np.array([above]))
+
+    monkeypatch.setattr("clusterlib.solvers.balanced_search.balanced_lloyd", rounded)
+    found = swap_centers(X, first, 12, 12, 2, np.random.default_rng(0))
+    assert found.inertia == found.history[-1] == better.inertia
+    assert found.converged
+    assert len(found.history) == found.n_iter == first.n_iter + 3
+
+
 @pytest.mark.parametrize(
     ("n", "low", "high", "expected"),
     [
@@ -179,6 +229,30 @@ def test_regret_assignment_fills_every_size():
     np.testing.assert_array_equal(np.bincount(labels, minlength=4), sizes)
     free = regret_assignment(X, X[:4], np.zeros(4), np.bincount(np.arange(100) % 1, minlength=4))
     assert (free == 0).all()
+
+
+def test_those_who_regret_most_stay():
+    X = np.array([[4.0], [1.0], [3.0]])
+    centers, sizes = np.array([[0.0], [10.0]]), np.array([1, 2])
+    assert regret_assignment(X, centers, np.zeros(2), sizes).tolist() == [1, 0, 1]
+    # 3.0 asks for the first cluster now only because the second charges.
+    dear = regret_assignment(X, centers, np.array([0.0, 50.0]), sizes[::-1])
+    assert dear.tolist() == [1, 0, 0]
+
+
+def test_sinkhorn_starts_from_the_prices_it_gets(monkeypatch):
+    X, starts = data(100), []
+
+    def spy(cost, epsilon, *, g, **options):
+        starts.append(g)
+        return sinkhorn(cost, epsilon, g=g, **options)
+
+    monkeypatch.setattr("clusterlib.solvers.balanced_heuristics.sinkhorn", spy)
+    _, prices, _ = sinkhorn_assignment(X, X[:4], 25, 25)
+    again = sinkhorn_assignment(X, X[:4], 25, 25, prices=prices)[1]
+    assert starts[0] is None
+    np.testing.assert_array_equal(starts[1], -prices)
+    np.testing.assert_allclose(again - again[0], prices - prices[0], atol=0.05)
 
 
 @pytest.mark.parametrize("spherical", GEOMETRIES)

@@ -110,10 +110,10 @@ default="k-means++"
     Notes
     -----
     Each iteration takes O(n_samples n_clusters n_features) time for the distances, and the time of
-    an assignment, which is about as much again; see
-    :func:`clusterlib.kernels.capacity_assignment_points`. The native kernels never hold an
-    n_samples x n_clusters matrix: besides X, memory is O(n_samples + n_clusters^2 + n_clusters
-    n_features). Measured were 300 bytes for each row, 1.2 times the bytes of X for 64 features in
+    an assignment, which is about as much again, or many times that where sizes cut across groups
+    that lie far apart; see :func:`clusterlib.kernels.capacity_assignment_points`. The native
+    kernels never hold an n_samples x n_clusters matrix: besides X, memory is O(n_samples +
+    n_clusters^2 + n_clusters n_features). Measured were 330 bytes for each row, 1.3 times the bytes of X for 64 features in
     float32; it is meant to stay below 3 times X from there on. The other backends hold all costs in
     float64, and Sinkhorn's assignments may copy X up to three times. Ctrl-C interrupts between
     iterations. Fitting warns (ConvergenceWarning) when ``max_iter`` came before rest, and when

@@ -15,8 +15,9 @@ __all__ = [
     "checked_sizes",
 ]
 
-# Squares of smaller values are no normal numbers, and sums of them have lost their digits.
-_LEAST_MAGNITUDE = 2.0**-500
+# Squares of smaller values are no normal numbers, and sums of them have lost their digits; of larger
+# ones they leave no room for prices, which kernels take up to 2^900.
+_LEAST_MAGNITUDE, _MOST_MAGNITUDE = 2.0**-500, 2.0**444
 
 
 class SizeAssignment(Enum):
@@ -131,7 +132,7 @@ def _shown(sizes):
 
 
 def checked_range(X):
-    """Check that the squared distances of rows, and their sum, are normal numbers in float64.
+    """Check that squared distances of rows, and prices made of them, are numbers for the kernels.
 
     Parameters
     ----------
@@ -150,17 +151,17 @@ def checked_range(X):
     >>> checked_range(np.array([[1e200]]))
     Traceback (most recent call last):
         ...
-    ValueError: X must have its largest absolute value from 3.1e-151 to 6.7e+153, so that squared \
+    ValueError: X must have its largest absolute value from 3.1e-151 to 4.5e+133, so that squared \
 distances are in range, or be zero; got 1e+200. Scale X
     """
     if X.dtype == np.float32:
         return
     largest = max(float(X.max()), -float(X.min()))
-    most = float(np.sqrt(np.finfo(np.float64).max / X.size) / 2)
-    if largest != 0.0 and not _LEAST_MAGNITUDE <= largest <= most:
+    if largest != 0.0 and not _LEAST_MAGNITUDE <= largest <= _MOST_MAGNITUDE:
         raise ValueError(
-            f"X must have its largest absolute value from {_LEAST_MAGNITUDE:.2g} to {most:.2g}, so "
-            f"that squared distances are in range, or be zero; got {largest:.6g}. Scale X"
+            f"X must have its largest absolute value from {_LEAST_MAGNITUDE:.2g} to "
+            f"{_MOST_MAGNITUDE:.2g}, so that squared distances are in range, or be zero; got "
+            f"{largest:.6g}. Scale X"
         )
 
 

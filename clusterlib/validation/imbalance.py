@@ -6,6 +6,7 @@ from enum import Enum
 import numpy as np
 from sklearn.utils import column_or_1d
 
+from clusterlib.validation.balanced import checked_range
 from clusterlib.validation.label_shift import checked_known_classes
 from clusterlib.validation.prototypes import checked_classes
 
@@ -16,10 +17,6 @@ __all__ = [
     "checked_given_classes",
     "checked_subclasses",
 ]
-
-
-# Squares of larger and smaller values, and prices made of them, leave float64.
-_LEAST, _LARGEST = 1e-130, 1e130
 
 
 class SizeRule(Enum):
@@ -75,12 +72,7 @@ def checked_class_rows(estimator, X, y, *, least_classes=1):
             f"y must hold at least {least_classes} classes; got {len(classes)} class in "
             f"{len(codes)} rows (n_samples={len(codes)})"
         )
-    largest = max(float(X.max()), -float(X.min()))
-    if largest and not _LEAST <= largest <= _LARGEST:
-        raise ValueError(
-            f"X has values of magnitude up to {largest:.3g}, whose squares leave float64; allowed "
-            f"are {_LEAST:g} to {_LARGEST:g}. Multiply X by a power of ten"
-        )
+    checked_range(X)
     return X, classes, codes
 
 

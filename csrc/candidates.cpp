@@ -9,17 +9,17 @@ namespace cl {
 namespace {
 
 constexpr std::ptrdiff_t kAgain = 1 << 16;         // rows that are selected again at once
-constexpr std::ptrdiff_t kBlockValues = 1 << 19;  // costs that a thread has in its cache at once
 
-// Moves the m smallest values, with their columns in rising order, to the front.
+// Moves the m smallest values, with their columns in rising order, to the front. `work` has room for
+// all.
 template <class T>
-T keep_smallest(T* values, std::int32_t* columns, std::ptrdiff_t count, std::ptrdiff_t m) {
-  std::vector<T> order(values, values + count);
-  const auto next = order.begin() + m;
-  std::nth_element(order.begin(), next, order.end());
-  const T bound = *next;
+T keep_smallest(T* values, std::int32_t* columns, std::ptrdiff_t count, std::ptrdiff_t m, T* work) {
+  std::copy(values, values + count, work);
+  std::nth_element(work, work + m, work + count);
+  const T bound = work[m];
   // All below the next value, and the first of those equal to it.
-  std::ptrdiff_t equal = m - std::count_if(values, values + count, [&](T v) { return v < bound; }), kept = 0;
+  std::ptrdiff_t equal = m, kept = 0;
+  for (std::ptrdiff_t q = 0; q < count; ++q) equal -= values[q] < bound ? 1 : 0;
   for (std::ptrdiff_t q = 0; kept < m; ++q) {
     if (!(values[q] < bound) && !(values[q] == bound && equal-- > 0)) continue;
     values[kept] = values[q];
@@ -77,17 +77,16 @@ bool Candidates::has(std::ptrdiff_t i, std::int32_t column) const {
   return std::find(list, list + filled[i], column) != list + filled[i];
 }
 
-void Candidates::add(std::ptrdiff_t i, std::int32_t column, double value, std::int32_t kept) {
+void Candidates::add(std::ptrdiff_t i, std::int32_t column, double value, std::int32_t kept,
+                     const double* prices) {
   std::int32_t* list = &index[i * m];
   double* costs = &cost[i * m];
   std::int32_t size = filled[i];
-  const std::vector<double>& reference = references[epoch[i]];
-  const auto priced = [&](std::int32_t q) { return costs[q] + reference[static_cast<std::size_t>(list[q])]; };
   if (size == m) {
     std::int32_t out = list[0] == kept ? 1 : 0;
     for (std::int32_t q = out + 1; q < size; ++q)
-      if (list[q] != kept && priced(q) > priced(out)) out = q;
-    bound[i] = std::min(bound[i], priced(out));
+      if (list[q] != kept && costs[q] + prices[list[q]] > costs[out] + prices[list[out]]) out = q;
+    bound[i] = std::min(bound[i], costs[out] + references[epoch[i]][static_cast<std::size_t>(list[out])]);
     std::copy(list + out + 1, list + size, list + out);
     std::copy(costs + out + 1, costs + size, costs + out);
     --size;
@@ -126,18 +125,19 @@ Status select_rows(const CostSource<T>& source, std::ptrdiff_t begin, std::ptrdi
   const std::vector<T> price = rounded<T>(how.prices, k);
   double largest_price = 0;
   for (std::ptrdiff_t c = 0; c < k; ++c) largest_price = std::max(largest_price, std::abs(how.prices[c]));
-  const std::ptrdiff_t grain = std::max<std::ptrdiff_t>(16, kBlockValues / k);
+  const std::ptrdiff_t grain = std::max<std::ptrdiff_t>(16, source.block_values() / k);
   const int threads = resolve_threads(how.threads, (end - begin + grain - 1) / grain);
   const std::ptrdiff_t block = grain * threads;
-  const auto costs = uninitialized<T>(std::min(block, end - begin) * k);
+  const auto room = uninitialized<T>(std::min(block, end - begin) * k);
   const auto bounds = uninitialized<T>(2 * block);
-  Scratch scratch(sizeof(T) * static_cast<std::size_t>(3 * k + 512), threads);
+  Scratch scratch(sizeof(T) * static_cast<std::size_t>(4 * k + 512), threads);
   for (std::ptrdiff_t at = begin; at < end; at += block) {
     const std::ptrdiff_t stop = std::min(end, at + block), to = at - begin;
-    const Status status = source.block(at, stop, costs.get(), threads);
+    const T* costs;
+    const Status status = source.block(at, stop, room.get(), costs, threads);
     if (status != Status::ok) return status;
     for_rows(stop - at, grain, threads, [&](std::ptrdiff_t low, std::ptrdiff_t high, int worker) {
-      const SelectJob<T> job{&costs[low * k], high - low, k, price.data(), static_cast<T>(how.reach), lists.m,
+      const SelectJob<T> job{costs + low * k, high - low, k, price.data(), static_cast<T>(how.reach), how.two && lists.m > 1, lists.m,
                              &lists.index[(to + low) * lists.m], &lists.filled[to + low], &bounds[low],
                              &bounds[block + low], keep_smallest<T>, reinterpret_cast<T*>(scratch.slice(worker))};
       fill_rows(source, at + low, job, how, largest_price, to + low, lists);
@@ -169,7 +169,7 @@ Status select_again(const CostSource<T>& source, const std::vector<std::ptrdiff_
       if (lists.has(i, labels[i])) continue;
       double cost;
       source.pairs(i, &labels[i], 1, &cost);
-      lists.add(i, labels[i], cost, labels[i]);
+      lists.add(i, labels[i], cost, labels[i], how.prices);
     }
   }
   return Status::ok;

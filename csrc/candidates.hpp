@@ -39,11 +39,12 @@ struct Candidates {
   // The position of the smallest cost + price of a row, the lowest column on ties.
   std::ptrdiff_t best(std::ptrdiff_t i, const double* prices) const;
   bool has(std::ptrdiff_t i, std::int32_t column) const;
-  // Takes a column in, whose cost is `value`; in a full list in the place of the dearest other than
-  // `kept`.
-  void add(std::ptrdiff_t i, std::int32_t column, double value, std::int32_t kept);
+  // Takes a column in, whose cost is `value`; in a full list in the place of the one other than `kept`
+  // that is dearest at these prices.
+  void add(std::ptrdiff_t i, std::int32_t column, double value, std::int32_t kept, const double* prices);
   // The position of a column that is in the list.
   std::ptrdiff_t place(std::ptrdiff_t i, std::int32_t column) const {
+    if (filled[i] == k) return i * m + column;
     const std::int32_t* at = &index[i * m];
     while (*at != column) ++at;
     return at - &index[0];
@@ -56,6 +57,7 @@ struct Selection {
   bool exact;    // costs of the float64 evaluation, and bounds that hold; else those of the screen
   int threads;
   bool relative = true;  // costs are relative to the smallest one of the list
+  bool two = false;      // columns at least, whatever they cost
 };
 
 // Fills rows [begin, end) of the source into rows 0, 1, ... of the lists, as their first epoch.

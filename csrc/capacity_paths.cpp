@@ -13,11 +13,11 @@ constexpr int kPause = 64;  // paths between two looks at whether to stop
 
 CapacityPaths::CapacityPaths(const Candidates& lists, const SizeBounds& sizes, double near, double* prices,
                              std::int32_t* labels)
-    : moves_(lists, labels), sizes_(sizes), n_(lists.n), k_(lists.k), prices_(prices), trusted_(near),
+    : moves_(lists, prices, labels), sizes_(sizes), n_(lists.n), k_(lists.k), prices_(prices), near_(near), trusted_(near),
       flow_(static_cast<std::size_t>(k_)), excess_(static_cast<std::size_t>(k_ + 1)),
       distance_(static_cast<std::size_t>(k_ + 1)), parent_(static_cast<std::size_t>(k_ + 1)),
       done_(static_cast<std::size_t>(k_ + 1)) {
-  moves_.build(prices, near);
+  moves_.build(near);
 }
 
 // The sizes that prices ask for. The slack of all bounds takes what is left over.
@@ -33,30 +33,40 @@ void CapacityPaths::balance() {
   excess_[static_cast<std::size_t>(k_)] = slack;
 }
 
-bool CapacityPaths::run(const std::function<void()>& pause) {
+PathsEnd CapacityPaths::run(double leash, bool jump, const std::function<void()>& pause) {
   moves_.settle();
   balance();
-  while (excess() > 0) {
-    if (!find_path()) return false;
+  for (double risen = 0; excess() > 0;) {
+    const bool found = find_path(jump ? kInfinity : leash);
+    const double rise = found ? distance_[static_cast<std::size_t>(sink_)] : kInfinity;
+    if (!found || (rise > leash && !jump)) {
+      for (std::size_t c = 0; c < done_.size(); ++c) done_[c] = distance_[c] <= std::min(leash, rise);
+      return PathsEnd::apart;
+    }
+    if (!jump && risen + rise > leash) return PathsEnd::stretched;
+    if (!jump) risen += rise;
+    jump = false;
     raise_prices();
     augment(amount());
     if (++count % kPause == 0) pause();
   }
-  return true;
+  return PathsEnd::done;
 }
 
-// A shortest path among all moves: one among the near ones only where no other can be shorter.
-bool CapacityPaths::find_path() {
-  const bool found = search();
-  const double rise = found ? distance_[static_cast<std::size_t>(sink_)] : kInfinity;
-  if (rise <= trusted_) {
-    trusted_ -= rise;
-    return found;
+// A shortest path among all moves, or none if it is longer than `enough`: near moves are looked at only
+// where no others can make a shorter one.
+bool CapacityPaths::find_path(double enough) {
+  for (;;) {
+    const bool found = search();
+    const double rise = found ? distance_[static_cast<std::size_t>(sink_)] : kInfinity;
+    if (rise <= trusted_) {
+      trusted_ -= rise;
+      return found;
+    }
+    if (!found && trusted_ >= enough) return false;
+    trusted_ = found ? std::max(near_, 2 * rise) : kInfinity;
+    moves_.build(trusted_);
   }
-  if (trusted_ == kInfinity) return found;
-  trusted_ = kInfinity;
-  moves_.build(prices_, kInfinity);
-  return search();
 }
 
 std::int64_t CapacityPaths::excess() const {

@@ -11,6 +11,10 @@
 
 namespace cl {
 
+// All rows are where they can be; or some clusters that rows have to go to are out of reach by the
+// lists; or prices have risen as far as they may.
+enum class PathsEnd { done, apart, stretched };
+
 class CapacityPaths {
  public:
   // Every label is a column of its row's list, and no cheaper one is in it at these prices.
@@ -18,20 +22,22 @@ class CapacityPaths {
   CapacityPaths(const Candidates& lists, const SizeBounds& sizes, double near, double* prices,
                 std::int32_t* labels);
 
-  // False if rows cannot get from too large to too small clusters by the lists. `pause` is called
-  // now and then and may throw.
-  bool run(const std::function<void()>& pause);
+  // Goes on while prices rise by no more than `leash` in all: beyond, lists that were made at lower
+  // prices say little. One path may be longer, if `jump`. `pause` is called now and then and may throw.
+  PathsEnd run(double leash, bool jump, const std::function<void()>& pause);
   std::ptrdiff_t count = 0;  // paths so far
   // Between two runs: a row whose list has changed gets another label, or the same.
   void change(std::ptrdiff_t i, std::int32_t label) { moves_.change(i, label); }
+  // The same for a column that has come to the list of a row.
+  void extend(std::ptrdiff_t i, std::int32_t column) { moves_.extend(i, column); }
 
-  // After a search in vain: how many rows still have to go, and whether it came to a cluster.
+  // How many rows still have to go; after an end `apart`, whether the search came to a cluster.
   std::int64_t excess() const;
   bool reached(std::ptrdiff_t cluster) const { return done_[static_cast<std::size_t>(cluster)] != 0; }
 
  private:
   void balance();
-  bool find_path();
+  bool find_path(double enough);
   bool search();
   void relax(std::ptrdiff_t node);
   void raise_prices();
@@ -44,7 +50,7 @@ class CapacityPaths {
   SizeBounds sizes_;
   std::ptrdiff_t n_, k_;
   double* prices_;                   // (k)
-  double trusted_;                   // how much prices may rise before moves have to be looked for again
+  double near_, trusted_;            // how much prices may rise before moves have to be looked for again
   std::vector<std::int64_t> flow_;   // (k): the size that a cluster is to have
   std::vector<std::int64_t> excess_; // (k + 1), rows above it; last, the slack of all bounds
   // The search: distance of each node, the node before it, whether it is final.

@@ -7,7 +7,7 @@
 namespace cl {
 namespace {
 
-constexpr std::ptrdiff_t kGrain = 2048;
+constexpr std::ptrdiff_t kGrain = 1 << 13;
 constexpr double kUnit = 0x1p-30;
 constexpr double kLongest = 8;      // epsilons that a step may move a price
 constexpr double kRidge = 1e-3;     // of the mean curvature: clusters that no soft row looks at
@@ -104,8 +104,10 @@ void SmoothPrices::solve() {
   }
 }
 
-double SmoothPrices::improve(const Candidates& lists, double epsilon, int max_steps, double tol, double* prices) {
+double SmoothPrices::improve(const Candidates& lists, double epsilon, int max_steps, double tol, double leash,
+                             double* prices) {
   const auto k = static_cast<std::size_t>(k_);
+  const std::vector<double>& anchor = lists.references.back();
   std::vector<double> trial(k);
   double excess = measure(lists, epsilon, prices, true);
   for (int it = 0; it < max_steps && excess > tol; ++it) {
@@ -129,7 +131,10 @@ double SmoothPrices::improve(const Candidates& lists, double epsilon, int max_st
     for (double& s : step_) s = std::clamp(s, -kLongest * epsilon, kLongest * epsilon);
     double length = 1, reached = excess;
     for (int cut = 0; cut < 3; ++cut, length *= 0.35) {
-      for (std::size_t c = 0; c < k; ++c) trial[c] = prices[c] + length * step_[c];
+      for (std::size_t c = 0; c < k; ++c) {
+        const double next = prices[c] + length * step_[c];
+        trial[c] = std::clamp(next, std::min(prices[c], anchor[c] - leash), std::max(prices[c], anchor[c] + leash));
+      }
       reached = measure(lists, epsilon, trial.data(), false);
       if (reached < (1 - 0.2 * length) * excess) break;
     }

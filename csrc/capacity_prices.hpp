@@ -17,8 +17,10 @@ class SmoothPrices {
   SmoothPrices(const SizeBounds& sizes, std::ptrdiff_t n, std::ptrdiff_t k, int threads);
 
   // Newton steps at one temperature until the excess is below `tol` of all rows; each row of the
-  // lists stands for n / lists.n rows. Returns the share of rows in excess.
-  double improve(const Candidates& lists, double epsilon, int max_steps, double tol, double* prices);
+  // lists stands for n / lists.n rows. No price goes farther than `leash` from where rows were selected:
+  // there, other columns than those of the lists would count. Returns the share of rows in excess.
+  double improve(const Candidates& lists, double epsilon, int max_steps, double tol, double leash,
+                 double* prices);
 
  private:
   double measure(const Candidates& lists, double epsilon, const double* prices, bool curvature);
@@ -39,6 +41,7 @@ struct FirstPrices {
   Status status;
   double unit;   // the typical difference between the two cheapest columns of a row
   double share;  // the temperature that was reached, in these units
+  bool known;    // prices were good as they came
 };
 
 // Sinkhorn's iteration on all costs of a sample, each row of which stands for `weight` rows, from hot

@@ -32,6 +32,22 @@ void row_norms(const Matrix<T>& Y, double* norms) {
   for (std::ptrdiff_t j = 0; j < Y.rows; ++j) norms[j] = __builtin_sqrt(exact_sum<false>(Y.row(j), Y.row(j), Y.cols, 1.0));
 }
 
+// The smallest value above `smallest`, or that again if it is there twice.
+template <class T>
+CL_INLINE T second_smallest(const T* values, std::ptrdiff_t padded, T smallest) {
+  constexpr int l = Simd<T>::lanes;
+  const Vec<T> inf = splat(static_cast<T>(__builtin_inff())), one = splat(smallest);
+  Vec<T> low = inf;
+  int times = 0;
+  for (std::ptrdiff_t c = 0; c < padded; c += l) {
+    const Vec<T> value = load(values + c);
+    const IVec<T> equal = value == one;
+    times += __builtin_popcount(movemask(equal));
+    low = vmin(low, equal ? inf : value);
+  }
+  return times > 1 ? smallest : -max_lanes<T>(-low);
+}
+
 // Keeps the columns of each row whose cost + price is within `reach` of the smallest one, the m
 // smallest of them at most, in the order of the columns.
 template <class T>
@@ -58,7 +74,12 @@ void select_candidates(const SelectJob<T>& job) {
     }
     for (; c < padded; ++c) values[c] = c < k ? (cost[c] - least) + job.prices[c] : inf;
     low = vmin(low, load(values + padded - l));
-    const T limit = -max_lanes<T>(-low) + job.reach;
+    const T smallest = -max_lanes<T>(-low);
+    T limit = smallest + job.reach;
+    if (job.at_least_two) {
+      const T second = second_smallest(values, padded, smallest);
+      limit = second > limit ? second : limit;
+    }
     std::ptrdiff_t count = 0;
     for (c = 0; c < padded; c += l) {
       unsigned mask = movemask(load(values + c) <= splat(limit));
@@ -69,9 +90,9 @@ void select_candidates(const SelectJob<T>& job) {
         where[count++] = static_cast<std::int32_t>(at);
       }
     }
-    T bound = count < k ? limit : inf;
+    T bound = count < k ? limit : inf;  // a value beyond it may be as close as rounding lets it
     if (count > job.m) {
-      const T next = job.keep(found, where, count, job.m);
+      const T next = job.keep(found, where, count, job.m, values);
       bound = next < bound ? next : bound;
       count = job.m;
     }
@@ -88,7 +109,7 @@ void soft_loads(const SoftJob& job, std::ptrdiff_t begin, std::ptrdiff_t end, st
                 std::int64_t* common, float* scratch) {
   constexpr int l = Simd<float>::lanes;
   constexpr float unit = 0x1p30f, least_share = 0x1p-14f;
-  constexpr double cut = 16;  // e^-16 is below what the loads can see
+  constexpr double cut = 10;  // e^-10 is below what steps can use
   const double scale = -1.4426950408889634 / job.epsilon, near = cut * job.epsilon;
   auto* active = reinterpret_cast<std::int32_t*>(scratch + round_up(job.m, l));
   auto* values = reinterpret_cast<double*>(active + round_up(job.m, 16));

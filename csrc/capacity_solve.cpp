@@ -5,6 +5,7 @@
 #include <initializer_list>
 
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -18,15 +19,18 @@ constexpr std::ptrdiff_t kWidth = 8;          // most columns of a list, at firs
 constexpr std::ptrdiff_t kHotWidth = 128, kSampleWidth = 24;  // of lists of samples
 constexpr std::ptrdiff_t kFirstRows = 16, kSampleRows = 64, kFewTimes = 4;  // of the samples, for each cluster
 constexpr std::ptrdiff_t kLeastSample = 1024;
-constexpr std::ptrdiff_t kArgminRows = 1 << 16;
-constexpr int kRounds = 12;  // of certification before lists are made wider
+constexpr int kRounds = 60, kMostApart = 8;  // of certification, and of connecting, before lists are made wider
+constexpr std::ptrdiff_t kAllValues = 1 << 22;  // costs that are listed all when lists get wider
 // Temperatures and reaches, in units of the typical difference between the two cheapest columns.
-constexpr double kMild = 0.5, kWarm = 0.3, kCool = 0.12, kCold = 0.04, kColdest = 0.01;
-constexpr double kTemperatures = 9;  // that the list of a sample reaches: e^-9 is nothing
+constexpr double kMild = 0.5, kWarm = 0.3, kCool = 0.1, kCold = 0.03, kColdest = 0.01;
+constexpr double kTolerance = 0.1;   // rows in excess, as a share, for each unit of temperature
+constexpr double kTemperatures = 7;  // that the list of a sample reaches: e^-7 is next to nothing
 constexpr double kReach = 2;
+constexpr double kLeash = 0.6;  // of the reach, that prices may move on lists
 constexpr double kNear = 0.3;  // moves that a search looks at first
 constexpr std::int64_t kJoining = 8;   // rows of each cluster, at least, that are offered clusters that it has no path to
-constexpr std::ptrdiff_t kGrain = 1024;
+constexpr std::ptrdiff_t kGrain = 1 << 13;  // rows, for which a thread is worth its start
+constexpr std::size_t kSomeRows = 1 << 16;  // that are copied at once
 constexpr std::size_t kFallen = 8;     // columns that are looked at one by one, in place of all
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -75,15 +79,18 @@ template <class T>
 class Solve {
  public:
   explicit Solve(CapacityJob<T>& job)
-      : job_(job), n_(job.source.n), k_(job.source.k), smooth_(job.sizes, n_, k_, job.threads) {}
+      : job_(job), n_(job.source.n), k_(job.source.k), few_(n_ < kFewTimes * kSampleRows * k_),
+        smooth_(job.sizes, n_, k_, job.threads) {}
 
   Status run() {
     const Status status = find_prices();
     if (status != Status::ok) return status;
     double reach = unit_ > 0 ? std::max(kReach, kTemperatures * std::min(share_, kMild)) * unit_ : kInfinity;
-    for (std::ptrdiff_t width = std::min(share_ > kWarm ? 2 * kWidth : kWidth, k_);; width = std::min(2 * width, k_), reach *= 8) {
+    std::ptrdiff_t width = std::min(share_ > kWarm ? 2 * kWidth : kWidth, k_);
+    for (;; reach *= 8) {
       const Status found = with_lists(width, width == k_ ? kInfinity : reach);
       if (found != Status::ok || proved_) return found;
+      width = n_ * k_ <= kAllValues ? k_ : std::min(4 * width, k_);
     }
   }
 
@@ -104,9 +111,10 @@ class Solve {
     const double weight = static_cast<double>(n_) / static_cast<double>(few->n);
     const FirstPrices first = first_prices(*few, job_.sizes, weight, kWarm, job_.threads, job_.prices);
     unit_ = first.unit;
-    share_ = first.share;
+    share_ = first.known ? kCool : first.share;
+    stalled_ = share_ > kWarm;
     job_.pause();
-    if (first.status != Status::ok || unit_ == 0 || n_ < kFewTimes * kSampleRows * k_) return first.status;
+    if (first.status != Status::ok || unit_ == 0 || few_ || first.known) return first.status;
     const auto more = sample(kSampleRows);
     Status status = Status::ok;
     for (const double share : {share_, kMild, kCool})
@@ -122,18 +130,18 @@ class Solve {
     Candidates lists(sample.n, k_, share > kWarm ? kHotWidth : kSampleWidth);
     const Selection how{job_.prices, kTemperatures * share * unit_, false, job_.threads};
     const Status status = select_rows(sample, 0, sample.n, how, lists);
-    if (status == Status::ok) smooth_.improve(lists, share * unit_, 6, 0.01, job_.prices);
+    if (status == Status::ok) smooth_.improve(lists, share * unit_, 6, 0.01, kLeash * how.reach, job_.prices);
     job_.pause();
     return status;
   }
 
   // Newton steps on the lists of all rows, the colder the more rows a cluster has.
   void cool(const Candidates& lists, std::initializer_list<double> shares) {
-    const double coldest = std::clamp(1.5 * static_cast<double>(k_) / static_cast<double>(n_), kColdest, kCold);
+    const double coldest = std::clamp(8 * static_cast<double>(k_) / static_cast<double>(n_), kColdest, kCool);
     if (unit_ > 0)
       for (const double share : shares) {
-        if (share > share_ || (share < coldest && share < kCold)) continue;
-        smooth_.improve(lists, share * unit_, 2, std::min(0.01, 0.1 * share), job_.prices);
+        if (share > share_ || share < coldest) continue;
+        smooth_.improve(lists, share * unit_, 2, kTolerance * share, kLeash * reach_, job_.prices);
         job_.pause();
       }
     // A price that the smoothed bounds leave near 0 is 0, where the size may be anything between.
@@ -148,98 +156,95 @@ class Solve {
   Status with_lists(std::ptrdiff_t width, double reach) {
     reach_ = reach;
     Candidates lists(n_, k_, width);
-    const Status status = select_rows(job_.source, 0, n_, {job_.prices, reach, true, job_.threads}, lists);
+    const Status status = select_rows(job_.source, 0, n_, {job_.prices, reach, true, job_.threads, true, stalled_}, lists);
     if (status != Status::ok) return status;
     cool(lists, {kMild, kWarm, kCool, kCold, kColdest});
     std::optional<CapacityPaths> paths;
-    for (int round = 0; round < kRounds && !proved_; ++round) {
-      if (!paths) paths.emplace(lists, job_.sizes, kNear * unit_, job_.prices, job_.labels);
+    bool jump = false;
+    for (int round = 0, apart = 0; round < kRounds && apart < kMostApart && !proved_; ++round, apart += jump) {
+      if (!paths) paths.emplace(lists, job_.sizes, few_ ? kLeash * reach_ : kNear * unit_, job_.prices,
+                                job_.labels);
       const std::ptrdiff_t before = paths->count;
-      const bool found = paths->run(job_.pause);
+      const PathsEnd end = paths->run(kLeash * reach_, jump, job_.pause);
       job_.n_paths += paths->count - before;
-      const Status next = found ? certify(lists, *paths) : connect(lists, *paths);
+      jump = end == PathsEnd::apart;
+      const Status next = jump ? connect(lists, *paths) : certify(lists, *paths, end == PathsEnd::done);
       if (next != Status::ok) return next;
-      if (proved_ || wrong_ <= k_) continue;
-      // Prices are better found for many rows at once.
-      cool(lists, {kCool, kCold});
-      paths.reset();
     }
     if (proved_) sum_up(lists);
     return Status::ok;
   }
 
-  // The cheapest cluster, at these prices, of those that no path came to, and its cost.
-  struct Apart {
-    std::vector<std::int32_t> column;
-    std::vector<double> cost;
+  // A row of a cluster that paths come to, and the cheapest cluster, at these prices, of those that no
+  // path comes to; how much dearer it is there, and the cost.
+  struct Way {
+    double move;
+    std::int32_t row, column;
+    double cost;
+    bool operator<(const Way& other) const { return move < other.move || (move == other.move && row < other.row); }
   };
-  Status find_apart(const CapacityPaths& paths, Apart& apart) const {
-    std::vector<double> prices(job_.prices, job_.prices + k_);
-    std::vector<std::int32_t> columns;
-    for (std::int32_t c = 0; c < k_; ++c) {
-      if (paths.reached(c))
-        prices[static_cast<std::size_t>(c)] = kInfinity;
-      else
-        columns.push_back(c);
-    }
-    const std::size_t count = columns.size();
-    Candidates lists(n_, k_, 1);
-    const Status status = count > kFallen ? select_rows(job_.source, 0, n_, {prices.data(), 0, true, job_.threads}, lists)
-                                          : Status::ok;
-    for_rows(n_, kGrain, job_.threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int) {
-      double costs[kFallen];
-      for (std::ptrdiff_t i = begin; i < end; ++i) {
-        const auto s = static_cast<std::size_t>(i);
-        apart.column[s] = count > kFallen ? lists.index[i] : columns[0];
-        apart.cost[s] = lists.base[i];
-        if (count > kFallen) continue;
-        job_.source.pairs(i, columns.data(), static_cast<std::ptrdiff_t>(count), costs);
-        std::size_t best = 0;
-        for (std::size_t q = 1; q < count; ++q)
-          if (costs[q] + prices[static_cast<std::size_t>(columns[q])] < costs[best] + prices[static_cast<std::size_t>(columns[best])])
-            best = q;
-        apart.column[s] = columns[best];
-        apart.cost[s] = costs[best];
-      }
-    });
-    return status;
-  }
 
-  // Where no path came to some clusters: gives the rows of each other cluster that move there at the
-  // least cost the cheapest of them as a column, as many rows as are in excess.
-  Status connect(Candidates& lists, CapacityPaths& paths) {
-    Apart apart{std::vector<std::int32_t>(static_cast<std::size_t>(n_)), std::vector<double>(static_cast<std::size_t>(n_))};
-    const Status status = find_apart(paths, apart);
-    wrong_ = paths.excess();
-    const auto most = static_cast<std::size_t>(std::max<std::int64_t>(kJoining, wrong_));
-    using Move = std::pair<double, std::int32_t>;
-    std::vector<std::vector<Move>> least(static_cast<std::size_t>(k_));  // heaps, the dearest in front
-    for (std::ptrdiff_t i = 0; i < n_; ++i) {
-      if (!paths.reached(job_.labels[i])) continue;
-      const auto s = static_cast<std::size_t>(i);
-      auto& heap = least[static_cast<std::size_t>(job_.labels[i])];
-      const double there = apart.cost[s] - lists.base[i] + job_.prices[apart.column[s]];
-      const Move move{there - value_of(lists, i, job_.labels[i]), static_cast<std::int32_t>(i)};
-      if (heap.size() == most && !(move < heap.front())) continue;
-      if (heap.size() == most) {
+  // The cheapest ways out of each cluster, at most `most`: heaps, the dearest in front.
+  Status find_ways(const Candidates& lists, const CapacityPaths& paths, std::size_t most,
+                   std::vector<std::vector<Way>>& ways) const {
+    std::vector<std::int32_t> columns;
+    std::vector<double> prices;
+    for (std::int32_t c = 0; c < k_; ++c)
+      if (!paths.reached(c)) {
+        columns.push_back(c);
+        prices.push_back(job_.prices[c]);
+      }
+    std::vector<std::ptrdiff_t> rows;  // none, where only the slack of the bounds is far away
+    for (std::ptrdiff_t i = 0; i < n_ && !columns.empty(); ++i)
+      if (paths.reached(job_.labels[i])) rows.push_back(i);
+    for (std::size_t at = 0; at < rows.size(); at += kSomeRows) {
+      const std::vector<std::ptrdiff_t> some(rows.begin() + at, rows.begin() + std::min(rows.size(), at + kSomeRows));
+      const auto whole = job_.source.sample(some);
+      const auto source = whole->part(columns);
+      Candidates nearest(source->n, source->k, 1);
+      const Status status = select_rows(*source, 0, source->n, {prices.data(), 0, true, job_.threads}, nearest);
+      if (status != Status::ok) return status;
+      for (std::size_t r = 0; r < some.size(); ++r) {
+        const std::ptrdiff_t i = some[r];
+        const std::int32_t b = columns[static_cast<std::size_t>(nearest.index[r])];
+        const double there = nearest.base[r] - lists.base[i] + job_.prices[b];
+        auto& heap = ways[static_cast<std::size_t>(job_.labels[i])];
+        heap.push_back({there - value_of(lists, i, job_.labels[i]), static_cast<std::int32_t>(i), b, nearest.base[r]});
+        std::push_heap(heap.begin(), heap.end());
+        if (heap.size() <= most) continue;
         std::pop_heap(heap.begin(), heap.end());
         heap.pop_back();
       }
-      heap.push_back(move);
-      std::push_heap(heap.begin(), heap.end());
     }
-    for (const auto& heap : least)
-      for (const Move& move : heap) {
-        const std::int32_t i = move.second, b = apart.column[static_cast<std::size_t>(i)];
-        if (!lists.has(i, b)) lists.add(i, b, apart.cost[static_cast<std::size_t>(i)], job_.labels[i]);
-        paths.change(i, lists.index[i * lists.m + lists.best(i, job_.prices)]);
+    return Status::ok;
+  }
+
+  // Where paths do not come to some clusters: offers these to the rows that move there at the least
+  // cost, as many of each other cluster as are in excess.
+  Status connect(Candidates& lists, CapacityPaths& paths) {
+    std::vector<std::vector<Way>> ways(static_cast<std::size_t>(k_));
+    const auto most = static_cast<std::size_t>(std::max<std::int64_t>(kJoining, paths.excess()));
+    const Status status = find_ways(lists, paths, most, ways);
+    moved_ = 0;
+    for (const auto& heap : ways)
+      for (const Way& way : heap) {
+        const std::int32_t i = way.row;
+        if (lists.has(i, way.column)) continue;
+        const bool full = lists.filled[i] == lists.m;
+        lists.add(i, way.column, way.cost, job_.labels[i], job_.prices);
+        const std::int32_t label = lists.index[i * lists.m + lists.best(i, job_.prices)];
+        moved_ += label != job_.labels[i];
+        if (full || label != job_.labels[i])
+          paths.change(i, label);
+        else
+          paths.extend(i, way.column);
       }
     return status;
   }
 
   // Adds what may be cheaper than the labels of rows to their lists, and moves those rows. Sets
-  // proved_ if none has to.
-  Status certify(Candidates& lists, CapacityPaths& paths) {
+  // proved_ if none has to and sizes are as they should be.
+  Status certify(Candidates& lists, CapacityPaths& paths, bool balanced) {
     const Drifts drifts(lists, job_.prices);
     const int threads = resolve_threads(job_.threads, (n_ + kGrain - 1) / kGrain);
     std::vector<std::vector<std::ptrdiff_t>> doubtful(static_cast<std::size_t>(threads)), open(doubtful);
@@ -253,15 +258,36 @@ class Solve {
     std::vector<std::ptrdiff_t> rows = joined(open);
     const Selection how{job_.prices, reach_, true, job_.threads};
     const Status status = rows.empty() ? Status::ok : select_again(job_.source, rows, how, job_.labels, lists);
+    look_at_all(rows, lists);
     doubtful.push_back(std::move(rows));
-    wrong_ = 0;
+    moved_ = 0;
     for (const std::ptrdiff_t i : joined(doubtful)) {
       const std::int32_t before = job_.labels[i];
       paths.change(i, better_label(lists, i, drifts.largest));
-      wrong_ += job_.labels[i] != before;
+      moved_ += job_.labels[i] != before;
     }
-    proved_ = wrong_ == 0;
+    proved_ = balanced && moved_ == 0;
     return status;
+  }
+
+  // Where bounds of the screen prove nothing even at these prices, the costs of all columns do.
+  void look_at_all(const std::vector<std::ptrdiff_t>& rows, Candidates& lists) const {
+    std::vector<std::int32_t> all(static_cast<std::size_t>(k_));
+    std::iota(all.begin(), all.end(), 0);
+    for_rows(static_cast<std::ptrdiff_t>(rows.size()), kGrain, job_.threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int) {
+      std::vector<double> costs(static_cast<std::size_t>(k_));
+      for (std::ptrdiff_t r = begin; r < end; ++r) {
+        const std::ptrdiff_t i = rows[static_cast<std::size_t>(r)];
+        if (value_of(lists, i, job_.labels[i]) <= lists.bound[i]) continue;
+        job_.source.pairs(i, all.data(), k_, costs.data());
+        std::int32_t least = 0;
+        const auto value = [&](std::int32_t c) { return costs[static_cast<std::size_t>(c)] + job_.prices[c]; };
+        for (const std::int32_t c : all)
+          if (value(c) < value(least)) least = c;
+        const double cost = costs[static_cast<std::size_t>(least)];
+        if (!lists.has(i, least)) lists.add(i, least, cost, job_.labels[i], job_.prices);
+      }
+    });
   }
 
   // The cheapest column of a row, or its label where the difference is one of rounding, which is left
@@ -287,7 +313,7 @@ class Solve {
       double cost;
       job_.source.pairs(i, &c, 1, &cost);
       if (cost - lists.base[i] + job_.prices[c] >= own) continue;
-      lists.add(i, c, cost, job_.labels[i]);
+      lists.add(i, c, cost, job_.labels[i], job_.prices);
       doubt = Doubt::some;
     }
     return doubt;
@@ -325,14 +351,16 @@ class Solve {
       }
     };
     const std::ptrdiff_t leaves = (n_ + kSweepRows - 1) / kSweepRows;
-    sum_over_leaves(leaves, 2, resolve_threads(job_.threads, leaves), leaf, &context, job_.sums);
+    sum_over_leaves(leaves, 2, resolve_threads(job_.threads, (n_ + kGrain - 1) / kGrain), leaf, &context, job_.sums);
   }
 
   CapacityJob<T>& job_;
   std::ptrdiff_t n_, k_;
+  bool few_;  // rows for each cluster: a sample would not save much
   SmoothPrices smooth_;
   double unit_ = 0, share_ = 0, reach_ = 0;
-  std::int64_t wrong_ = 0;  // rows in excess, or at wrong labels
+  std::int64_t moved_ = 0;  // rows that were at wrong labels
+  bool stalled_ = false;  // groups of clusters that hardly see each other
   bool proved_ = false;
 };
 
@@ -348,38 +376,7 @@ Status assign_under_capacities(CapacityJob<T>& job) {
   return Solve<T>(job).run();
 }
 
-template <class T>
-Status assign_at_prices(const CostSource<T>& source, const double* prices, std::int32_t* labels, int threads) {
-  const std::ptrdiff_t width = std::min<std::ptrdiff_t>(4, source.k), most = std::min(source.n, kArgminRows);
-  Candidates lists(most, source.k, width);
-  for (std::ptrdiff_t at = 0; at < source.n; at += most) {
-    const std::ptrdiff_t count = std::min(most, source.n - at);
-    const Status status = select_rows(source, at, at + count, {prices, 0, true, threads, false}, lists);
-    if (status != Status::ok) return status;
-    const int workers = resolve_threads(threads, (count + 255) / 256);
-    Scratch scratch(sizeof(double) * static_cast<std::size_t>(source.k), workers);
-    std::vector<std::int32_t> all(static_cast<std::size_t>(source.k));
-    for (std::size_t c = 0; c < all.size(); ++c) all[c] = static_cast<std::int32_t>(c);
-    for_rows(count, 256, workers, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int worker) {
-      double* costs = reinterpret_cast<double*>(scratch.slice(worker));
-      for (std::ptrdiff_t i = begin; i < end; ++i) {
-        const std::ptrdiff_t best = i * lists.m + lists.best(i, prices);
-        labels[at + i] = lists.index[best];
-        if (lists.cost[best] + prices[lists.index[best]] < lists.bound[i]) continue;
-        source.pairs(at + i, all.data(), source.k, costs);
-        std::int32_t least = 0;
-        for (const std::int32_t c : all)
-          if (costs[c] + prices[c] < costs[least] + prices[least]) least = c;
-        labels[at + i] = least;
-      }
-    });
-  }
-  return Status::ok;
-}
-
 template Status assign_under_capacities(CapacityJob<float>&);
 template Status assign_under_capacities(CapacityJob<double>&);
-template Status assign_at_prices(const CostSource<float>&, const double*, std::int32_t*, int);
-template Status assign_at_prices(const CostSource<double>&, const double*, std::int32_t*, int);
 
 }  // namespace cl

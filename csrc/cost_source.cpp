@@ -31,24 +31,30 @@ class MatrixSource : public CostSource<T> {
       : CostSource<T>(static_cast<std::ptrdiff_t>(data.size()) / k, k), own_(std::move(data)), costs_(whole(own_, k)) {}
 
   // Costs that are not finite, or so large that sums could leave the range, are not ok.
-  Status block(std::ptrdiff_t begin, std::ptrdiff_t end, T* out, int) const override {
+  Status block(std::ptrdiff_t begin, std::ptrdiff_t end, T* room, const T*& costs, int) const override {
     const Matrix<T> rows{costs_.data + begin * costs_.row_stride, end - begin, costs_.cols, costs_.row_stride,
                          costs_.col_stride};
-    for (std::ptrdiff_t i = 0; i < rows.rows; ++i) {
-      if (rows.contiguous_rows())
-        out = std::copy_n(rows.row(i), rows.cols, out);
-      else
-        for (std::ptrdiff_t c = 0; c < rows.cols; ++c) *out++ = rows.at(i, c);
-    }
+    const bool stored = rows.contiguous_rows() && (rows.row_stride == rows.cols || rows.rows == 1);
+    for (std::ptrdiff_t i = 0; i < rows.rows && !stored; ++i)
+      for (std::ptrdiff_t c = 0; c < rows.cols; ++c) room[i * rows.cols + c] = rows.at(i, c);
+    costs = stored ? rows.data : room;
     const bool fine = active_target().kernels<T>().largest(rows, 0, rows.rows) <= kLargestCost;
     return fine ? Status::ok : Status::x_not_finite;
   }
+  std::ptrdiff_t block_values() const override { return 1 << 15; }  // read twice: once from the memory
   double error(std::ptrdiff_t, double, double) const override { return 0; }
   void pairs(std::ptrdiff_t i, const std::int32_t* columns, std::ptrdiff_t count, double* out) const override {
     for (std::ptrdiff_t q = 0; q < count; ++q) out[q] = static_cast<double>(costs_.at(i, columns[q]));
   }
   std::unique_ptr<CostSource<T>> sample(const std::vector<std::ptrdiff_t>& rows) const override {
     return std::make_unique<MatrixSource<T>>(gathered(costs_, rows), this->k);
+  }
+  std::unique_ptr<CostSource<T>> part(const std::vector<std::int32_t>& columns) const override {
+    std::vector<T> data;
+    data.reserve(static_cast<std::size_t>(this->n) * columns.size());
+    for (std::ptrdiff_t i = 0; i < this->n; ++i)
+      for (const std::int32_t c : columns) data.push_back(costs_.at(i, c));
+    return std::make_unique<MatrixSource<T>>(std::move(data), static_cast<std::ptrdiff_t>(columns.size()));
   }
 
  private:
@@ -60,19 +66,28 @@ template <class T>
 class PointsSource : public CostSource<T> {
  public:
   PointsSource(const Matrix<T>& X, const Matrix<T>& Y, Metric metric)
-      : CostSource<T>(X.rows, Y.rows), X_(X), Y_(Y), metric_(metric), norms_(static_cast<std::size_t>(Y.rows)) {
+      : CostSource<T>(X.rows, Y.rows), X_(X), Y_(Y), metric_(metric) {
     measure();
   }
+  // Of copied rows of X.
   PointsSource(std::vector<T> data, const Matrix<T>& Y, Metric metric)
       : CostSource<T>(static_cast<std::ptrdiff_t>(data.size()) / Y.cols, Y.rows), own_(std::move(data)),
-        X_(whole(own_, Y.cols)), Y_(Y), metric_(metric), norms_(static_cast<std::size_t>(Y.rows)) {
+        X_(whole(own_, Y.cols)), Y_(Y), metric_(metric) {
+    measure();
+  }
+  // Of copied rows of Y.
+  PointsSource(const Matrix<T>& X, std::vector<T> data, Metric metric)
+      : CostSource<T>(X.rows, static_cast<std::ptrdiff_t>(data.size()) / X.cols), own_(std::move(data)), X_(X),
+        Y_(whole(own_, X.cols)), metric_(metric) {
     measure();
   }
 
-  Status block(std::ptrdiff_t begin, std::ptrdiff_t end, T* out, int threads) const override {
+  Status block(std::ptrdiff_t begin, std::ptrdiff_t end, T* room, const T*& costs, int threads) const override {
     const Matrix<T> rows{X_.data + begin * X_.row_stride, end - begin, X_.cols, X_.row_stride, X_.col_stride};
-    return active_target().kernels<T>().distances({rows, Y_, metric_, out, this->k, threads});
+    costs = room;
+    return active_target().kernels<T>().distances({rows, Y_, metric_, room, this->k, threads});
   }
+  std::ptrdiff_t block_values() const override { return 1 << 20; }  // Y is packed anew for each block
 
   // The bounds of clusterlib/kernels/pairwise.py, whose offset s lies in the box of Y: a row is
   // no farther from s than from its nearest row of Y plus the diameter of that box.
@@ -96,9 +111,14 @@ class PointsSource : public CostSource<T> {
   std::unique_ptr<CostSource<T>> sample(const std::vector<std::ptrdiff_t>& rows) const override {
     return std::make_unique<PointsSource<T>>(gathered(X_, rows), Y_, metric_);
   }
+  std::unique_ptr<CostSource<T>> part(const std::vector<std::int32_t>& columns) const override {
+    const std::vector<std::ptrdiff_t> rows(columns.begin(), columns.end());
+    return std::make_unique<PointsSource<T>>(X_, gathered(Y_, rows), metric_);
+  }
 
  private:
   void measure() {
+    norms_.resize(static_cast<std::size_t>(Y_.rows));
     double square = 0;
     for (std::ptrdiff_t p = 0; p < Y_.cols; ++p) {
       T low = Y_.at(0, p), high = low;

@@ -18,15 +18,19 @@ class CostSource {
   virtual ~CostSource() = default;
   const std::ptrdiff_t n, k;
 
-  // Costs of rows [begin, end), C-ordered, in the arithmetic of T.
-  virtual Status block(std::ptrdiff_t begin, std::ptrdiff_t end, T* out, int threads) const = 0;
+  // Costs of rows [begin, end), C-ordered, in the arithmetic of T: `costs` is set to where they are,
+  // which is `room` unless they are stored.
+  virtual Status block(std::ptrdiff_t begin, std::ptrdiff_t end, T* room, const T*& costs, int threads) const = 0;
+  // How many costs a thread should ask for at once.
+  virtual std::ptrdiff_t block_values() const = 0;
   // How far a value of `block` may be from the cost, in row i whose smallest value is `least`.
   virtual double error(std::ptrdiff_t i, double least, double value) const = 0;
   // Costs of row i in the defined float64 evaluation.
   virtual void pairs(std::ptrdiff_t i, const std::int32_t* columns, std::ptrdiff_t count,
                      double* out) const = 0;
-  // The same for some rows, copied.
+  // The same for some rows, copied, or for some columns of this source, which has to outlive that.
   virtual std::unique_ptr<CostSource<T>> sample(const std::vector<std::ptrdiff_t>& rows) const = 0;
+  virtual std::unique_ptr<CostSource<T>> part(const std::vector<std::int32_t>& columns) const = 0;
 };
 
 template <class T>

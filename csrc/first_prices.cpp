@@ -11,8 +11,10 @@ namespace {
 
 constexpr double kHottest = 2.0;   // temperatures: in units of the typical difference,
 constexpr double kMostHot = 64;
+constexpr double kGoodHint = 0.2;  // rows in excess, as a share, at prices that are worth starting from
+constexpr std::ptrdiff_t kFewCosts = 1 << 20;  // that one thread sweeps over
 constexpr double kSpread = 0.2;    // and at least this part of how far the mean cost is from the smallest
-constexpr double kCooling = 0.4;
+constexpr double kCooling = 0.35;
 constexpr int kSweeps = 20;        // at one temperature
 constexpr double kEnough = 0.02;   // rows in excess, as a share, that end one
 constexpr double kStall = 0.85;    // of the excess, left after a sweep: groups of columns that hardly see others
@@ -61,6 +63,60 @@ double kept_price(double load, double low, double high, double epsilon) {
   return 0;
 }
 
+// Sweeps over the costs of a sample, each of whose rows stands for `weight` rows.
+template <class T>
+class Sweeps {
+ public:
+  Sweeps(const T* costs, std::ptrdiff_t n, std::ptrdiff_t k, const SizeBounds& sizes, double weight, int threads)
+      : sizes_(sizes), weight_(weight), log_a_(static_cast<std::size_t>(n)), f_(log_a_),
+        g_(static_cast<std::size_t>(k)), loads_(g_) {
+    job_.X = {costs, n, k, k, 1};
+    job_.n = n;
+    job_.m = k;
+    job_.log_a = log_a_.data();
+    job_.f = f_.data();
+    job_.g = g_.data();
+    job_.f_max = std::numeric_limits<double>::infinity();
+    job_.column_sums = loads_.data();
+    job_.threads = n * k < kFewCosts ? 1 : threads;
+  }
+
+  // Moves prices by `relaxation` steps of Sinkhorn's iteration; returns the share of rows in excess
+  // before.
+  double sweep(double epsilon, double relaxation, std::vector<double>& prices) {
+    job_.epsilon = epsilon;
+    for (std::size_t c = 0; c < g_.size(); ++c) g_[c] = -prices[c];
+    active_target().kernels<T>().sinkhorn_sweep(job_);
+    double moved = 0;
+    for (std::size_t c = 0; c < g_.size(); ++c) {
+      const double load = weight_ * loads_[c], free = load * std::exp(std::min(prices[c] / epsilon, 600.0));
+      const double next = kept_price(free, static_cast<double>(sizes_.low[c]), static_cast<double>(sizes_.high[c]), epsilon);
+      moved += std::abs(load * std::expm1(std::clamp((prices[c] - next) / epsilon, -40.0, 1.0)));
+      prices[c] += relaxation * (next - prices[c]);
+    }
+    return moved / (2 * weight_ * static_cast<double>(job_.n));
+  }
+
+ private:
+  SizeBounds sizes_;
+  double weight_;
+  std::vector<double> log_a_, f_, g_, loads_;
+  SinkhornJob<T> job_;
+};
+
+// One temperature; false if it got slow.
+template <class T>
+bool settle(Sweeps<T>& sweeps, double epsilon, std::vector<double>& prices) {
+  double before = std::numeric_limits<double>::infinity();
+  for (int it = 0; it < kSweeps; ++it) {
+    const double excess = sweeps.sweep(epsilon, kRelaxation, prices);
+    if (excess < kEnough) break;
+    if (it > 3 && excess > kStall * before) return false;
+    before = excess;
+  }
+  return true;
+}
+
 }  // namespace
 
 template <class T>
@@ -68,53 +124,29 @@ FirstPrices first_prices(const CostSource<T>& sample, const SizeBounds& sizes, d
                          int threads, double* prices) {
   const std::ptrdiff_t n = sample.n, k = sample.k;
   std::vector<T> costs(static_cast<std::size_t>(n * k));
-  const Status status = sample.block(0, n, costs.data(), threads);
-  if (status != Status::ok) return {status, 0, 0};
+  const T* stored;
+  const Status status = sample.block(0, n, costs.data(), stored, threads);
+  if (status != Status::ok) return {status, 0, 0, false};
+  if (stored != costs.data()) std::copy(stored, stored + n * k, costs.begin());
   const Spread spread = center_rows(costs.data(), n, k);
   const double unit = spread.unit;
-  if (unit == 0) return {status, 0, 0};
-  for (std::ptrdiff_t c = 0; c < k; ++c) prices[c] = std::clamp(prices[c], -spread.widest, spread.widest);
-  std::vector<double> log_a(static_cast<std::size_t>(n)), f(log_a), g(static_cast<std::size_t>(k)), loads(g);
-  SinkhornJob<T> job;
-  job.X = {costs.data(), n, k, k, 1};
-  job.n = n;
-  job.m = k;
-  job.log_a = log_a.data();
-  job.f = f.data();
-  job.g = g.data();
-  job.f_max = std::numeric_limits<double>::infinity();
-  job.column_sums = loads.data();
-  job.threads = threads;
-  const bool hinted = std::any_of(prices, prices + k, [](double p) { return p != 0; });
-  double hot = hinted ? share : std::max({share, kHottest, std::min(kMostHot, kSpread * spread.whole / unit)});
-  std::vector<double> kept(prices, prices + k);  // of the last temperature that converged
-  double reached = hot;
-  for (bool stalled = false;; hot = std::max(share, hot * kCooling)) {
-    const double epsilon = job.epsilon = hot * unit;
-    double before = std::numeric_limits<double>::infinity();
-    for (int sweep = 0; sweep < kSweeps; ++sweep) {
-      for (std::size_t c = 0; c < g.size(); ++c) g[c] = -prices[c];
-      active_target().kernels<T>().sinkhorn_sweep(job);
-      double moved = 0;
-      for (std::ptrdiff_t c = 0; c < k; ++c) {
-        const double load = weight * loads[static_cast<std::size_t>(c)];
-        const double free = load * std::exp(std::min(prices[c] / epsilon, 600.0));
-        const double next = kept_price(free, static_cast<double>(sizes.low[c]), static_cast<double>(sizes.high[c]), epsilon);
-        moved += std::abs(load * std::expm1(std::clamp((prices[c] - next) / epsilon, -40.0, 1.0)));
-        prices[c] += kRelaxation * (next - prices[c]);
-      }
-      const double excess = moved / (2 * weight * static_cast<double>(n));
-      stalled = excess > kEnough && sweep > 3 && excess > kStall * before;
-      if (excess < kEnough || stalled) break;
-      before = excess;
-    }
-    if (stalled) break;
-    kept.assign(prices, prices + k);
+  if (unit == 0) return {status, 0, 0, false};
+  Sweeps<T> sweeps(costs.data(), n, k, sizes, weight, threads);
+  std::vector<double> now(prices, prices + k);
+  if (std::any_of(prices, prices + k, [](double p) { return p != 0; })) {
+    for (std::ptrdiff_t c = 0; c < k; ++c) prices[c] = std::clamp(prices[c], -spread.widest, spread.widest);
+    std::copy(prices, prices + k, now.begin());
+    if (sweeps.sweep(share * unit, 0, now) < kGoodHint) return {Status::ok, unit, share, true};
+    std::fill(now.begin(), now.end(), 0.0);  // a bad hint is worse than none
+  }
+  double hot = std::max({share, kHottest, std::min(kMostHot, kSpread * spread.whole / unit)}), reached = hot;
+  for (;; hot = std::max(share, hot * kCooling)) {
+    if (!settle(sweeps, hot * unit, now)) break;
+    std::copy(now.begin(), now.end(), prices);
     reached = hot;
     if (hot <= share) break;
   }
-  std::copy(kept.begin(), kept.end(), prices);
-  return {Status::ok, unit, reached};
+  return {Status::ok, unit, reached, false};
 }
 
 template FirstPrices first_prices(const CostSource<float>&, const SizeBounds&, double, double, int, double*);

@@ -10,8 +10,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-LeastMoves::LeastMoves(const Candidates& lists, std::int32_t* labels)
-    : lists_(lists), labels_(labels), k_(lists.k), clusters_(static_cast<std::size_t>(k_)),
+LeastMoves::LeastMoves(const Candidates& lists, const double* prices, std::int32_t* labels)
+    : lists_(lists), prices_(prices), labels_(labels), k_(lists.k), clusters_(static_cast<std::size_t>(k_)),
       position_(static_cast<std::size_t>(lists.n)), exit_(static_cast<std::size_t>(k_ * k_), -1) {
   std::vector<std::size_t> sizes(static_cast<std::size_t>(k_));
   for (std::ptrdiff_t i = 0; i < lists.n; ++i) ++sizes[static_cast<std::size_t>(labels[i])];
@@ -23,32 +23,17 @@ LeastMoves::LeastMoves(const Candidates& lists, std::int32_t* labels)
   }
 }
 
-void LeastMoves::build(const double* prices, double limit) {
+void LeastMoves::build(double limit) {
+  limit_ = limit;
   for (Cluster& cluster : clusters_)
     for (Held& held : cluster.held) held = {0, kInfinity, {}};
-  for (std::ptrdiff_t i = 0; i < lists_.n; ++i) {
-    if (lists_.filled[i] == 1) continue;
-    const std::ptrdiff_t first = i * lists_.m, a = labels_[i];
-    const double own = lists_.cost[lists_.place(i, labels_[i])], most = own + prices[a] + limit;
-    for (std::ptrdiff_t q = first; q < first + lists_.filled[i]; ++q) {
-      const std::int32_t b = lists_.index[q];
-      if (b == a || !(lists_.cost[q] + prices[b] < most)) continue;
-      const std::size_t e = exit_to(a, b);
-      insert(clusters_[static_cast<std::size_t>(a)].held[e], {lists_.cost[q] - own, static_cast<std::int32_t>(i)});
-    }
-  }
-  for (std::ptrdiff_t a = 0; a < k_; ++a) {
-    Cluster& cluster = clusters_[static_cast<std::size_t>(a)];
-    for (std::size_t e = 0; e < cluster.held.size(); ++e) {
-      Held& held = cluster.held[e];
-      held.beyond = std::min(held.beyond, limit + prices[a] - prices[cluster.exits.to[e]]);
-      if (held.count == 0 && held.beyond < kInfinity) {
-        rebuild(a);
-        break;
-      }
-      cluster.exits.weight[e] = held.count > 0 ? held.entry[0].value : kInfinity;
-    }
-  }
+  for (std::ptrdiff_t i = 0; i < lists_.n; ++i) add(static_cast<std::int32_t>(i));
+  for (Cluster& cluster : clusters_) weigh(cluster);
+}
+
+void LeastMoves::weigh(Cluster& cluster) {
+  for (std::size_t e = 0; e < cluster.held.size(); ++e)
+    cluster.exits.weight[e] = cluster.held[e].count > 0 ? cluster.held[e].entry[0].value : kInfinity;
 }
 
 std::size_t LeastMoves::exit_to(std::ptrdiff_t a, std::ptrdiff_t b) {
@@ -78,28 +63,30 @@ void LeastMoves::insert(Held& held, Entry entry) const {
 
 // Offers the moves of row i out of its cluster.
 void LeastMoves::add(std::int32_t i) {
-  const std::ptrdiff_t a = labels_[i], first = i * lists_.m;
   if (lists_.filled[i] == 1) return;
-  const double own = lists_.cost[lists_.place(i, labels_[i])];
-  for (std::ptrdiff_t q = first; q < first + lists_.filled[i]; ++q)
-    if (lists_.index[q] != a) {
-      const std::size_t e = exit_to(a, lists_.index[q]);
-      insert(clusters_[static_cast<std::size_t>(a)].held[e], {lists_.cost[q] - own, i});
-    }
+  const std::ptrdiff_t a = labels_[i], first = i * lists_.m;
+  const double own = lists_.cost[lists_.place(i, labels_[i])], most = own + prices_[a] + limit_;
+  for (std::ptrdiff_t q = first; q < first + lists_.filled[i]; ++q) {
+    const std::int32_t b = lists_.index[q];
+    if (b == a || !(lists_.cost[q] + prices_[b] < most)) continue;
+    const std::size_t e = exit_to(a, b);
+    insert(clusters_[static_cast<std::size_t>(a)].held[e], {lists_.cost[q] - own, i});
+  }
 }
 
 void LeastMoves::rebuild(std::ptrdiff_t a) {
   Cluster& cluster = clusters_[static_cast<std::size_t>(a)];
   for (Held& held : cluster.held) held = {0, kInfinity, {}};
   for (const std::int32_t i : cluster.members) add(i);
-  for (std::size_t e = 0; e < cluster.held.size(); ++e)
-    cluster.exits.weight[e] = cluster.held[e].count > 0 ? cluster.held[e].entry[0].value : kInfinity;
+  weigh(cluster);
 }
 
 // Drops rows that have left from the front of an exit, and finds others where none is left.
 void LeastMoves::refresh(std::ptrdiff_t a, std::ptrdiff_t b) {
+  const std::int32_t known = exit_[static_cast<std::size_t>(a * k_ + b)];
+  if (known < 0) return;
+  const auto e = static_cast<std::size_t>(known);
   Cluster& cluster = clusters_[static_cast<std::size_t>(a)];
-  const std::size_t e = exit_to(a, b);
   Held& held = cluster.held[e];
   int gone = 0;
   while (gone < held.count && labels_[held.entry[gone].row] != a) ++gone;
@@ -145,6 +132,15 @@ void LeastMoves::change(std::ptrdiff_t i, std::int32_t label) {
   const std::int32_t before = labels_[i];
   if (label != before) relabel(static_cast<std::int32_t>(i), before, label);
   clusters_[static_cast<std::size_t>(before)].changed = clusters_[static_cast<std::size_t>(label)].changed = true;
+}
+
+void LeastMoves::extend(std::ptrdiff_t i, std::int32_t column) {
+  const std::ptrdiff_t a = labels_[i];
+  const std::size_t e = exit_to(a, column);
+  Cluster& cluster = clusters_[static_cast<std::size_t>(a)];
+  const double move = lists_.cost[lists_.place(i, column)] - lists_.cost[lists_.place(i, labels_[i])];
+  insert(cluster.held[e], {move, static_cast<std::int32_t>(i)});
+  if (!cluster.changed) refresh(a, column);
 }
 
 void LeastMoves::settle() {

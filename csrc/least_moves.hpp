@@ -9,11 +9,11 @@ namespace cl {
 
 class LeastMoves {
  public:
-  LeastMoves(const Candidates& lists, std::int32_t* labels);
+  LeastMoves(const Candidates& lists, const double* prices, std::int32_t* labels);
 
-  // Finds the moves anew. Those that cost more than `limit` above what prices make of it may be
-  // missing: exits with such moves only are not there.
-  void build(const double* prices, double limit);
+  // Finds the moves anew. Those that cost `limit` or more above what the difference of prices makes of
+  // it are left out, then and whenever moves are looked for.
+  void build(double limit);
 
   // Moves out of one cluster: where to, and the smallest cost_to - cost_from of a row; infinity
   // where there is none at the moment.
@@ -32,9 +32,11 @@ class LeastMoves {
   // Gives a row whose list has changed another label, or the same. The exits are wrong until `settle`.
   void change(std::ptrdiff_t i, std::int32_t label);
   void settle();
+  // Takes a column in that has been added to the list of row i, and that no other had to leave.
+  void extend(std::ptrdiff_t i, std::int32_t column);
 
  private:
-  static constexpr int kHeld = 8;
+  static constexpr int kHeld = 16;
   struct Entry {
     double value;
     std::int32_t row;
@@ -45,7 +47,7 @@ class LeastMoves {
   // The cheapest moves along one exit, in rising order; rows of some may have left.
   struct Held {
     int count;
-    double beyond;  // what is not held costs at least this
+    double beyond;  // moves that are not held although they could be cost at least this
     Entry entry[kHeld];
   };
   struct Cluster {
@@ -59,10 +61,13 @@ class LeastMoves {
   void insert(Held& held, Entry entry) const;
   void add(std::int32_t i);
   void rebuild(std::ptrdiff_t a);
+  static void weigh(Cluster& cluster);
   void refresh(std::ptrdiff_t a, std::ptrdiff_t b);
   void relabel(std::int32_t i, std::ptrdiff_t a, std::ptrdiff_t b);
 
   const Candidates& lists_;
+  const double* prices_;
+  double limit_ = 0;
   std::int32_t* labels_;
   std::ptrdiff_t k_;
   std::vector<Cluster> clusters_;

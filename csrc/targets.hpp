@@ -275,14 +275,15 @@ struct SelectJob {
   const T* costs;  // (count, k)
   std::ptrdiff_t count, k;
   const T* prices;  // (k)
-  T reach;          // how close
+  T reach;            // how close
+  bool at_least_two;  // columns, whatever their price
   std::ptrdiff_t m;
   std::int32_t *index, *filled;  // (count, m), (count)
   T* bound;  // (count): cost + price of the others is at least this above the smallest cost
   T* least;  // (count): that cost
   // Moves the m smallest of `count` values and their columns to the front; the smallest other value.
-  T (*keep)(T* values, std::int32_t* columns, std::ptrdiff_t count, std::ptrdiff_t m);
-  T* scratch;  // 3 k + 64
+  T (*keep)(T* values, std::int32_t* columns, std::ptrdiff_t count, std::ptrdiff_t m, T* work);
+  T* scratch;  // 4 k + 64
 };
 
 // Lists of up to m columns for each row, with their costs.

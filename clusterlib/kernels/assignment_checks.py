@@ -76,7 +76,8 @@ def checked_bounds(size_min, size_max, n_rows, n_clusters):
         raise ValueError(f"size_min must not need more than the {n_rows} rows, but needs {needed}")
     if room < n_rows:
         raise ValueError(f"size_max must leave room for all {n_rows} rows, got room for {room}")
-    return np.array(lower), np.minimum(upper, n_rows)
+    # One more than there are rows says as much as any larger number: no price is above 0 there.
+    return np.array(lower), np.minimum(upper, n_rows + 1)
 
 
 def as_prices(prices, n_clusters):

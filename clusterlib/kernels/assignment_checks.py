@@ -108,8 +108,7 @@ def _largest_magnitude(name, A):
 
 
 def points_in_range(X, Y, metric):
-    """Return ``(X, Y, e)`` whose costs, 2^-e times those that are meant, are far from the limits.
-    """
+    """Return ``(X, Y, e)`` whose costs, 2^-e times those that are meant, are far from the limits."""
     largest = max(_largest_magnitude("X", X), _largest_magnitude("Y", Y))
     limit = _POINTS[X.dtype]
     if largest == 0.0 or 1 / limit <= largest <= limit:

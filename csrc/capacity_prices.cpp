@@ -130,7 +130,7 @@ double SmoothPrices::improve(const Candidates& lists, double epsilon, int max_st
     }
     for (double& s : step_) s = std::clamp(s, -kLongest * epsilon, kLongest * epsilon);
     double length = 1, reached = excess;
-    for (int cut = 0; cut < 3; ++cut, length *= 0.35) {
+    for (int cut = 0; cut < 2; ++cut, length *= 0.35) {
       for (std::size_t c = 0; c < k; ++c) {
         const double next = prices[c] + length * step_[c];
         trial[c] = std::clamp(next, std::min(prices[c], anchor[c] - leash), std::max(prices[c], anchor[c] + leash));

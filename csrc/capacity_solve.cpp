@@ -162,7 +162,7 @@ class Solve {
     std::optional<CapacityPaths> paths;
     bool jump = false;
     for (int round = 0, apart = 0; round < kRounds && apart < kMostApart && !proved_; ++round, apart += jump) {
-      if (!paths) paths.emplace(lists, job_.sizes, few_ ? kLeash * reach_ : kNear * unit_, job_.prices,
+      if (!paths) paths.emplace(lists, job_.sizes, few_ ? kInfinity : kNear * unit_, job_.prices,
                                 job_.labels);
       const std::ptrdiff_t before = paths->count;
       const PathsEnd end = paths->run(kLeash * reach_, jump, job_.pause);

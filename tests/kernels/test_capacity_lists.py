@@ -19,20 +19,23 @@ def distances(X, Y):
     return pairwise_distances(X.astype(float), Y.astype(float), backend="reference")
 
 
-def bounds_around(sizes, slack, rng):
-    low = np.maximum(sizes - rng.integers(0, slack, size=len(sizes)), 0)
-    return low, sizes + rng.integers(0, slack, size=len(sizes))
+# On a line, and in bounds that are far from the sizes of the cells, prices fall for many clusters. Of 6000
+# such problems these show if a full list gives up the wrong column, or forgets what it gave up, or
+# if nothing is allowed for the rounding of the float32 screen.
+HARD = [47, 160, 173, 299, 322, 439, 541, 554, 693, 756, 840, 961, 1365, 1431, 1599]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("seed", range(25))
-def test_columns_that_leave_a_full_list_are_not_forgotten(seed, dtype):
-    # On a line, and in bounds that are far from the sizes of the cells, prices fall for many clusters.
+@pytest.mark.parametrize("seed", HARD)
+def test_columns_outside_of_lists_are_not_forgotten(seed, dtype):
     rng = np.random.default_rng(seed)
     n, k = int(rng.integers(40, 400)), int(rng.integers(12, 30))
-    X = (rng.normal(size=(n, 1)) * 10.0 ** rng.integers(-3, 4)).astype(dtype)
+    X = rng.normal(size=(n, 1)) * 10.0 ** rng.integers(-3, 4)
     Y = rng.normal(size=(k, 1)).astype(dtype)
-    low, high = bounds_around(np.bincount(rng.integers(0, k, size=n), minlength=k), 20, rng)
+    X = (X + rng.choice([0, 0, 0, 1e2, 1e3])).astype(dtype)
+    sizes = np.bincount(rng.integers(0, k, size=n), minlength=k)
+    low = np.maximum(sizes - rng.integers(0, 20, size=k), 0)
+    high = sizes + rng.integers(0, 20, size=k)
     check(capacity_assignment_points(X, Y, low, high), distances(X, Y), low, high)
 
 

@@ -40,7 +40,7 @@ def test_columns_outside_of_lists_are_not_forgotten(seed, dtype):
 
 
 @pytest.mark.parametrize("offset", [1e4, 1e7])
-def test_rows_far_from_all_centres_are_told_apart_in_float64(offset):
+def test_rows_far_from_all_centres_are_told_apart(offset):
     # In float32 the distances of these rows to the centres differ by less than they are wrong.
     rng = np.random.default_rng(0)
     X, Y = (rng.normal(size=(m, 3)).astype(np.float32) for m in (300, 20))

@@ -13,7 +13,7 @@ constexpr int kPause = 64;  // paths between two looks at whether to stop
 
 CapacityPaths::CapacityPaths(const Candidates& lists, const SizeBounds& sizes, double near, double* prices,
                              std::int32_t* labels)
-    : moves_(lists, prices, labels), sizes_(sizes), n_(lists.n), k_(lists.k), prices_(prices), near_(near), trusted_(near),
+    : moves_(lists, prices, labels), sizes_(sizes), n_(lists.n), k_(lists.k), prices_(prices), trusted_(near),
       flow_(static_cast<std::size_t>(k_)), excess_(static_cast<std::size_t>(k_ + 1)),
       distance_(static_cast<std::size_t>(k_ + 1)), parent_(static_cast<std::size_t>(k_ + 1)),
       done_(static_cast<std::size_t>(k_ + 1)) {
@@ -37,7 +37,7 @@ PathsEnd CapacityPaths::run(double leash, bool jump, const std::function<void()>
   moves_.settle();
   balance();
   for (double risen = 0; excess() > 0;) {
-    const bool found = find_path(jump ? kInfinity : leash);
+    const bool found = find_path(leash, jump);
     const double rise = found ? distance_[static_cast<std::size_t>(sink_)] : kInfinity;
     if (!found || (rise > leash && !jump)) {
       for (std::size_t c = 0; c < done_.size(); ++c) done_[c] = distance_[c] <= std::min(leash, rise);
@@ -53,9 +53,9 @@ PathsEnd CapacityPaths::run(double leash, bool jump, const std::function<void()>
   return PathsEnd::done;
 }
 
-// A shortest path among all moves, or none if it is longer than `enough`: near moves are looked at only
+// A shortest path among all moves, or none if it is longer than `leash` and no `jump`: near moves are looked at only
 // where no others can make a shorter one.
-bool CapacityPaths::find_path(double enough) {
+bool CapacityPaths::find_path(double leash, bool jump) {
   for (;;) {
     const bool found = search();
     const double rise = found ? distance_[static_cast<std::size_t>(sink_)] : kInfinity;
@@ -63,8 +63,8 @@ bool CapacityPaths::find_path(double enough) {
       trusted_ -= rise;
       return found;
     }
-    if (!found && trusted_ >= enough) return false;
-    trusted_ = found ? std::max(near_, 2 * rise) : kInfinity;
+    if (!found && !jump && trusted_ >= leash) return false;
+    trusted_ = found ? std::max(leash, 2 * rise) : kInfinity;
     moves_.build(trusted_);
   }
 }

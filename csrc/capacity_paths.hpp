@@ -37,7 +37,7 @@ class CapacityPaths {
 
  private:
   void balance();
-  bool find_path(double enough);
+  bool find_path(double leash, bool jump);
   bool search();
   void relax(std::ptrdiff_t node);
   void raise_prices();
@@ -50,7 +50,7 @@ class CapacityPaths {
   SizeBounds sizes_;
   std::ptrdiff_t n_, k_;
   double* prices_;                   // (k)
-  double near_, trusted_;            // how much prices may rise before moves have to be looked for again
+  double trusted_;                   // how much prices may rise before moves have to be looked for again
   std::vector<std::int64_t> flow_;   // (k): the size that a cluster is to have
   std::vector<std::int64_t> excess_; // (k + 1), rows above it; last, the slack of all bounds
   // The search: distance of each node, the node before it, whether it is final.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "capacity_paths.hpp"
+#include "doubts.hpp"
 #include "sum_tree.hpp"
 
 namespace cl {
@@ -24,6 +25,8 @@ constexpr std::ptrdiff_t kAllValues = 1 << 22;  // costs that are listed all whe
 // Temperatures and reaches, in units of the typical difference between the two cheapest columns.
 constexpr double kMild = 0.5, kWarm = 0.3, kCool = 0.1, kCold = 0.03, kColdest = 0.01;
 constexpr double kTolerance = 0.1;   // rows in excess, as a share, for each unit of temperature
+constexpr double kStalledTolerance = 0.01;  // where groups hardly see each other, at most
+constexpr double kFewRows = 0.002;    // as a share: in excess
 constexpr double kTemperatures = 7;  // that the list of a sample reaches: e^-7 is next to nothing
 constexpr double kReach = 2;
 constexpr double kLeash = 0.6;  // of the reach, that prices may move on lists
@@ -44,35 +47,6 @@ std::vector<std::ptrdiff_t> sample_rows(std::ptrdiff_t n, std::ptrdiff_t size) {
     rows[static_cast<std::size_t>(j)] = begin + static_cast<std::ptrdiff_t>((state >> 33) % static_cast<std::uint64_t>(end - begin));
   }
   return rows;
-}
-
-// How much the price of a column has changed, and which.
-using Drift = std::pair<double, std::int32_t>;
-
-// Changes since each epoch of lists, the largest falls first.
-struct Drifts {
-  Drifts(const Candidates& lists, const double* prices) : of(lists.references.size()) {
-    for (std::size_t e = 0; e < of.size(); ++e) {
-      for (std::int32_t c = 0; c < lists.k; ++c) {
-        of[e].push_back({prices[c] - lists.references[e][static_cast<std::size_t>(c)], c});
-        largest = std::max(largest, std::abs(prices[c]));
-      }
-      std::sort(of[e].begin(), of[e].end());
-    }
-  }
-  std::vector<std::vector<Drift>> of;
-  double largest = 0;  // price
-};
-
-// What the list of a row leaves open about its label.
-enum class Doubt { none, some, many };
-
-// The rows that all workers found, in rising order.
-std::vector<std::ptrdiff_t> joined(const std::vector<std::vector<std::ptrdiff_t>>& parts) {
-  std::vector<std::ptrdiff_t> all;
-  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
-  std::sort(all.begin(), all.end());
-  return all;
 }
 
 template <class T>
@@ -138,10 +112,13 @@ class Solve {
   // Newton steps on the lists of all rows, the colder the more rows a cluster has.
   void cool(const Candidates& lists, std::initializer_list<double> shares) {
     const double coldest = std::clamp(8 * static_cast<double>(k_) / static_cast<double>(n_), kColdest, kCool);
+    // Few rows are sent along paths faster than by another step.
+    const double few = 1.5 * static_cast<double>(k_) / static_cast<double>(n_), enough = few < kFewRows ? few : 0;
     if (unit_ > 0)
       for (const double share : shares) {
         if (share > share_ || share < coldest) continue;
-        smooth_.improve(lists, share * unit_, 2, kTolerance * share, kLeash * reach_, job_.prices);
+        const double tol = std::max(enough, stalled_ ? std::min(kStalledTolerance, kTolerance * share) : kTolerance * share);
+        smooth_.improve(lists, share * unit_, 2, tol, kLeash * reach_, job_.prices);
         job_.pause();
       }
     // A price that the smoothed bounds leave near 0 is 0, where the size may be anything between.
@@ -199,17 +176,15 @@ class Solve {
       if (paths.reached(job_.labels[i])) rows.push_back(i);
     for (std::size_t at = 0; at < rows.size(); at += kSomeRows) {
       const std::vector<std::ptrdiff_t> some(rows.begin() + at, rows.begin() + std::min(rows.size(), at + kSomeRows));
-      const auto whole = job_.source.sample(some);
-      const auto source = whole->part(columns);
-      Candidates nearest(source->n, source->k, 1);
-      const Status status = select_rows(*source, 0, source->n, {prices.data(), 0, true, job_.threads}, nearest);
+      std::vector<Way> found(some.size());
+      const Status status = columns.size() <= kFallen ? find_few(some, columns, found) : find_many(some, columns, prices, found);
       if (status != Status::ok) return status;
-      for (std::size_t r = 0; r < some.size(); ++r) {
-        const std::ptrdiff_t i = some[r];
-        const std::int32_t b = columns[static_cast<std::size_t>(nearest.index[r])];
-        const double there = nearest.base[r] - lists.base[i] + job_.prices[b];
+      for (Way& way : found) {
+        const std::ptrdiff_t i = way.row;
+        way.move = way.cost - lists.base[i] + job_.prices[way.column] - value_of(lists, i, job_.labels[i]);
         auto& heap = ways[static_cast<std::size_t>(job_.labels[i])];
-        heap.push_back({there - value_of(lists, i, job_.labels[i]), static_cast<std::int32_t>(i), b, nearest.base[r]});
+        if (heap.size() == most && !(way < heap.front())) continue;
+        heap.push_back(way);
         std::push_heap(heap.begin(), heap.end());
         if (heap.size() <= most) continue;
         std::pop_heap(heap.begin(), heap.end());
@@ -217,6 +192,35 @@ class Solve {
       }
     }
     return Status::ok;
+  }
+
+  // The cheapest of a few columns, evaluated one by one.
+  Status find_few(const std::vector<std::ptrdiff_t>& rows, const std::vector<std::int32_t>& columns,
+                  std::vector<Way>& found) const {
+    for_rows(static_cast<std::ptrdiff_t>(rows.size()), kGrain, job_.threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int) {
+      double costs[kFallen];
+      for (std::ptrdiff_t r = begin; r < end; ++r) {
+        const auto s = static_cast<std::size_t>(r);
+        job_.source.pairs(rows[s], columns.data(), static_cast<std::ptrdiff_t>(columns.size()), costs);
+        std::size_t best = 0;
+        for (std::size_t q = 1; q < columns.size(); ++q)
+          if (costs[q] + job_.prices[columns[q]] < costs[best] + job_.prices[columns[best]]) best = q;
+        found[s] = {0, static_cast<std::int32_t>(rows[s]), columns[best], costs[best]};
+      }
+    });
+    return Status::ok;
+  }
+
+  // The cheapest of many columns.
+  Status find_many(const std::vector<std::ptrdiff_t>& rows, const std::vector<std::int32_t>& columns,
+                   const std::vector<double>& prices, std::vector<Way>& found) const {
+    const auto whole = job_.source.sample(rows);
+    const auto source = whole->part(columns);
+    Candidates nearest(source->n, source->k, 1);
+    const Status status = select_rows(*source, 0, source->n, {prices.data(), 0, true, job_.threads}, nearest);
+    for (std::size_t r = 0; r < rows.size() && status == Status::ok; ++r)
+      found[r] = {0, static_cast<std::int32_t>(rows[r]), columns[static_cast<std::size_t>(nearest.index[r])], nearest.base[r]};
+    return status;
   }
 
   // Where paths do not come to some clusters: offers these to the rows that move there at the least

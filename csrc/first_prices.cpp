@@ -11,13 +11,14 @@ namespace {
 
 constexpr double kHottest = 2.0;   // temperatures: in units of the typical difference,
 constexpr double kMostHot = 64;
+constexpr double kMostUnits = 1e30;  // that a cost is taken for
 constexpr double kGoodHint = 0.2;  // rows in excess, as a share, at prices that are worth starting from
 constexpr std::ptrdiff_t kFewCosts = 1 << 20;  // that one thread sweeps over
 constexpr double kSpread = 0.2;    // and at least this part of how far the mean cost is from the smallest
-constexpr double kCooling = 0.35;
+constexpr double kCooling = 0.5;
 constexpr int kSweeps = 20;        // at one temperature
 constexpr double kEnough = 0.02;   // rows in excess, as a share, that end one
-constexpr double kStall = 0.85;    // of the excess, left after a sweep: groups of columns that hardly see others
+constexpr double kStall = 0.9;    // of the excess, left after a sweep: groups of columns that hardly see others
 constexpr double kRelaxation = 1.4;
 
 struct Spread {
@@ -63,11 +64,20 @@ double kept_price(double load, double low, double high, double epsilon) {
   return 0;
 }
 
-// Sweeps over the costs of a sample, each of whose rows stands for `weight` rows.
+// Costs in units, in float32, which is enough to start from.
 template <class T>
+std::vector<float> in_units(const std::vector<T>& costs, double unit) {
+  std::vector<float> scaled(costs.size());
+  const double inverse = 1 / unit;
+  for (std::size_t i = 0; i < costs.size(); ++i)
+    scaled[i] = static_cast<float>(std::min(static_cast<double>(costs[i]) * inverse, kMostUnits));
+  return scaled;
+}
+
+// Sweeps over the costs of a sample, each of whose rows stands for `weight` rows.
 class Sweeps {
  public:
-  Sweeps(const T* costs, std::ptrdiff_t n, std::ptrdiff_t k, const SizeBounds& sizes, double weight, int threads)
+  Sweeps(const float* costs, std::ptrdiff_t n, std::ptrdiff_t k, const SizeBounds& sizes, double weight, int threads)
       : sizes_(sizes), weight_(weight), log_a_(static_cast<std::size_t>(n)), f_(log_a_),
         g_(static_cast<std::size_t>(k)), loads_(g_) {
     job_.X = {costs, n, k, k, 1};
@@ -86,7 +96,7 @@ class Sweeps {
   double sweep(double epsilon, double relaxation, std::vector<double>& prices) {
     job_.epsilon = epsilon;
     for (std::size_t c = 0; c < g_.size(); ++c) g_[c] = -prices[c];
-    active_target().kernels<T>().sinkhorn_sweep(job_);
+    active_target().kernels<float>().sinkhorn_sweep(job_);
     double moved = 0;
     for (std::size_t c = 0; c < g_.size(); ++c) {
       const double load = weight_ * loads_[c], free = load * std::exp(std::min(prices[c] / epsilon, 600.0));
@@ -101,12 +111,11 @@ class Sweeps {
   SizeBounds sizes_;
   double weight_;
   std::vector<double> log_a_, f_, g_, loads_;
-  SinkhornJob<T> job_;
+  SinkhornJob<float> job_;
 };
 
 // One temperature; false if it got slow.
-template <class T>
-bool settle(Sweeps<T>& sweeps, double epsilon, std::vector<double>& prices) {
+bool settle(Sweeps& sweeps, double epsilon, std::vector<double>& prices) {
   double before = std::numeric_limits<double>::infinity();
   for (int it = 0; it < kSweeps; ++it) {
     const double excess = sweeps.sweep(epsilon, kRelaxation, prices);
@@ -131,18 +140,21 @@ FirstPrices first_prices(const CostSource<T>& sample, const SizeBounds& sizes, d
   const Spread spread = center_rows(costs.data(), n, k);
   const double unit = spread.unit;
   if (unit == 0) return {status, 0, 0, false};
-  Sweeps<T> sweeps(costs.data(), n, k, sizes, weight, threads);
-  std::vector<double> now(prices, prices + k);
+  const std::vector<float> scaled = in_units(costs, unit);
+  Sweeps sweeps(scaled.data(), n, k, sizes, weight, threads);
+  std::vector<double> now(static_cast<std::size_t>(k));
   if (std::any_of(prices, prices + k, [](double p) { return p != 0; })) {
-    for (std::ptrdiff_t c = 0; c < k; ++c) prices[c] = std::clamp(prices[c], -spread.widest, spread.widest);
-    std::copy(prices, prices + k, now.begin());
-    if (sweeps.sweep(share * unit, 0, now) < kGoodHint) return {Status::ok, unit, share, true};
+    for (std::ptrdiff_t c = 0; c < k; ++c) {
+      prices[c] = std::clamp(prices[c], -spread.widest, spread.widest);
+      now[static_cast<std::size_t>(c)] = prices[c] / unit;
+    }
+    if (sweeps.sweep(share, 0, now) < kGoodHint) return {Status::ok, unit, share, true};
     std::fill(now.begin(), now.end(), 0.0);  // a bad hint is worse than none
   }
   double hot = std::max({share, kHottest, std::min(kMostHot, kSpread * spread.whole / unit)}), reached = hot;
   for (;; hot = std::max(share, hot * kCooling)) {
-    if (!settle(sweeps, hot * unit, now)) break;
-    std::copy(now.begin(), now.end(), prices);
+    if (!settle(sweeps, hot, now)) break;
+    std::transform(now.begin(), now.end(), prices, [&](double p) { return p * unit; });
     reached = hot;
     if (hot <= share) break;
   }

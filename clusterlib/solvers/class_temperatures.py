@@ -9,7 +9,7 @@ from clusterlib.kernels import cluster_sums
 from clusterlib.kernels.checks import as_matrix, check_finite
 from clusterlib.solvers.assignment import costs_of_assignment
 from clusterlib.solvers.subclass_groups import class_numbers, subclass_groups
-from clusterlib.solvers.transport_problem import checked_real
+from clusterlib.solvers.transport_problem import checked_member, checked_real
 
 __all__ = ["ClassTemperatures", "TemperatureForm", "class_temperatures"]
 
@@ -117,7 +117,7 @@ def class_temperatures(
     check_finite("Z", Z)
     classes = class_numbers("y", y, len(Z))
     temperature = checked_real("temperature", temperature, low=0.0, low_open=True)
-    form = _as_form(form)
+    form = checked_member("form", form, TemperatureForm)
     offset = checked_real("offset", offset, low=0.0, low_open=True)
     limits = None if percentiles is None else _checked_percentiles(percentiles)
     keeps_first = np.zeros(len(classes.values), dtype=bool)
@@ -131,14 +131,6 @@ def class_temperatures(
         temperatures = temperature * np.where(keeps_first, 1.0, ratios)
     _check_range(temperatures, classes.values)
     return ClassTemperatures(classes.values, temperatures, spread)
-
-
-def _as_form(form):
-    try:
-        return TemperatureForm(form)
-    except ValueError:
-        allowed = ", ".join(repr(member.value) for member in TemperatureForm)
-        raise ValueError(f"form must be one of {allowed}, got {form!r}") from None
 
 
 def _checked_percentiles(percentiles):

@@ -10,7 +10,7 @@ from clusterlib.kernels.checks import as_matrix, as_numeric, as_vector, check_fi
 from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, largest_pairs, proved_top_sum
 from clusterlib.solvers.low_rank_likelihood import Trace
 from clusterlib.solvers.partition_certificate import checked_partition
-from clusterlib.solvers.transport_problem import checked_real
+from clusterlib.solvers.transport_problem import checked_member, checked_real
 
 __all__ = ["LikelihoodCertificate", "certify_likelihood"]
 
@@ -125,7 +125,7 @@ def certify_likelihood(X, labels, covariances, *, log_weights=None, trace=Trace.
         offsets = offsets + 2.0 * as_vector("log_weights", log_weights, len(factors))
     labels = checked_partition(labels, len(X), len(factors))
     tol = checked_real("tol", tol, low=0.0)
-    dual = _Dual(X, labels, factors, offsets, _checked_trace(trace))
+    dual = _Dual(X, labels, factors, offsets, checked_member("trace", trace, Trace))
     best, tried = _best_multipliers(dual, X, factors, offsets)
     upper = dual.proved(*best)
     scale = abs(dual.value) + dual.size
@@ -163,14 +163,6 @@ def _checked_covariances(covariances, n_features):
             ) from None
     log_determinants = 2.0 * np.log(np.einsum("kii->ki", factors)).sum(axis=1)
     return factors, -log_determinants
-
-
-def _checked_trace(trace):
-    try:
-        return Trace(trace)
-    except ValueError:
-        allowed = ", ".join(repr(member.value) for member in Trace)
-        raise ValueError(f"trace must be one of {allowed}, got {trace!r}") from None
 
 
 def _refuse_far_rows(farthest):

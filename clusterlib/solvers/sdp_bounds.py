@@ -16,7 +16,7 @@ from clusterlib.solvers.partition_geometry import (
     squared_total,
 )
 from clusterlib.solvers.sdp_dual import solve_dual
-from clusterlib.solvers.transport_problem import checked_real
+from clusterlib.solvers.transport_problem import checked_member, checked_real
 
 __all__ = ["SDPBound", "kmeans_lower_bound"]
 
@@ -158,7 +158,7 @@ def kmeans_lower_bound(
     check_finite("X", X)
     labels, _ = checked_clusters(labels, len(X), n_clusters)
     n_clusters = checked_integer("n_clusters", n_clusters, 1, len(X))
-    method = _checked_method(method)
+    method = checked_member("method", method, BoundMethod)
     tol = checked_real("tol", tol, low=0.0)
     max_iter = checked_integer("max_iter", max_iter, 1, 2**31 - 1)
     W = None if W is None else _checked_factor(W, len(X))
@@ -190,14 +190,6 @@ def _in_units(callback, unit):
         return callback(n_iter, objective * unit, bound * unit, residual)
 
     return called
-
-
-def _checked_method(method):
-    try:
-        return BoundMethod(method)
-    except ValueError:
-        allowed = ", ".join(repr(member.value) for member in BoundMethod)
-        raise ValueError(f"method must be one of {allowed}, got {method!r}") from None
 
 
 def _checked_factor(W, n_samples):

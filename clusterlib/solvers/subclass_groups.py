@@ -1,5 +1,6 @@
 """Classes that are cut into subclasses: labels as numbers, and sums over either level."""
 
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,11 @@ class ClassNumbers(NamedTuple):
     values: np.ndarray
     of_row: np.ndarray
     counts: np.ndarray
+
+    def sums(self, rows, *, weight=None, **options):
+        """For each row: the sum of the rows with its label, of shape (n, d), float64."""
+        sums, _ = cluster_sums(rows, self.of_row, len(self.values), sample_weight=weight, **options)
+        return sums[self.of_row]
 
 
 def class_numbers(name, labels, n_rows):
@@ -82,7 +88,7 @@ def _has_gaps(labels):
     if labels.dtype.kind == "M":
         return bool(np.isnat(labels).any())
     try:  # NaN alone differs from itself.
-        return labels.dtype.kind == "O" and any(x is None or x != x for x in labels)  # noqa: PLR0124
+        return labels.dtype.kind == "O" and any(x is None or operator.ne(x, x) for x in labels)
     except TypeError:  # NA of pandas is neither equal to itself nor different
         return True
 
@@ -103,20 +109,6 @@ class SubclassGroups(NamedTuple):
     classes: ClassNumbers
     subclasses: ClassNumbers
     parent: np.ndarray
-
-    def subclass_sums(self, rows, *, weight=None, **options):
-        """For each row: the sum of the rows of its subclass, of shape (n, d), float64."""
-        numbers = self.subclasses
-        return cluster_sums(
-            rows, numbers.of_row, len(numbers.values), sample_weight=weight, **options
-        )[0][numbers.of_row]
-
-    def class_sums(self, rows, *, weight=None, **options):
-        """For each row: the sum of the rows of its class, of shape (n, d), float64."""
-        numbers = self.classes
-        return cluster_sums(
-            rows, numbers.of_row, len(numbers.values), sample_weight=weight, **options
-        )[0][numbers.of_row]
 
     def n_subclasses(self):
         """Number of subclasses of each class, of shape (n_classes,), int64."""

@@ -15,6 +15,7 @@ __all__ = [
     "TransportProblem",
     "balanced_weights",
     "checked_epsilon",
+    "checked_member",
     "checked_real",
     "checked_weights",
     "transport_problem",
@@ -298,6 +299,15 @@ def checked_real(name, value, *, low, low_open=False, infinity=False):
     if not above or (np.isinf(value) and not infinity):
         raise ValueError(message)
     return value
+
+
+def checked_member(name, value, members):
+    """Return the member of an enum that a string, or the member itself, stands for."""
+    try:
+        return members(value)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in members)
+        raise ValueError(f"{name} must be one of {allowed}, got {value!r}") from None
 
 
 def checked_epsilon(epsilon, cost):

@@ -9,7 +9,7 @@ from clusterlib.kernels import Metric, pairwise_logsumexp
 from clusterlib.kernels.checks import as_matrix, as_numeric, check_finite
 from clusterlib.solvers.class_temperatures import ClassTemperatures
 from clusterlib.solvers.subclass_groups import subclass_groups
-from clusterlib.solvers.transport_problem import checked_real
+from clusterlib.solvers.transport_problem import checked_member, checked_real
 
 __all__ = ["Reduction", "TwoLevelLoss", "two_level_loss"]
 
@@ -152,7 +152,7 @@ default=None
     if base_temperature is not None:
         base = checked_real("base_temperature", base_temperature, low=0.0, low_open=True)
         factor = temperature / base
-    reduction = _as_reduction(reduction)
+    reduction = checked_member("reduction", reduction, Reduction)
     _check_range(Z, min(temperature, of_class.min()))
     options = {"n_threads": n_threads, "backend": backend}
     losses, gradient = _first_level(Z, groups, temperature, options)
@@ -219,14 +219,6 @@ def _second_temperatures(given, first, classes):
     return given
 
 
-def _as_reduction(reduction):
-    try:
-        return Reduction(reduction)
-    except ValueError:
-        allowed = ", ".join(repr(member.value) for member in Reduction)
-        raise ValueError(f"reduction must be one of {allowed}, got {reduction!r}") from None
-
-
 def _check_range(Z, smallest):
     """Refuse exponents whose rounding in the dtype of Z is as large as what they tell apart."""
     with np.errstate(over="ignore"):
@@ -251,7 +243,7 @@ def _first_level(Z, groups, temperature, options):
 
     def others(rows, weight=None):
         own = rows if weight is None else rows * weight[:, None]
-        return groups.subclass_sums(rows, weight=weight, **options) - own
+        return groups.subclasses.sums(rows, weight=weight, **options) - own
 
     counts = groups.subclasses.counts[groups.subclasses.of_row] - 1
     sharpness = np.full(len(Z), 1.0 / temperature)
@@ -263,8 +255,8 @@ def _second_level(Z, groups, views, temperatures, options):
 
     def relatives(rows, weight=None):
         paired = rows[views] if weight is None else rows[views] * weight[views, None]
-        in_class = groups.class_sums(rows, weight=weight, **options)
-        return in_class - groups.subclass_sums(rows, weight=weight, **options) + paired
+        in_class = groups.classes.sums(rows, weight=weight, **options)
+        return in_class - groups.subclasses.sums(rows, weight=weight, **options) + paired
 
     classes, subclasses = groups.classes, groups.subclasses
     counts = classes.counts[classes.of_row] - subclasses.counts[subclasses.of_row] + 1

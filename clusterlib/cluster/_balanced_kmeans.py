@@ -3,6 +3,7 @@
 import numpy as np
 
 from clusterlib.base import with_callbacks
+from clusterlib.blocks import as_blocks
 from clusterlib.cluster._balanced_fit import fit_balanced, is_spherical
 from clusterlib.cluster._centers import CentersEstimator
 from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
@@ -15,6 +16,7 @@ from clusterlib.solvers import (
 from clusterlib.validation import (
     check_is_fitted,
     checked_matrix,
+    checked_range,
     checked_sample_weight,
     checked_sizes,
 )
@@ -113,11 +115,11 @@ default="k-means++"
     an assignment, which is about as much again, or many times that where sizes cut across groups
     that lie far apart; see :func:`clusterlib.kernels.capacity_assignment_points`. The native
     kernels never hold an n_samples x n_clusters matrix: besides X, memory is O(n_samples +
-    n_clusters^2 + n_clusters n_features). Measured were 330 bytes for each row, 1.3 times the bytes of X for 64 features in
-    float32; it is meant to stay below 3 times X from there on. The other backends hold all costs in
-    float64, and Sinkhorn's assignments may copy X up to three times. Ctrl-C interrupts between
-    iterations. Fitting warns (ConvergenceWarning) when ``max_iter`` came before rest, and when
-    clusters stayed empty because ``size_min`` is 0.
+    n_clusters^2 + n_clusters n_features). Measured were 330 bytes for each row, 1.3 times the bytes
+    of X for 64 features in float32; it is meant to stay below 3 times X from there on. The other
+    backends hold all costs in float64, and Sinkhorn's assignments may copy X up to three times.
+    Ctrl-C interrupts between iterations. Fitting warns (ConvergenceWarning) when ``max_iter`` came
+    before rest, and when clusters stayed empty because ``size_min`` is 0.
 
     ``sample_weight`` has to be the same for all rows, or 0 for rows that take no part: sizes count
     rows, and a row that stands for three might have to be split between clusters.
@@ -245,10 +247,10 @@ default="k-means++"
         Raises
         ------
         ValueError
-            If X is no finite matrix with the features seen in ``fit``.
+            If X is no finite matrix with the features seen in ``fit``, or its squares leave float64.
         """
-        blocks = self._fitted_blocks(X)
-        return assign_priced(blocks, self.cluster_centers_, self.prices_, spherical=self._spherical)
+        X = self._checked_rows(X)
+        return assign_priced(X, self.cluster_centers_, self.prices_, spherical=self._spherical)
 
     def assign(self, X, size_min=None, size_max=None):
         """Assign a batch of rows to the fitted centres within bounds, at the least cost.
@@ -269,13 +271,12 @@ default="k-means++"
         Raises
         ------
         ValueError
-            If X is no finite matrix with the features seen in ``fit``, or no assignment can meet
-            the bounds.
+            If X is no finite matrix with the features seen in ``fit``, its squares leave float64,
+            or no assignment can meet the bounds.
         TypeError
             For bounds that are no integers.
         """
-        check_is_fitted(self, "cluster_centers_")
-        X = checked_matrix(self, X, reset=False)
+        X = self._checked_rows(X)
         centers, prices = self.cluster_centers_, self.prices_
         bounds = checked_sizes(size_min, size_max, len(centers), len(X))
         return assign_bounded(X, centers, *bounds, prices=prices, spherical=self._spherical).labels
@@ -300,11 +301,18 @@ default="k-means++"
         Raises
         ------
         ValueError
-            If X or the weights are not what they have to be.
+            If X or the weights are not what they have to be, or squares of X leave float64.
         """
-        blocks = self._fitted_blocks(X)
+        blocks = as_blocks(self._checked_rows(X))
         weight = checked_sample_weight(sample_weight, blocks.n_samples)
         spherical = self._spherical
         labels = assign_priced(blocks, self.cluster_centers_, self.prices_, spherical=spherical)
         costs = costs_of_assignment(blocks, self.cluster_centers_, labels, spherical=spherical)
         return -weighted_total(costs, weight)
+
+    def _checked_rows(self, X):
+        """Rows to assign; where squares are no numbers, any cluster would seem as good."""
+        check_is_fitted(self, "cluster_centers_")
+        X = checked_matrix(self, X, reset=False)
+        checked_range(X)
+        return X

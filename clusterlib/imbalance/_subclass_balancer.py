@@ -26,6 +26,7 @@ from clusterlib.validation import (
     checked_given_classes,
     checked_integer,
     checked_matrix,
+    checked_range,
     checked_subclasses,
     checked_verbose,
 )
@@ -304,13 +305,14 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is no finite matrix with the features seen in ``fit``, y has another length, or a
-            label that ``fit`` has not seen.
+            If X is no finite matrix with the features seen in ``fit``, its squares leave float64,
+            or y has another length or a label that ``fit`` has not seen.
         TypeError
             For numbers among strings in y.
         """
         check_is_fitted(self)
         X = checked_matrix(self, X, reset=False)
+        checked_range(X)  # where squares are no numbers, any subclass would seem as good
         centers, spherical = self.subclass_centers_, self._is_spherical()
         if y is None:
             return assign(as_blocks(X), centers, spherical=spherical)

@@ -157,10 +157,17 @@ def test_bounds_of_many_clusters_are_shown_short():
 @pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
 @pytest.mark.parametrize("exponent", [-1000, -510, 510, 1000])
 def test_values_whose_squares_are_out_of_range(exponent, metric):
-    with pytest.raises(
-        ValueError, match=r"largest absolute value from 3.1e-151 to 4.5e\+133.*Scale"
+    fitted = BalancedKMeans(3, metric=metric, random_state=0).fit(X)
+    for method in (
+        BalancedKMeans(3, metric=metric).fit,
+        fitted.predict,
+        fitted.assign,
+        fitted.score,
     ):
-        BalancedKMeans(3, metric=metric).fit(X * 2.0**exponent)
+        with pytest.raises(
+            ValueError, match=r"largest absolute value from 3.1e-151 to 4.5e\+133.*Scale"
+        ):
+            method(X * 2.0**exponent)
     BalancedKMeans(3, random_state=0).fit(np.zeros((5, 3)))
 
 

@@ -74,6 +74,9 @@ def test_rows_whose_squares_leave_the_numbers(metric, scale):
     with pytest.raises(ValueError, match="X must have its largest absolute value .* Scale X"):
         SubclassBalancer(metric=metric).fit(scale * X, y)
     balancer = SubclassBalancer(metric=metric, random_state=0).fit(X, y)
+    for classes in (None, y):
+        with pytest.raises(ValueError, match="X must have its largest absolute value .* Scale X"):
+            balancer.predict(scale * X, classes)
     for inside in (1e-149, 1e131):
         assert_array_equal(clone(balancer).fit_predict(inside * X, y), balancer.subclass_labels_)
 

@@ -124,7 +124,7 @@ def fit_balanced(estimator, X, sample_weight):
         best = None
         for seed in seeds:
             report.begin_start(options.most_reports)
-            found = _fit_start(rows, bounds, draws, seed, options, report)
+            found = _fit_start(rows, weight, bounds, draws, seed, options, report)
             # Starts that end in the same clusters have the same bits: the first one is kept.
             if best is None or found.inertia < best.inertia:
                 best = found
@@ -139,8 +139,8 @@ def fit_balanced(estimator, X, sample_weight):
         report.end(lambda: _attributes(best.centers, best.prices))
 
 
-def _fit_start(rows, bounds, draws, seed, options, report):
-    """Balanced k-means from one start, searched as the options say."""
+def _fit_start(rows, weight, bounds, draws, seed, options, report):
+    """Balanced k-means from one start, searched as the options say; reports the weighted inertia."""
     spherical = options.spherical
     blocks = as_blocks(rows)
     centers = options.starts.centers(
@@ -154,7 +154,7 @@ def _fit_start(rows, bounds, draws, seed, options, report):
     stopped = []
 
     def callback(centers, prices, history):
-        message = f"inertia {history[-1]:.6g}"
+        message = f"inertia {weight * history[-1]:.6g}"
         stopped[:] = [report.end_iteration(message, lambda: _attributes(centers, prices))]
         return stopped[0]
 

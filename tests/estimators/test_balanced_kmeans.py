@@ -344,6 +344,13 @@ def test_verbose_shows_every_iteration(caplog, assignment):
     assert logger.handlers == []
 
 
+def test_verbose_shows_the_weighted_inertia(caplog):
+    model = BalancedKMeans(5, verbose=1, random_state=0)
+    model.fit(data(), sample_weight=2.5)
+    shown = [record.getMessage() for record in caplog.records if record.name == "clusterlib"]
+    assert [line.split("inertia ")[1] for line in shown] == [f"{v:.6g}" for v in model.history_]
+
+
 @needs_callbacks
 def test_callbacks_see_every_task_and_may_stop():
     X, _ = blobs()

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
-
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -177,7 +176,11 @@ class Solve {
     for (std::size_t at = 0; at < rows.size(); at += kSomeRows) {
       const std::vector<std::ptrdiff_t> some(rows.begin() + at, rows.begin() + std::min(rows.size(), at + kSomeRows));
       std::vector<Way> found(some.size());
-      const Status status = columns.size() <= kFallen ? find_few(some, columns, found) : find_many(some, columns, prices, found);
+      Status status = Status::ok;
+      if (columns.size() <= kFallen)
+        find_few(some, columns, found);
+      else
+        status = find_many(some, columns, prices, found);
       if (status != Status::ok) return status;
       for (Way& way : found) {
         const std::ptrdiff_t i = way.row;
@@ -195,7 +198,7 @@ class Solve {
   }
 
   // The cheapest of a few columns, evaluated one by one.
-  Status find_few(const std::vector<std::ptrdiff_t>& rows, const std::vector<std::int32_t>& columns,
+  void find_few(const std::vector<std::ptrdiff_t>& rows, const std::vector<std::int32_t>& columns,
                   std::vector<Way>& found) const {
     for_rows(static_cast<std::ptrdiff_t>(rows.size()), kGrain, job_.threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end, int) {
       double costs[kFallen];
@@ -208,7 +211,6 @@ class Solve {
         found[s] = {0, static_cast<std::int32_t>(rows[s]), columns[best], costs[best]};
       }
     });
-    return Status::ok;
   }
 
   // The cheapest of many columns.
@@ -229,7 +231,6 @@ class Solve {
     std::vector<std::vector<Way>> ways(static_cast<std::size_t>(k_));
     const auto most = static_cast<std::size_t>(std::max<std::int64_t>(kJoining, paths.excess()));
     const Status status = find_ways(lists, paths, most, ways);
-    moved_ = 0;
     for (const auto& heap : ways)
       for (const Way& way : heap) {
         const std::int32_t i = way.row;
@@ -237,7 +238,6 @@ class Solve {
         const bool full = lists.filled[i] == lists.m;
         lists.add(i, way.column, way.cost, job_.labels[i], job_.prices);
         const std::int32_t label = lists.index[i * lists.m + lists.best(i, job_.prices)];
-        moved_ += label != job_.labels[i];
         if (full || label != job_.labels[i])
           paths.change(i, label);
         else
@@ -264,13 +264,12 @@ class Solve {
     const Status status = rows.empty() ? Status::ok : select_again(job_.source, rows, how, job_.labels, lists);
     look_at_all(rows, lists);
     doubtful.push_back(std::move(rows));
-    moved_ = 0;
+    proved_ = balanced;
     for (const std::ptrdiff_t i : joined(doubtful)) {
-      const std::int32_t before = job_.labels[i];
-      paths.change(i, better_label(lists, i, drifts.largest));
-      moved_ += job_.labels[i] != before;
+      const std::int32_t label = better_label(lists, i, drifts.largest);
+      proved_ = proved_ && label == job_.labels[i];
+      paths.change(i, label);
     }
-    proved_ = balanced && moved_ == 0;
     return status;
   }
 
@@ -363,7 +362,6 @@ class Solve {
   bool few_;  // rows for each cluster: a sample would not save much
   SmoothPrices smooth_;
   double unit_ = 0, share_ = 0, reach_ = 0;
-  std::int64_t moved_ = 0;  // rows that were at wrong labels
   bool stalled_ = false;  // groups of clusters that hardly see each other
   bool proved_ = false;
 };

@@ -339,3 +339,13 @@ def test_nearest_centres_where_there_is_room(backend, dtype):
     X, centers = (part.astype(dtype) for part in separated(500, 9))
     result = capacity_assignment_points(X, centers, 0, 500, backend=backend)
     assert np.array_equal(result.labels, pairwise_argmin(X, centers))
+
+
+def test_a_size_that_no_cluster_can_reach_has_no_price_above_zero(backend):
+    # All rows are in one cluster, which is full only if its bound is the number of rows.
+    C, hint = [[1.0], [2.0]], [0.7]
+    assert capacity_assignment(C, size_max=3, prices=hint, backend=backend).prices[0] <= 0
+    bounds, rows = np.array([5, 0]), np.array([[0.0, 9.0], [0.0, 9.0]])
+    result = capacity_assignment(rows, 0, bounds, prices=[0.3, 0.1], backend=backend)
+    assert (result.prices <= [0, np.inf]).all()
+    check(result, rows, 0, bounds)

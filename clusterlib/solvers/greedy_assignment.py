@@ -104,7 +104,7 @@ class _Waiting:
         lengths = np.array([len(queue) for queue in self._queues])
         full = np.flatnonzero(self._open & (lengths >= self._room)).tolist()
         center = min(full, key=self._last_taken, default=None)
-        if self._spare is not None and self._is_spent(lengths, center):
+        if self._spare is not None and self._is_spent(center):
             self._keep_only_lacking()
         elif center is None:
             return False
@@ -126,10 +126,8 @@ class _Waiting:
         pairs = zip(self._queues, self._size_min, strict=True)
         return np.concatenate([queue[needed:] for queue, needed in pairs])
 
-    def _is_spent(self, lengths, center):
+    def _is_spent(self, center):
         """Whether no rows are to spare by the time a centre is full, or at the end for None."""
-        if np.maximum(lengths - self._size_min, 0).sum() < self._spare:
-            return False
         if center is None:
             return True
         before = self._is_before(self._spare_rows(), self._last_taken(center))

@@ -1,4 +1,4 @@
-"""Build the one extension module; everything else about the package is in pyproject.toml.
+"""Build the one extension module and list the packages; everything else is in pyproject.toml.
 
 Environment variables:
 
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pybind11
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError, CompileError
 
@@ -156,6 +156,12 @@ class BuildNative(build_ext):
 
 
 setup(
+    # CUDA text lives in csrc with all other native code and is read as package data: pyproject.toml
+    # maps it into the library, which automatic discovery could not find out.
+    packages=[
+        *find_packages(include=["clusterlib", "clusterlib.*"]),
+        "clusterlib.kernels._cuda_src",
+    ],
     ext_modules=[
         Extension(
             "clusterlib.kernels._native",

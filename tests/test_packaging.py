@@ -1,5 +1,6 @@
 """What is shipped is complete, and a build does what it can or says in a sentence why not."""
 
+import ast
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 import clusterlib
 from tests.source_rules import ROOT
 
+DEVICE = "csrc/cuda"  # the package clusterlib.kernels._cuda_src
 SHIPPED = ("clusterlib", "csrc", "tests", "bench", "docs", "examples")
 GENERATED = shutil.ignore_patterns(
     "__pycache__", ".*", "*.so", "*.egg-info", "build", "dist", "_build", "auto_examples", "results"
@@ -119,10 +121,12 @@ def test_sdist_holds_nothing_generated(unpacked):
 @needs_compiler
 def test_wheel_from_the_sdist_holds_the_library_alone(tree, installed):
     library = {name for name in files_below(tree) if name.startswith("clusterlib/")}
+    library |= {f"clusterlib/kernels/_cuda_src/{name}" for name in files_below(tree / DEVICE)}
     found = files_below(installed)
     [native] = [name for name in found if re.search(r"kernels/_native.*\.(?:so|pyd)$", name)]
     assert library == {name for name in found if ".dist-info/" not in name} - {native}
     assert {"clusterlib/py.typed", "clusterlib/kernels/_native.pyi"} <= library
+    assert "clusterlib/kernels/_cuda_src/device.cuh" in library
     assert any(name.endswith("licenses/LICENSE") for name in found)
 
 
@@ -144,6 +148,32 @@ def test_wheel_from_the_sdist_works(installed, tmp_path):
     assert re.search(r"^native +built$", written, flags=re.MULTILINE)
 
 
+DEVICE_TEXTS = """
+import importlib.resources, site, sys
+site.addsitedir(sys.argv[1])
+folder = importlib.resources.files("clusterlib.kernels._cuda_src")
+texts = {file.name: file.read_text() for file in folder.iterdir() if file.name.endswith(".cuh")}
+print(sorted(texts.items()))
+"""
+
+
+def device_texts(site, folder, path=""):
+    """The device sources as an interpreter with this site folder finds them: name -> text."""
+    code = DEVICE_TEXTS.replace("sys.argv[1]", repr(str(site)))
+    return dict(ast.literal_eval(python(code, folder=folder, PYTHONPATH=path).stdout))
+
+
+def texts_of(folder):
+    return {path.name: path.read_text() for path in folder.glob("*.cuh")}
+
+
+@needs_compiler
+def test_wheel_from_the_sdist_finds_the_device_sources(tree, installed, tmp_path):
+    expected = texts_of(tree / DEVICE)
+    assert "device.cuh" in expected
+    assert device_texts(installed, tmp_path) == expected
+
+
 @needs_compiler
 @pytest.mark.slow
 def test_wheel_from_the_sdist_passes_the_kernel_tests(installed, unpacked, tmp_path):
@@ -160,7 +190,7 @@ def tiny(tmp_path):
     shutil.copytree(ROOT / "clusterlib", tree / "clusterlib", ignore=GENERATED)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
-    (tree / "csrc").mkdir()
+    shutil.copytree(ROOT / DEVICE, tree / DEVICE, ignore=GENERATED)
     (tree / "csrc" / "module.cpp").write_text(MODULE)
     (tree / "csrc" / "part.cpp").write_text(PART)
     (tree / "csrc" / "part.hpp").write_text("bool part_has_openmp();\n")
@@ -208,6 +238,21 @@ def test_without_a_compiler_it_installs_on_request(tiny, target, tmp_path):
     written = python(USE, folder=tmp_path, PYTHONPATH=str(tmp_path / "site")).stdout
     assert re.search(r"^backend +(?:numba|reference) ", written, flags=re.MULTILINE)
     assert re.search(r"^native +not built", written, flags=re.MULTILINE)
+
+
+def test_an_editable_install_finds_the_device_sources(tiny, target, tmp_path):
+    variables = {"CXX": "/absent/c++", "CC": "/absent/cc", "CLUSTERLIB_REQUIRE_EXT": "0"}
+    _, wheel = build("editable", tiny, target, **variables)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    # Editable: the tree is read, so an edit and a new file are there without another install.
+    (tiny / DEVICE / "edited.cuh").write_text("// new\n")
+    (tiny / DEVICE / "device.cuh").write_text("// changed\n")
+    found = device_texts(tmp_path / "site", tmp_path)
+    assert found == texts_of(tiny / DEVICE)
+    assert (found["edited.cuh"], found["device.cuh"]) == ("// new\n", "// changed\n")
+    # Beside the tree itself on the path, too, as the tests of this repository run.
+    assert device_texts(tmp_path / "site", tiny, path=str(tiny)) == found
 
 
 @needs_compiler

@@ -40,7 +40,7 @@ import numpy as np
 
 from clusterlib.kernels import assignment_checks as door
 from clusterlib.kernels.checks import checked_threads
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.sinkhorn_checks import as_cost, as_points
 
 __all__ = [
@@ -76,6 +76,7 @@ class CapacityAssignment(NamedTuple):
     n_paths: int
 
 
+@follows_data
 def capacity_assignment(
     C, size_min=None, size_max=None, *, prices=None, n_threads=None, backend=None
 ):
@@ -145,6 +146,7 @@ def capacity_assignment(
     return CapacityAssignment(labels, prices, float(sums[0]), float(sums[1]), n_paths)
 
 
+@follows_data
 def capacity_assignment_points(
     X,
     Y,
@@ -215,6 +217,7 @@ def capacity_assignment_points(
     return CapacityAssignment(labels, prices, float(cost), float(dual_gap), n_paths)
 
 
+@follows_data
 def priced_argmin(X, Y, prices, *, metric="sqeuclidean", n_threads=None, backend=None):
     """Find the centre at which distance plus price is smallest, for each row.
 

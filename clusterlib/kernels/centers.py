@@ -11,12 +11,13 @@ from clusterlib.kernels.checks import (
     checked_state,
     checked_threads,
 )
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.leaves import BOUND_GROUPS, LEAF_ROWS
 
 __all__ = ["BOUND_GROUPS", "LEAF_ROWS", "bounded_argmin", "cluster_sums"]
 
 
+@follows_data
 def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, backend=None):
     """Sum the rows and the weights of each cluster in float64, in a fixed order.
 
@@ -94,6 +95,7 @@ def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, b
     return sums, weights
 
 
+@follows_data
 def bounded_argmin(
     X, centers, moves, labels, upper, lower, *, sample=False, n_threads=None, backend=None
 ):

@@ -1,10 +1,24 @@
-"""Which implementation of a kernel runs: native, Numba or the NumPy reference."""
+"""Which implementation of a kernel runs: native, Numba or the NumPy reference, or a device's.
+
+Computation follows the data: arrays on a CUDA device (CuPy's, or any that offer DLPack, such as
+PyTorch's) are never brought to the host unasked. Public kernels are wrapped in
+:func:`follows_data`, which calls the function of the same name in ``kernels/_cupy`` for them.
+"""
 
 import functools
 import importlib
 import importlib.util
 
-__all__ = ["BACKENDS", "active_backend", "available_backends", "implementation"]
+import numpy as np
+
+__all__ = [
+    "BACKENDS",
+    "active_backend",
+    "available_backends",
+    "follows_data",
+    "implementation",
+    "is_device_array",
+]
 
 BACKENDS = ("native", "numba", "reference")
 """Every backend, the preferred one first."""
@@ -14,6 +28,7 @@ _MODULES = {
     "numba": "clusterlib.kernels._numba",
     "reference": "clusterlib.kernels._reference",
 }
+_CUDA_MEMORY = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
 # What has to be importable for the backend to count as available. For Numba it is only looked
 # for, never imported: importing it costs most of a second.
 _REQUIREMENTS = {"native": "clusterlib.kernels._native", "numba": "numba", "reference": "numpy"}
@@ -99,6 +114,78 @@ def implementation(op, backend=None):
             f"backend {backend!r} is not available in this installation: {_CURES[backend]}"
         )
     return getattr(_module(backend), op)
+
+
+def is_device_array(value):
+    """Tell whether an array lies on a CUDA device.
+
+    Parameters
+    ----------
+    value : object
+        Anything. CuPy arrays, CUDA tensors of PyTorch and others with ``__dlpack_device__`` are
+        recognised, without importing their packages.
+
+    Returns
+    -------
+    on_device : bool
+        False for NumPy arrays, CPU tensors and everything that is no array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.kernels.dispatch import is_device_array
+    >>> is_device_array(np.zeros(3))
+    False
+    """
+    if type(value) is np.ndarray or value is None:
+        return False
+    if not hasattr(type(value), "__dlpack_device__"):
+        return False
+    return value.__dlpack_device__()[0] in _CUDA_MEMORY
+
+
+def follows_data(kernel):
+    """Let a public kernel run where its arrays are.
+
+    Parameters
+    ----------
+    kernel : callable
+        The host's version. One with the same signature may stand in the module of the same name
+        in ``kernels/_cupy``.
+
+    Returns
+    -------
+    kernel : callable
+        Calls the one or the other.
+
+    Raises
+    ------
+    TypeError
+        When called with device arrays where there is no version for devices.
+    """
+
+    @functools.wraps(kernel)
+    def run(*args, **kwargs):
+        for value in args:
+            if is_device_array(value):
+                return _device_version(kernel)(*args, **kwargs)
+        for value in kwargs.values():
+            if is_device_array(value):
+                return _device_version(kernel)(*args, **kwargs)
+        return kernel(*args, **kwargs)
+
+    return run
+
+
+def _device_version(kernel):
+    name = kernel.__module__.rpartition(".")[2]
+    try:
+        return getattr(importlib.import_module(f"clusterlib.kernels._cupy.{name}"), kernel.__name__)
+    except (ModuleNotFoundError, AttributeError):
+        raise TypeError(
+            f"{kernel.__name__} has no version for arrays on a CUDA device; bring them to the "
+            f"host, with cupy.asnumpy for example"
+        ) from None
 
 
 @functools.cache

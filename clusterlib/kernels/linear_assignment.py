@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clusterlib.kernels.checks import as_matrix, as_numeric
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 
 __all__ = ["LinearAssignment", "linear_assignment"]
 
@@ -39,6 +39,7 @@ class LinearAssignment(NamedTuple):
     dual_gap: float
 
 
+@follows_data
 def linear_assignment(C, *, maximize=False, backend=None):
     """Give every line of the shorter side of C a line of the other, at the least total cost.
 

@@ -16,7 +16,7 @@ from clusterlib.kernels.checks import (
     checked_integer,
     checked_threads,
 )
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.mixture_checks import (
     as_factor,
     as_factors,
@@ -62,6 +62,7 @@ class TemperedPosterior(NamedTuple):
     log_likelihood: float
 
 
+@follows_data
 def plsa_step(indptr, indices, data, W, H, *, beta=1.0, n_threads=None, backend=None):
     """Expected counts of the components of a sparse table, one step of (tempered) PLSA.
 
@@ -161,6 +162,7 @@ def _leaves(indptr, n_columns):
     return bounds.astype(np.int64)
 
 
+@follows_data
 def mixture_weights(
     indptr, indices, data, H, *, W=None, max_iter=100, tol=0.0, n_threads=None, backend=None
 ):
@@ -241,6 +243,7 @@ def mixture_weights(
     return start, n_iter
 
 
+@follows_data
 def tempered_posterior(
     H,
     D,

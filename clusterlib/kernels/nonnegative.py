@@ -16,7 +16,7 @@ from clusterlib.kernels.checks import (
     checked_state,
     checked_threads,
 )
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.sinkhorn_checks import checked_number
 
 __all__ = ["hals_sweep", "masked_hals_sweep"]
@@ -24,6 +24,7 @@ __all__ = ["hals_sweep", "masked_hals_sweep"]
 _MOST_SWEEPS = 10**5
 
 
+@follows_data
 def hals_sweep(W, R, G, *, n_sweeps=1, n_threads=None, backend=None):
     """Minimise ``|x_i - w_i H|^2`` over non-negative rows w_i, one coordinate after the other.
 
@@ -113,6 +114,7 @@ def hals_sweep(W, R, G, *, n_sweeps=1, n_threads=None, backend=None):
     return moves
 
 
+@follows_data
 def masked_hals_sweep(W, X, V, H, *, n_sweeps=1, l1=0.0, l2=0.0, n_threads=None, backend=None):
     """Minimise weighted squares over non-negative rows, one coordinate after the other.
 

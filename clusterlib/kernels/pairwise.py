@@ -55,7 +55,7 @@ from clusterlib.kernels.checks import (
     checked_threads,
     checked_values,
 )
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.metrics import Metric
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
 ]
 
 
+@follows_data
 def pairwise_distances(X, Y=None, *, metric="sqeuclidean", out=None, n_threads=None, backend=None):
     """Compute the full matrix of distances between the rows of X and of Y.
 
@@ -127,6 +128,7 @@ def pairwise_distances(X, Y=None, *, metric="sqeuclidean", out=None, n_threads=N
     return out
 
 
+@follows_data
 def pairwise_argmin(
     X, Y, *, metric="sqeuclidean", return_distance=False, n_threads=None, backend=None
 ):
@@ -184,6 +186,7 @@ def pairwise_argmin(
     return (labels, distances) if return_distance else labels
 
 
+@follows_data
 def pairwise_topk(X, Y, k, *, metric="sqeuclidean", n_threads=None, backend=None):
     """Find the k nearest rows of Y for each row of X; exact and in order.
 
@@ -241,6 +244,7 @@ def pairwise_topk(X, Y, k, *, metric="sqeuclidean", n_threads=None, backend=None
     return distances, indices
 
 
+@follows_data
 def pairwise_logsumexp(
     X,
     Y,
@@ -323,6 +327,7 @@ def pairwise_logsumexp(
     return lse if values is None else (lse, weighted)
 
 
+@follows_data
 def pairwise_threshold(X, Y, threshold, *, metric="sqeuclidean", n_threads=None, backend=None):
     """Count the rows of Y within a distance of each row of X; exact.
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from clusterlib.kernels import sinkhorn_checks as door
 from clusterlib.kernels.checks import checked_integer, checked_state, checked_threads
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 
 __all__ = ["scaling_iterate", "weighted_gram_product"]
 
 
+@follows_data
 def scaling_iterate(
     K,
     a,
@@ -110,6 +111,7 @@ def scaling_iterate(
     return history[:n_done].copy()
 
 
+@follows_data
 def weighted_gram_product(K, weight, vector, *, n_threads=None, backend=None):
     """Multiply a vector by ``K' diag(weight) K``, reading K once.
 

@@ -19,7 +19,7 @@ from clusterlib.kernels.checks import (
     checked_state,
     checked_threads,
 )
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.leaves import TILE_ROWS
 from clusterlib.kernels.simplex_constants import LONGEST
 
@@ -50,6 +50,7 @@ class SimplexDescent(NamedTuple):
     step: float
 
 
+@follows_data
 def simplex_projection(V, *, out=None, n_threads=None, backend=None):
     """Project rows onto the probability simplex, in the Euclidean sense.
 
@@ -104,6 +105,7 @@ def simplex_projection(V, *, out=None, n_threads=None, backend=None):
     return out
 
 
+@follows_data
 def simplex_descent(
     X,
     W,

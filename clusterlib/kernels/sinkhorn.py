@@ -31,7 +31,7 @@ import numpy as np
 
 from clusterlib.kernels import sinkhorn_checks as door
 from clusterlib.kernels.checks import as_metric, checked_threads
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.leaves import SWEEP_ROWS
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 
+@follows_data
 def sinkhorn_sweep(
     C,
     epsilon,
@@ -143,6 +144,7 @@ def sinkhorn_sweep(
     return column_sums
 
 
+@follows_data
 def sinkhorn_sweep_points(
     X,
     Y,
@@ -208,6 +210,7 @@ def sinkhorn_sweep_points(
     return column_sums
 
 
+@follows_data
 def sinkhorn_iterate(
     C,
     epsilon,
@@ -310,6 +313,7 @@ def sinkhorn_iterate(
     return history[0] if f.ndim == 1 else history
 
 
+@follows_data
 def sinkhorn_iterate_points(
     X,
     Y,

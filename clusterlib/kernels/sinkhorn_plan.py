@@ -9,7 +9,7 @@ import numpy as np
 
 from clusterlib.kernels import sinkhorn_checks as door
 from clusterlib.kernels.checks import checked_integer, checked_output, checked_threads
-from clusterlib.kernels.dispatch import implementation
+from clusterlib.kernels.dispatch import follows_data, implementation
 
 __all__ = ["SinkhornPlan", "sinkhorn_batch", "sinkhorn_plan"]
 
@@ -35,6 +35,7 @@ class SinkhornPlan(NamedTuple):
     column_squares: np.ndarray | None
 
 
+@follows_data
 def sinkhorn_plan(
     C,
     epsilon,
@@ -128,6 +129,7 @@ def sinkhorn_plan(
     return SinkhornPlan(out, row_sums, column_sums, column_squares)
 
 
+@follows_data
 def sinkhorn_batch(
     C,
     epsilon,

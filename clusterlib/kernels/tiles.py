@@ -3,6 +3,7 @@
 import numpy as np
 
 from clusterlib.kernels.checks import as_numeric, as_vector, checked_integer
+from clusterlib.kernels.dispatch import follows_data
 from clusterlib.kernels.leaves import TILE_ROWS
 
 __all__ = ["pack_rows", "unpack_rows"]
@@ -11,6 +12,7 @@ __all__ = ["pack_rows", "unpack_rows"]
 _CHUNK_ROWS = 4096
 
 
+@follows_data
 def pack_rows(X, *, shift=None, scale=1.0, dtype=None):
     """Copy rows into tiles of 16, with the rows of a tile side by side.
 
@@ -74,6 +76,7 @@ def pack_rows(X, *, shift=None, scale=1.0, dtype=None):
     return tiles
 
 
+@follows_data
 def unpack_rows(tiles, n):
     """Copy rows out of tiles.
 

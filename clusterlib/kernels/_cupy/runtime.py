@@ -1,0 +1,234 @@
+"""The only module that touches CuPy: arrays, transfers, matrix products and launches.
+
+Tests put another runtime with the same methods in its place, which runs the same device sources
+on the CPU.
+"""
+
+import functools
+import importlib
+import os
+import re
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+__all__ = [
+    "COMPILE_OPTIONS",
+    "CupyRuntime",
+    "active",
+    "device_is_usable",
+    "source_folder",
+    "source_text",
+    "use",
+]
+
+# Contracted products are part of the error bounds; flushing denormal numbers is not.
+COMPILE_OPTIONS = (
+    "--std=c++17",
+    "--fmad=true",
+    "--ftz=false",
+    "--prec-div=true",
+    "--prec-sqrt=true",
+)
+
+_INCLUDE = re.compile(r'^#include "([\w.]+\.cuh)"$', re.MULTILINE)
+_ONCE = re.compile(r"^#pragma once$", re.MULTILINE)
+_CUDA_MEMORY = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
+_INSTALL = 'pip install "clusterlib-native[cuda13]" (or "[cuda12]")'
+
+_current = None
+
+
+def active():
+    """Return the runtime in use, CuPy's unless a test has put another one in its place.
+
+    Returns
+    -------
+    runtime : CupyRuntime
+        Or an object with the same methods.
+
+    Raises
+    ------
+    ImportError
+        If CuPy is not installed; names the extra that brings it.
+    RuntimeError
+        If there is no usable CUDA device or driver.
+    """
+    return _current if _current is not None else _cupy_runtime()
+
+
+@contextmanager
+def use(runtime):
+    """Put another runtime in use for a while."""
+    global _current
+    previous, _current = _current, runtime
+    try:
+        yield runtime
+    finally:
+        _current = previous
+
+
+@functools.cache
+def _cupy_runtime():
+    return CupyRuntime()
+
+
+def device_is_usable():
+    """Tell whether a CUDA device can be used: CuPy, a driver and a device are there."""
+    try:
+        active()
+    except (ImportError, RuntimeError):
+        return False
+    return True
+
+
+def source_folder():
+    """Folder of the CUDA sources: of the installed package, or of the source tree beside it."""
+    try:
+        folder = files("clusterlib.kernels._cuda_src")
+        if folder.joinpath("device.cuh").is_file():
+            return folder
+    except ModuleNotFoundError:
+        pass
+    return Path(__file__).parents[3] / "csrc" / "cuda"
+
+
+@functools.cache
+def source_text(source):
+    """Text of a CUDA source with everything it includes, each file once.
+
+    Bare NVRTC knows no include path, and a text that holds everything is what its cache compares.
+
+    Parameters
+    ----------
+    source : str
+        File in ``csrc/cuda``.
+
+    Returns
+    -------
+    text : str
+        Ready for NVRTC. The emulation header of the tests is not part of it.
+    """
+    seen = set()
+
+    def pasted(name):
+        if name in seen:
+            return ""
+        seen.add(name)
+        text = _ONCE.sub("", source_folder().joinpath(name).read_text(encoding="utf-8"))
+        return _INCLUDE.sub(lambda found: pasted(found[1]), text)
+
+    return pasted(source)
+
+
+class CupyRuntime:
+    """Arrays and launches on the current CUDA device, by CuPy.
+
+    Raises
+    ------
+    ImportError
+        If CuPy is not installed.
+    RuntimeError
+        If there is no usable CUDA device.
+    """
+
+    def __init__(self):
+        try:
+            self._cupy = importlib.import_module("cupy")
+        except ImportError as error:
+            raise ImportError(
+                f"arrays on a CUDA device need CuPy, which cannot be imported ({error}): {_INSTALL}"
+            ) from error
+        try:
+            count = self._cupy.cuda.runtime.getDeviceCount()
+        except self._cupy.cuda.runtime.CUDARuntimeError as error:
+            raise RuntimeError(f"CuPy finds no usable CUDA driver: {error}") from error
+        if count == 0:
+            raise RuntimeError("CuPy finds a CUDA driver but no device")
+        self._functions = {}
+
+    def owns(self, value):
+        """Tell whether ``value`` is an array of a CUDA device (CuPy, or DLPack such as torch)."""
+        return isinstance(value, self._cupy.ndarray) or (
+            hasattr(value, "__dlpack_device__") and value.__dlpack_device__()[0] in _CUDA_MEMORY
+        )
+
+    def asarray(self, value):
+        """Return a CuPy array on the memory of ``value``, without a copy."""
+        if isinstance(value, self._cupy.ndarray):
+            return value
+        detached = value.detach() if hasattr(value, "detach") else value
+        return self._cupy.from_dlpack(detached)
+
+    def like(self, result, original):
+        """Return ``result`` as the kind of array that ``original`` is."""
+        if isinstance(original, self._cupy.ndarray):
+            return result
+        return importlib.import_module(type(original).__module__.split(".")[0]).from_dlpack(result)
+
+    def empty(self, shape, dtype):
+        """Allocate an array on the device."""
+        return self._cupy.empty(shape, dtype)
+
+    def zeros(self, shape, dtype):
+        """Allocate an array of zeros on the device."""
+        return self._cupy.zeros(shape, dtype)
+
+    def to_device(self, array):
+        """Copy a NumPy array to the device."""
+        return self._cupy.asarray(array)
+
+    def to_host(self, array):
+        """Copy an array of the device into a NumPy array; waits for what computes it."""
+        return self._cupy.asnumpy(array)
+
+    def contiguous(self, array):
+        """Return the array in C order, itself if it already is."""
+        return self._cupy.ascontiguousarray(array)
+
+    def matmul(self, A, B, out):
+        """Write ``A @ B.T`` into ``out``, in full precision of the dtype.
+
+        CuPy rounds float32 factors to TF32 where the variable CUPY_TF32 asks for that; the error
+        bounds of the contracts would not hold then, so such a product is done in float64 instead.
+        """
+        if A.dtype == np.float32 and os.environ.get("CUPY_TF32", "0") != "0":
+            out[...] = self._cupy.matmul(A.astype(np.float64), B.astype(np.float64).T)
+        else:
+            self._cupy.matmul(A, B.T, out=out)
+
+    def launch(self, instance, grid, *args):
+        """Launch a kernel on the current stream.
+
+        Parameters
+        ----------
+        instance : Instance
+            Which kernel; compiled at its first use on a device, and kept by CuPy's cache.
+        grid : int or tuple of int
+            Blocks along x (and y).
+        *args : array, numpy scalar or None
+            In the order of the kernel's parameters; scalars of exactly their types, None for a
+            null pointer.
+        """
+        blocks = grid if isinstance(grid, tuple) else (grid,)
+        if min(blocks) == 0:
+            return
+        pointers = tuple(np.uintp(0) if arg is None else arg for arg in args)
+        self._function(instance)(blocks, (instance.threads,), pointers)
+
+    def synchronize(self):
+        """Wait for everything that was launched."""
+        self._cupy.cuda.get_current_stream().synchronize()
+
+    def _function(self, instance):
+        key = self._cupy.cuda.Device().id, instance
+        if key not in self._functions:
+            module = self._cupy.RawModule(
+                code=source_text(instance.source),
+                options=COMPILE_OPTIONS,
+                name_expressions=[instance.kernel],
+            )
+            self._functions[key] = module.get_function(instance.kernel)
+        return self._functions[key]

@@ -1,0 +1,132 @@
+"""Shared libraries of the CUDA sources, built by g++ with the emulation headers."""
+
+import fcntl
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["COMPILER", "build", "compiler_is_missing", "generated"]
+
+_HEADERS = Path(__file__).parent
+_ROOT = _HEADERS.parents[2]
+COMPILER = os.environ.get("CXX", "g++")
+# Products are contracted nowhere: each operation is rounded as the source says. CUDA code reads
+# floats through vector types, which the aliasing rules of C++ would forbid.
+_FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-DCL_EMULATE")
+_INCLUDE = re.compile(r'^\s*#include "([\w.]+)"', re.MULTILINE)
+
+
+@functools.cache
+def _processor_flags():
+    """An fma() that is one instruction instead of a call; the results are the same."""
+    try:
+        words = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return ()
+    return ("-mavx2", "-mfma") if {"avx2", "fma"} <= words else ()
+
+
+@functools.cache
+def _compiler_version():
+    return subprocess.run([COMPILER, "--version"], capture_output=True, check=True).stdout
+
+
+@functools.cache
+def _built_folder():
+    """Where libraries are kept: below the build folder, else in a temporary one."""
+    folder = _ROOT / "build" / "cuda-emul"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="cuda-emul-"))
+
+
+def _reached(text, folder):
+    """Every file that a text includes, directly or not, as (name, text)."""
+    found = {}
+    wanted = _INCLUDE.findall(text)
+    while wanted:
+        name = wanted.pop()
+        if name in found:
+            continue
+        path = next((f / name for f in (folder, _HEADERS) if (f / name).is_file()), None)
+        found[name] = path.read_text(encoding="utf-8") if path else ""
+        wanted += _INCLUDE.findall(found[name])
+    return sorted(found.items())
+
+
+def generated(source, instances):
+    """The text that makes a library of one source: a table of its instances."""
+    entries = "".join(
+        f'    emul::Kernel<&{instance.kernel}>::entry("{instance.kernel}"),\n'
+        for instance in instances
+    )
+    return (
+        f'#include "{source}"\n#include "cuda_emul_launch.h"\n'
+        f"const std::vector<emul::Entry> emul_kernels = {{\n{entries}}};\n"
+    )
+
+
+def build(text, folder, suffix=".so", flags=("-fPIC", "-shared", "-fvisibility=hidden")):
+    """Build a generated text, unless that was done before.
+
+    Parameters
+    ----------
+    text : str
+        See :func:`generated`.
+    folder : path
+        Of the CUDA sources.
+    suffix : str
+        Of the result.
+    flags : tuple of str
+        Beside those of every build.
+
+    Returns
+    -------
+    path : Path
+        Named after a digest of everything that went into it.
+    """
+    folder = Path(folder)
+    command = [COMPILER, *_FLAGS, *_processor_flags(), *flags]
+    digest = hashlib.blake2b(_compiler_version(), digest_size=12)
+    digest.update(repr((command, text, _reached(text, folder))).encode())
+    stem = _INCLUDE.search(text)[1].partition(".")[0]
+    path = _built_folder() / f"{stem}-{digest.hexdigest()}{suffix}"
+    if not path.exists():
+        with _locked(path), tempfile.TemporaryDirectory(dir=_built_folder()) as here:
+            if not path.exists():
+                _compile(command, text, folder, Path(here), path)
+    return path
+
+
+def _compile(command, text, folder, here, path):
+    """Under another name first: another process never sees half of it."""
+    source, result = here / "generated.cpp", here / path.name
+    source.write_text(text, encoding="utf-8")
+    command = [*command, f"-I{folder}", f"-I{_HEADERS}", str(source), "-o", str(result), "-pthread"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        errors = "\n".join(line for line in run.stderr.splitlines() if "error" in line)[:3000]
+        raise RuntimeError(f"{COMPILER} cannot build {path.name}:\n{errors or run.stderr[-3000:]}")
+    os.replace(result, path)
+
+
+@contextmanager
+def _locked(path):
+    """One process at a time builds a library; the others wait and find it."""
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def compiler_is_missing():
+    """Tell whether there is no compiler to build with."""
+    return shutil.which(COMPILER) is None

@@ -3,8 +3,10 @@
 import os
 
 from clusterlib.blocks._array import ArrayBlocks
+from clusterlib.blocks._device import DeviceBlocks
 from clusterlib.blocks._memmap import MemmapBlocks, is_mapped, open_npy
 from clusterlib.blocks._protocol import Blocks
+from clusterlib.kernels.dispatch import is_device_array
 
 __all__ = ["as_blocks"]
 
@@ -16,8 +18,8 @@ def as_blocks(X, *, block_rows=None):
     ----------
     X : array-like of shape (n_samples, n_features), str, path-like or Blocks
         An array in memory (one block unless ``block_rows`` says otherwise, float32 and float64
-        uncopied), a memory map, the path of a ``.npy`` file (mapped read-only), or a carrier,
-        which is returned as it is.
+        uncopied), a memory map, the path of a ``.npy`` file (mapped read-only), an array on a CUDA
+        device (one block that stays there), or a carrier, which is returned as it is.
     block_rows : int, default=None
         Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two and at least
         ``LEAF_ROWS``. None takes the default of the carrier.
@@ -34,9 +36,10 @@ def as_blocks(X, *, block_rows=None):
         If the path names no file.
     ValueError
         If X has not two dimensions and at least one feature, the file is not a ``.npy`` file,
-        ``block_rows`` is below 1 or given together with a carrier.
+        ``block_rows`` is below 1 or given together with a carrier or a device array.
     TypeError
-        If X is sparse or does not hold real numbers.
+        If X is sparse or does not hold real numbers; on a device, numbers other than float32 and
+        float64.
 
     Notes
     -----
@@ -55,6 +58,10 @@ def as_blocks(X, *, block_rows=None):
         if block_rows is not None:
             raise ValueError("block_rows cannot be changed on a carrier; give it the data instead")
         return X
+    if is_device_array(X):
+        if block_rows is not None:
+            raise ValueError("block_rows cannot be chosen on a CUDA device: X is one block there")
+        return DeviceBlocks(X)
     if isinstance(X, (str, os.PathLike)):
         X = open_npy(X)
     return (MemmapBlocks if is_mapped(X) else ArrayBlocks)(X, block_rows)

@@ -73,8 +73,12 @@ class Blocks:
         float32 or float64, the type of every block.
     block_rows : int
         Rows of every block but the last: ``LEAF_ROWS`` times a power of two.
+    on_host : bool
+        Whether rows are NumPy arrays. Otherwise only kernels, and array functions that every
+        array library has, work on them and on what lies beside them.
     """
 
+    on_host = True
     n_samples: int
     n_features: int
     dtype: np.dtype
@@ -118,6 +122,26 @@ class Blocks:
     def map_reduce(self, fn, merge, row_aligned=(), broadcast=()):
         """Merge what :meth:`map` yields by :func:`tree_reduce`."""
         return tree_reduce(merge, self.map(fn, row_aligned, broadcast))
+
+    def joined(self, parts):
+        """Return the results of :meth:`map` as one array; a single one is not copied."""
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def zeros(self, shape, dtype):
+        """Return an array of zeros that lies where the rows lie."""
+        return np.zeros(shape, dtype)
+
+    def to_host(self, array):
+        """Return a NumPy array of what lies where the rows lie, a copy if that is elsewhere."""
+        return array
+
+    def from_host(self, array):
+        """Return a NumPy array, or None, where the rows lie, as a copy if that is elsewhere."""
+        return array
+
+    def like(self, array):
+        """Return an array as the kind of array that the user gave for X."""
+        return array
 
 
 def map_blocks(fn, blocks, *row_aligned, broadcast=()):

@@ -10,7 +10,12 @@ from sklearn.base import (
 from clusterlib.base import CallbackSupportMixin
 from clusterlib.blocks import as_blocks
 from clusterlib.solvers import assign, center_distances, total_cost
-from clusterlib.validation import check_is_fitted, checked_matrix, checked_sample_weight
+from clusterlib.validation import (
+    check_is_fitted,
+    checked_matrix,
+    checked_same_side,
+    checked_sample_weight,
+)
 
 __all__ = ["CentersEstimator"]
 
@@ -44,7 +49,8 @@ class CentersEstimator(
         ValueError
             If X is no finite matrix with the features seen in ``fit``.
         """
-        return assign(self._fitted_blocks(X), self.cluster_centers_, spherical=self._spherical)
+        blocks = self._fitted_blocks(X)
+        return blocks.like(assign(blocks, self.cluster_centers_, spherical=self._spherical))
 
     def transform(self, X):
         """Compute the distance of each row to each centre.
@@ -65,7 +71,8 @@ class CentersEstimator(
             If X is no finite matrix with the features seen in ``fit``.
         """
         blocks = self._fitted_blocks(X)
-        return center_distances(blocks, self.cluster_centers_, spherical=self._spherical)
+        distances = center_distances(blocks, self.cluster_centers_, spherical=self._spherical)
+        return blocks.like(distances)
 
     def score(self, X, y=None, sample_weight=None):
         """Compute the negative of what ``fit`` minimises.
@@ -90,14 +97,16 @@ class CentersEstimator(
             If X or the weights are not what they have to be.
         """
         blocks = self._fitted_blocks(X)
-        weight = checked_sample_weight(sample_weight, blocks.n_samples)
+        weight = checked_sample_weight(sample_weight, blocks.n_samples, beside=X)
         return -total_cost(
             blocks, self.cluster_centers_, sample_weight=weight, spherical=self._spherical
         )
 
     def _fitted_blocks(self, X):
         check_is_fitted(self, "cluster_centers_")  # an interrupted fit has counted features only
-        return as_blocks(checked_matrix(self, X, reset=False))
+        X = checked_matrix(self, X, reset=False)
+        checked_same_side(self, X, self.cluster_centers_)
+        return as_blocks(X)
 
     @property
     def _n_features_out(self):

@@ -75,6 +75,9 @@ default="k-means++"
     between iterations. Fitting warns (ConvergenceWarning) when ``max_iter`` came before ``tol``,
     and when fewer different clusters were found than asked for.
 
+    X may be a float32 or float64 array on a CUDA device (CuPy's, or a CUDA tensor): the work is
+    then done there, where labels, centres, sizes and what the methods return live, too.
+
     References
     ----------
     .. [1] S. P. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2), 1982.
@@ -94,6 +97,8 @@ default="k-means++"
     >>> bool(labels[0] == kmeans.labels_[0]), bool(labels[1] == kmeans.labels_[3])
     (True, True)
     """
+
+    _takes_device_arrays = True
 
     def __init__(
         self,

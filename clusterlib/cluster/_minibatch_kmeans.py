@@ -25,6 +25,7 @@ from clusterlib.validation import (
     checked_n_samples,
     checked_real,
     checked_same_clusters,
+    checked_same_side,
     checked_sample_weight,
     checked_verbose,
 )
@@ -120,6 +121,9 @@ default="k-means++"
     O(n_samples (n_features + log n_samples)), and ``compute_labels`` is one pass of
     :class:`KMeans`; memory besides X is O(n_samples + n_clusters n_features).
 
+    X may be a float32 or float64 array on a CUDA device (CuPy's, or a CUDA tensor): the work is
+    then done there, where labels, centres, sizes and what the methods return live, too.
+
     References
     ----------
     .. [1] D. Sculley, "Web-scale k-means clustering", WWW 2010.
@@ -135,6 +139,8 @@ default="k-means++"
     >>> kmeans.partial_fit([[0.2], [8.1]]).n_steps_ > 1
     True
     """
+
+    _takes_device_arrays = True
 
     def __init__(
         self,
@@ -205,7 +211,7 @@ default="k-means++"
         starts, options = self._checked_parameters()
         random_state = check_random_state(self.random_state)
         X = checked_matrix(self, X, reset=True)
-        weight = checked_sample_weight(sample_weight, len(X))
+        weight = checked_sample_weight(sample_weight, len(X), beside=X)
         checked_n_samples(starts.n_clusters, len(X), weight)
         seed = int(random_state.randint(MAX_SEED))
 
@@ -222,11 +228,11 @@ default="k-means++"
                 centers,
                 np.random.default_rng([seed, 0]),
                 draws=draws,
-                callback=_reporting(report),
+                callback=_reporting(report, blocks),
                 **options,
             )
             self._store(result, blocks, weight, seed)
-            attributes = {"cluster_centers_": result.centers}
+            attributes = {"cluster_centers_": self.cluster_centers_}
             report.end_start(attributes)
             report.end(attributes)
 
@@ -258,10 +264,11 @@ default="k-means++"
         starts, options = self._checked_parameters()
         is_first = not hasattr(self, "cluster_centers_")
         X = checked_matrix(self, X, reset=is_first)
-        weight = checked_sample_weight(sample_weight, len(X))
+        weight = checked_sample_weight(sample_weight, len(X), beside=X)
         blocks = as_blocks(X)
         if not is_first:
             checked_same_clusters(starts.n_clusters, self.cluster_centers_)
+            checked_same_side(self, X, self.cluster_centers_)
         else:
             self._begin(starts, X, blocks, weight)
         self.n_steps_ += 1
@@ -271,7 +278,7 @@ default="k-means++"
             self.rows_since_reassignment_ = 0
         pulled = pull(
             blocks,
-            self.cluster_centers_,
+            blocks.to_host(self.cluster_centers_),
             self.counts_,
             # A generator for each batch: the state of a fitted estimator is numbers only.
             np.random.default_rng([self.seed_, self.n_steps_]),
@@ -279,7 +286,7 @@ default="k-means++"
             reassignment_ratio=options["reassignment_ratio"],
             reassign=reassign,
         )
-        self.cluster_centers_, self.counts_ = pulled.centers, pulled.counts
+        self.cluster_centers_, self.counts_ = blocks.like(pulled.centers), pulled.counts
         self.n_relocated_ += pulled.n_reassigned
         if self.compute_labels:
             self._label(blocks, weight)
@@ -329,7 +336,7 @@ default="k-means++"
         seeds = np.random.default_rng([seed, 1]).integers(MAX_SEED, size=starts.n_init)
         candidates = [starts.centers(X, draws, each) for each in seeds]
         costs = [total_cost(blocks, centers, sample_weight=weight) for centers in candidates]
-        self.cluster_centers_ = candidates[int(np.argmin(costs))]
+        self.cluster_centers_ = blocks.like(candidates[int(np.argmin(costs))])
         self.counts_ = np.zeros(starts.n_clusters)
         self.seed_ = seed
         self.n_steps_ = 0
@@ -337,7 +344,7 @@ default="k-means++"
         self.rows_since_reassignment_ = 0
 
     def _store(self, result, blocks, weight, seed):
-        self.cluster_centers_ = result.centers
+        self.cluster_centers_ = blocks.like(result.centers)
         self.counts_ = result.counts
         self.seed_ = seed
         self.n_steps_ = result.n_steps
@@ -348,22 +355,23 @@ default="k-means++"
         self.rows_since_reassignment_ = 0
         if self.compute_labels:
             self._label(blocks, weight)
-            self.cluster_sizes_ = np.bincount(
-                self.labels_, weights=weight, minlength=len(result.centers)
-            ).astype(np.float64)
+            labels = blocks.to_host(self.labels_)
+            sizes = np.bincount(labels, weights=weight, minlength=len(result.centers))
+            self.cluster_sizes_ = blocks.like(sizes.astype(np.float64))
         else:
             total = blocks.n_samples if weight is None else float(weight.sum())
             self.inertia_ = float(result.history[-1]) * total
 
     def _label(self, blocks, weight):
-        self.labels_ = assign(blocks, self.cluster_centers_)
-        costs = costs_of_assignment(blocks, self.cluster_centers_, self.labels_)
+        labels = assign(blocks, self.cluster_centers_)
+        costs = costs_of_assignment(blocks, self.cluster_centers_, labels)
+        self.labels_ = blocks.like(labels)
         self.inertia_ = weighted_total(costs, weight)
 
 
-def _reporting(report):
+def _reporting(report, blocks):
     def callback(centers, history):
         message = f"mean cost of a drawn row {history[-1]:.6g}"
-        return report.end_iteration(message, lambda: {"cluster_centers_": centers})
+        return report.end_iteration(message, lambda: {"cluster_centers_": blocks.like(centers)})
 
     return callback

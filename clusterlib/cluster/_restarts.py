@@ -39,7 +39,7 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
     verbose = checked_verbose(estimator.verbose)
     random_state = check_random_state(estimator.random_state)
     X = checked_matrix(estimator, X, reset=True)
-    weight = checked_sample_weight(sample_weight, len(X))
+    weight = checked_sample_weight(sample_weight, len(X), beside=X)
     checked_n_samples(starts.n_clusters, len(X), weight)
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
 
@@ -63,15 +63,15 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
                 max_iter=max_iter,
                 tol=tol,
                 spherical=spherical,
-                callback=_reporting(report),
+                callback=_reporting(report, blocks),
             )
             # Starts that end in the same clusters have the same bits: the first one is kept.
             if best is None or result.inertia < best.inertia:
                 best = result
-            if report.end_start(lambda best=best: {"cluster_centers_": best.centers}):
+            if report.end_start(lambda best=best: {"cluster_centers_": blocks.like(best.centers)}):
                 break
-        _store(estimator, best, weight)
-        report.end(lambda: {"cluster_centers_": best.centers})
+        _store(estimator, best, blocks, weight)
+        report.end(lambda: {"cluster_centers_": blocks.like(best.centers)})
 
 
 def weights_of_directions(blocks, weight):
@@ -86,22 +86,22 @@ def weights_of_directions(blocks, weight):
     return directed
 
 
-def _reporting(report):
+def _reporting(report, blocks):
     def callback(centers, history):
         message = f"squared moves of the centres {history[-1]:.6g}"
-        return report.end_iteration(message, lambda: {"cluster_centers_": centers})
+        return report.end_iteration(message, lambda: {"cluster_centers_": blocks.like(centers)})
 
     return callback
 
 
-def _store(estimator, result, weight):
-    estimator.cluster_centers_ = result.centers
-    estimator.labels_ = result.labels
+def _store(estimator, result, blocks, weight):
+    estimator.cluster_centers_ = blocks.like(result.centers)
+    estimator.labels_ = blocks.like(result.labels)
     estimator.inertia_ = result.inertia
     estimator.n_iter_ = result.n_iter
     estimator.converged_ = result.converged
     estimator.history_ = result.history
     estimator.n_relocated_ = result.n_relocated
-    estimator.cluster_sizes_ = np.bincount(
-        result.labels, weights=weight, minlength=len(result.centers)
-    ).astype(np.float64)
+    labels = blocks.to_host(result.labels)
+    sizes = np.bincount(labels, weights=weight, minlength=len(result.centers))
+    estimator.cluster_sizes_ = blocks.like(sizes.astype(np.float64))

@@ -76,6 +76,9 @@ default="k-means++"
     centre and is never taken as one. An X of nothing else is refused. Costs are those of
     :class:`KMeans`.
 
+    X may be a float32 or float64 array on a CUDA device (CuPy's, or a CUDA tensor): the work is
+    then done there, where labels, centres, sizes and what the methods return live, too.
+
     References
     ----------
     .. [1] I. S. Dhillon and D. S. Modha, "Concept decompositions for large sparse text data using
@@ -97,6 +100,7 @@ default="k-means++"
     """
 
     _spherical = True
+    _takes_device_arrays = True
 
     def __init__(
         self,
@@ -183,4 +187,5 @@ default="k-means++"
         blocks = self._fitted_blocks(X)
         n_clusters = len(self.cluster_centers_)
         n_assign = checked_integer("n_assign", n_assign, 1, n_clusters, high_name="n_clusters")
-        return assign_several(blocks, self.cluster_centers_, n_assign, spherical=True)
+        found = assign_several(blocks, self.cluster_centers_, n_assign, spherical=True)
+        return tuple(map(blocks.like, found))

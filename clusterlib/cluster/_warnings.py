@@ -2,7 +2,6 @@
 
 import warnings
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 __all__ = ["warn_of_few_clusters", "warn_of_no_convergence"]
@@ -24,7 +23,7 @@ def warn_of_no_convergence(estimator, steps, remaining, cures):
 
 def warn_of_few_clusters(estimator):
     """Warn if rows with weight belong to fewer clusters than were asked for."""
-    n_used = np.count_nonzero(estimator.cluster_sizes_)
+    n_used = int((estimator.cluster_sizes_ != 0).sum())
     if n_used < estimator.n_clusters:
         warnings.warn(
             f"{type(estimator).__name__} found {n_used} different clusters, fewer than "

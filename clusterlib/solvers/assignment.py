@@ -48,7 +48,8 @@ def assign(X, centers, *, spherical=False):
     array([1, 0], dtype=int32)
     """
     metric = (Sphere if spherical else Flat).metric
-    return np.concatenate(map_blocks(pairwise_labels, as_blocks(X), broadcast=(centers, metric)))
+    blocks = as_blocks(X)
+    return blocks.joined(map_blocks(pairwise_labels, blocks, broadcast=(centers, metric)))
 
 
 def pairwise_labels(rows, centers, metric):
@@ -89,9 +90,10 @@ def assign_several(X, centers, n_assign, *, spherical=False):
     (array([[1., 3.]]), array([[1, 0]], dtype=int32))
     """
     metric = Metric.COSINE if spherical else Metric.EUCLIDEAN
-    parts = map_blocks(_several, as_blocks(X), broadcast=(centers, n_assign, metric))
+    blocks = as_blocks(X)
+    parts = map_blocks(_several, blocks, broadcast=(centers, n_assign, metric))
     distances, labels = zip(*parts, strict=True)
-    return np.concatenate(distances), np.concatenate(labels)
+    return blocks.joined(distances), blocks.joined(labels)
 
 
 def _several(rows, centers, n_assign, metric):
@@ -127,7 +129,8 @@ def center_distances(X, centers, *, spherical=False):
     array([[5., 1.]])
     """
     metric = Metric.COSINE if spherical else Metric.EUCLIDEAN
-    return np.concatenate(map_blocks(_all, as_blocks(X), broadcast=(centers, metric)))
+    blocks = as_blocks(X)
+    return blocks.joined(map_blocks(_all, blocks, broadcast=(centers, metric)))
 
 
 def _all(rows, centers, metric):
@@ -155,7 +158,9 @@ def costs_of_assignment(X, centers, labels, *, spherical=False):
 
     Notes
     -----
-    O(n d) time; temporaries are small chunks of rows.
+    O(n d) time; temporaries are small chunks of rows. Of rows on a CUDA device the costs are
+    brought to the host, and there they are those at the nearest centres, whatever ``labels``
+    says, from distances rounded to the dtype of X: O(n k d) time.
 
     Examples
     --------
@@ -164,9 +169,25 @@ def costs_of_assignment(X, centers, labels, *, spherical=False):
     >>> costs_of_assignment(np.array([[1.0], [5.0]]), np.array([[0.0], [3.0]]), np.array([0, 1]))
     array([1., 4.])
     """
+    blocks = as_blocks(X)
+    if not blocks.on_host:
+        return _costs_at_nearest(blocks, centers, spherical)
     geometry = Sphere if spherical else Flat
     broadcast = (centers.astype(np.float64), geometry)
-    return np.concatenate(map_blocks(_block_costs, as_blocks(X), labels, broadcast=broadcast))
+    return blocks.joined(map_blocks(_block_costs, blocks, labels, broadcast=broadcast))
+
+
+def _costs_at_nearest(blocks, centers, spherical):
+    """Costs by the kernel that finds the nearest centres, on the host."""
+    metric = Metric.COSINE if spherical else Metric.EUCLIDEAN
+    parts = map_blocks(_distances_to_nearest, blocks, broadcast=(centers, metric))
+    distances = blocks.to_host(blocks.joined(parts)).astype(np.float64)
+    with np.errstate(over="ignore"):  # a cost beyond float64 is infinite
+        return distances if spherical else np.square(distances)
+
+
+def _distances_to_nearest(rows, centers, metric):
+    return pairwise_argmin(rows, centers, metric=metric, return_distance=True)[1]
 
 
 def _block_costs(rows, labels, centers, geometry):
@@ -248,6 +269,7 @@ def total_cost(X, centers, *, sample_weight=None, spherical=False):
     >>> total_cost(np.array([[1.0], [5.0]]), np.array([[0.0], [3.0]]))
     5.0
     """
-    labels = assign(X, centers, spherical=spherical)
-    costs = costs_of_assignment(X, centers, labels, spherical=spherical)
+    blocks = as_blocks(X)
+    labels = assign(blocks, centers, spherical=spherical) if blocks.on_host else None
+    costs = costs_of_assignment(blocks, centers, labels, spherical=spherical)
     return weighted_total(costs, sample_weight)

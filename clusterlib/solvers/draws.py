@@ -3,10 +3,14 @@
 import numpy as np
 
 from clusterlib.blocks import map_blocks
+from clusterlib.kernels import Metric, pairwise_distances
 
 __all__ = ["RowDraws"]
 
 _CHUNK_VALUES = 1 << 15
+_DEVICE_CHUNK_VALUES = 1 << 25
+# Masses on a device are summed in leaves there; only the leaves that are hit come to the host.
+_LEAF_ROWS = 4096
 # Seeds of two fixed directions; nothing but a coincidence of projections depends on them.
 _DIRECTION_SEEDS = (20_011, 20_021)
 
@@ -29,6 +33,21 @@ def _projections(rows, directions):
             np.multiply(chunk, direction, out=products)
             key[start : start + step] = products.sum(axis=1)
     return keys
+
+
+def _projections_by_kernel(rows, directions):
+    """The same on a device, in float64 whatever the rows are in, chunk by chunk."""
+    step = max(1, _DEVICE_CHUNK_VALUES // rows.shape[1])
+    for start in range(0, len(rows), step):
+        chunk = rows[start : start + step].astype(np.float64)
+        yield -pairwise_distances(chunk, directions, metric=Metric.INNER_PRODUCT)
+
+
+def _places(cumulated, targets):
+    """Where cumulated mass passes each target; never a place without mass."""
+    # A product that rounds up to the total would miss the last row with mass.
+    last = np.searchsorted(cumulated, cumulated[-1])
+    return np.minimum(np.searchsorted(cumulated, targets, side="right"), last)
 
 
 class RowDraws:
@@ -56,7 +75,9 @@ class RowDraws:
 
     Notes
     -----
-    O(n d + n log n) time, O(n) memory.
+    O(n d + n log n) time, O(n) memory. Of rows on a CUDA device the projections come to the host
+    (16 bytes for each row, once), where the order is found; a draw from a mass that lies on the
+    device brings there the sums of leaves of 4096 rows and the leaves that are hit.
 
     Examples
     --------
@@ -73,10 +94,8 @@ class RowDraws:
         self.sample_weight = (
             np.ones(blocks.n_samples) if sample_weight is None else np.asarray(sample_weight)
         )
-        directions = [_direction(seed, blocks.n_features) for seed in _DIRECTION_SEEDS]
-        keys = np.concatenate(map_blocks(_projections, blocks, broadcast=(directions,)), axis=1)
         present = np.flatnonzero(self.sample_weight > 0)
-        keys = keys[:, present]
+        keys = self._keys(blocks)[:, present]
         order = np.lexsort(keys)
         keys = keys[:, order]
         is_first = np.ones(len(present), dtype=bool)
@@ -87,6 +106,17 @@ class RowDraws:
         self._group[self._order] = np.cumsum(is_first) - 1
         self._cumulated_weight = np.cumsum(self.sample_weight[self._order])
         self.n_groups = len(self._starts) - 1
+        self._blocks = blocks
+        self._order_beside = None if blocks.on_host else blocks.from_host(self._order)
+
+    @staticmethod
+    def _keys(blocks):
+        """Two projections of every row, on the host: (2, n_samples)."""
+        directions = [_direction(seed, blocks.n_features) for seed in _DIRECTION_SEEDS]
+        if blocks.on_host:
+            return np.concatenate(map_blocks(_projections, blocks, broadcast=(directions,)), axis=1)
+        [parts] = map_blocks(_projections_by_kernel, blocks, broadcast=(np.array(directions),))
+        return np.concatenate([blocks.to_host(part) for part in parts]).T
 
     def group_of(self, row):
         """Indices of the rows that equal a row with weight, itself included."""
@@ -102,9 +132,9 @@ class RowDraws:
             Gives ``size`` uniform numbers.
         size : int
             Number of draws.
-        mass : ndarray of shape (n_samples,), default=None
-            Not negative, with a finite sum above zero over the rows with weight. None means the
-            weights.
+        mass : array of shape (n_samples,), float64, default=None
+            Not negative, with a finite sum above zero over the rows with weight; where the rows
+            lie. None means the weights.
 
         Returns
         -------
@@ -115,13 +145,29 @@ class RowDraws:
         -----
         O(n + size log n) time for a mass, O(size log n) for the weights.
         """
-        cumulated = self._cumulated_weight if mass is None else np.cumsum(mass[self._order])
-        # A product that rounds up to the total would miss the last row with mass.
-        last = np.searchsorted(cumulated, cumulated[-1])
         # Sorted numbers are found several times faster.
-        targets = np.sort(rng.random(size)) * cumulated[-1]
-        places = np.searchsorted(cumulated, targets, side="right")
-        return self._order[np.minimum(places, last)]
+        shares = np.sort(rng.random(size))
+        if mass is not None and not self._blocks.on_host:
+            return self._order[self._places_of_leaves(shares, mass)]
+        cumulated = self._cumulated_weight if mass is None else np.cumsum(mass[self._order])
+        return self._order[_places(cumulated, shares * cumulated[-1])]
+
+    def _places_of_leaves(self, shares, mass):
+        """Places of a mass on a device: which leaf by the sums of leaves, then which row of it."""
+        n_rows = len(self._order)
+        n_leaves = -(-n_rows // _LEAF_ROWS)
+        ordered = self._blocks.zeros(n_leaves * _LEAF_ROWS, np.float64)
+        ordered[:n_rows] = mass[self._order_beside]
+        leaves = ordered.reshape(n_leaves, _LEAF_ROWS)
+        cumulated = np.cumsum(self._blocks.to_host(leaves.sum(axis=1)))
+        targets = shares * cumulated[-1]
+        hit = _places(cumulated, targets)
+        places = np.empty(len(targets), dtype=np.intp)
+        for leaf in np.unique(hit):
+            before = cumulated[leaf - 1] if leaf else 0.0
+            inside = before + np.cumsum(self._blocks.to_host(leaves[int(leaf)]))
+            places[hit == leaf] = leaf * _LEAF_ROWS + _places(inside, targets[hit == leaf])
+        return places
 
     def draw_different(self, rng, size):
         """Draw groups without replacement, in proportion to their weights.

@@ -118,8 +118,8 @@ def row_norms(X):
     """
     blocks = as_blocks(X)
     origin = np.zeros((1, blocks.n_features), dtype=blocks.dtype)
-    parts = map_blocks(_distances_to_nearest, blocks, broadcast=(origin,))
-    return np.concatenate(parts).astype(np.float64)
+    norms = blocks.joined(map_blocks(_distances_to_nearest, blocks, broadcast=(origin,)))
+    return blocks.to_host(norms).astype(np.float64)
 
 
 def _distances_to_nearest(rows, centers):

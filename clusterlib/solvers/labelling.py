@@ -24,26 +24,30 @@ class Labelling:
     n_clusters : int
         Number of centres.
     metric : Metric
-        Bounds are kept for squared distances only.
+        Bounds are kept for squared distances only, and on the host only.
 
     Attributes
     ----------
     labels : ndarray of shape (n_samples,), int32
-        Of the last step.
+        Of the last step; where the rows lie.
     """
 
     def __init__(self, blocks, n_clusters, metric):
         self._blocks, self._metric = blocks, metric
         n = blocks.n_samples
-        self.labels = np.zeros(n, dtype=np.int32)
+        self.labels = blocks.zeros(n, np.int32)
         self._bounds = None
-        if metric is Metric.SQEUCLIDEAN and n_clusters >= _LEAST_CENTERS:
+        keeps_bounds = blocks.on_host and metric is Metric.SQEUCLIDEAN
+        if keeps_bounds and n_clusters >= _LEAST_CENTERS:
             upper = np.full(n, np.inf, dtype=np.float32)
             self._bounds = upper, np.zeros((n, BOUND_GROUPS), dtype=np.float32)
         self._centers, self._sample = None, True
 
     def sums(self, centers, weight):
-        """Label the rows anew; yields the (sums, weights) of the clusters for each block."""
+        """Label the rows anew; yields the (sums, weights) of the clusters for each block.
+
+        ``weight`` lies where the rows lie, and so do the sums.
+        """
         if self._bounds is None:
             aligned, broadcast = (weight, self.labels), (centers, self._metric)
             yield from self._blocks.map(_plain_step, aligned, broadcast)

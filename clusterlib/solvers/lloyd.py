@@ -20,8 +20,9 @@ class LloydResult(NamedTuple):
 
     Attributes
     ----------
-    labels : ndarray of shape (n_samples,), int32
-        Nearest of ``centers`` for every row, the lowest index on ties.
+    labels : array of shape (n_samples,), int32
+        Nearest of ``centers`` for every row, the lowest index on ties. Where the rows lie; all
+        else is on the host.
     centers : ndarray of shape (n_clusters, n_features)
         In the dtype of X.
     inertia : float
@@ -50,8 +51,8 @@ class Step(NamedTuple):
 
     Attributes
     ----------
-    labels : ndarray of shape (n_samples,), int32
-        Nearest centre of every row.
+    labels : array of shape (n_samples,), int32
+        Nearest centre of every row, where the rows lie.
     sums : ndarray of shape (n_clusters, n_features), float64
         Weighted sums of the rows of each cluster.
     weights : ndarray of shape (n_clusters,), float64
@@ -128,9 +129,10 @@ def lloyd(
     geometry = Sphere if spherical else Flat
     weight = geometry.summation_weight(blocks, sample_weight)
     labelling = Labelling(blocks, len(centers), geometry.metric)
+    beside = blocks.from_host(weight)
     history, n_relocated, converged, stands = [], 0, False, False
     while len(history) < max_iter and not converged:
-        step = _step(labelling, centers, weight)
+        step = _step(blocks, labelling, centers, beside)
         moved = geometry.centers(step.sums, step.weights, centers)
         n_relocated += relocate_empty(moved, step, blocks, centers, weight, spherical)
         history.append(float(np.square(moved.astype(np.float64) - centers).sum()))
@@ -141,7 +143,7 @@ def lloyd(
         if callback is not None and callback(centers, history):
             break
     # Bounds make the last look cheaper than an assignment from nothing.
-    labels = labelling.labels if stands else _step(labelling, centers, weight).labels
+    labels = labelling.labels if stands else _step(blocks, labelling, centers, beside).labels
     costs = costs_of_assignment(blocks, centers, labels, spherical=spherical)
     inertia = weighted_total(costs, sample_weight)
     return LloydResult(
@@ -149,10 +151,10 @@ def lloyd(
     )
 
 
-def _step(labelling, centers, weight):
-    """Assign all rows and sum up the clusters, reading X once."""
+def _step(blocks, labelling, centers, weight):
+    """Assign all rows and sum up the clusters, reading X once; ``weight`` lies beside the rows."""
     sums, weights = tree_reduce(add_totals, labelling.sums(centers, weight))
-    return Step(labelling.labels, sums, weights)
+    return Step(labelling.labels, blocks.to_host(sums), blocks.to_host(weights))
 
 
 def add_totals(left, right):
@@ -180,7 +182,7 @@ def _farthest_rows(blocks, costs, count):
     for index in order[: np.count_nonzero(costs > 0)]:
         if len(far) == count:
             break
-        row = blocks.take([index])[0]
+        row = blocks.to_host(blocks.take([index]))[0]
         # Equal rows have the same centre and so the same cost: older ones need no comparison.
         rivals = (r for r, c in zip(far, cost_of_far, strict=True) if c == costs[index])
         if not any(np.array_equal(row, rival) for rival in rivals):
@@ -220,7 +222,8 @@ def scatter(X, *, sample_weight=None, spherical=False):
     geometry = Sphere if spherical else Flat
     weight = geometry.summation_weight(blocks, sample_weight)
     origin = np.zeros((1, blocks.n_features), dtype=blocks.dtype)
-    step = _step(Labelling(blocks, 1, geometry.metric), origin, weight)
+    labelling = Labelling(blocks, 1, geometry.metric)
+    step = _step(blocks, labelling, origin, blocks.from_host(weight))
     if spherical:
         # Directions have length 1: their variance is 1 - |mean|^2.
         directed = np.ones(blocks.n_samples) if sample_weight is None else sample_weight

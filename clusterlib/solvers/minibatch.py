@@ -112,8 +112,9 @@ def pull(X, centers, counts, rng, *, sample_weight=None, reassignment_ratio=0.01
     blocks = as_blocks(X)
     labels = assign(blocks, centers)
     inertia = weighted_total(costs_of_assignment(blocks, centers, labels), sample_weight)
-    rows = blocks.rows(0, blocks.n_samples)
-    sums, weights = cluster_sums(rows, labels, len(centers), sample_weight=sample_weight)
+    rows, beside = blocks.rows(0, blocks.n_samples), blocks.from_host(sample_weight)
+    totals = cluster_sums(rows, labels, len(centers), sample_weight=beside)
+    sums, weights = map(blocks.to_host, totals)
     new_counts = counts + weights
     pulled = centers.copy()
     hit = weights > 0

@@ -133,7 +133,8 @@ def kmeans_plusplus(
 
 
 def _as_seeds(blocks, indices, geometry):
-    return Seeds(np.ascontiguousarray(geometry.points(blocks.take(indices))), indices)
+    rows = blocks.to_host(blocks.take(indices))
+    return Seeds(np.ascontiguousarray(geometry.points(rows)), indices)
 
 
 def _distances(rows, points, metric):
@@ -141,23 +142,23 @@ def _distances(rows, points, metric):
 
 
 class _Spread:
-    """Centres chosen so far and what every row has to pay."""
+    """Centres chosen so far and what every row has to pay; all of it lies where the rows lie."""
 
     def __init__(self, blocks, draws, geometry):
         self.blocks, self.draws, self.geometry = blocks, draws, geometry
         self.indices = []
         self.closest = None
         self.scale = None
-        self.is_taken = np.zeros(blocks.n_samples, dtype=bool)
+        self.is_taken = blocks.zeros(blocks.n_samples, bool)
+        self.weight = blocks.from_host(draws.sample_weight)
 
     def mass(self):
         """Weight times cost; where nobody has to pay, the weights of rows not yet taken."""
-        weight = self.draws.sample_weight
-        mass = weight * self.closest
+        mass = self.weight * self.closest
         if mass.sum() > 0:
             return mass
-        free = np.where(self.is_taken, 0.0, weight)
-        return free if free.any() else weight
+        free = np.where(self.is_taken, 0.0, self.weight)
+        return free if free.any() else self.weight
 
     def add_best_of(self, candidates):
         """Add the candidate that leaves the least to pay, the first of equal ones."""
@@ -166,8 +167,8 @@ class _Spread:
             np.minimum(costs, self.closest, out=costs)
         best = 0
         if len(candidates) > 1:
-            best = int(np.argmin([(row * self.draws.sample_weight).sum() for row in costs]))
-        equal_rows = self.draws.group_of(candidates[best])
+            best = int(np.argmin([float((row * self.weight).sum()) for row in costs]))
+        equal_rows = self.blocks.from_host(self.draws.group_of(candidates[best]))
         self.closest = costs[best].copy()
         self.closest[equal_rows] = 0.0
         self.is_taken[equal_rows] = True
@@ -176,14 +177,14 @@ class _Spread:
     def _costs(self, candidates):
         """Cost of every row at every candidate, float64 of shape (trials, n_samples)."""
         points = self.blocks.take(candidates)
-        costs = np.empty((len(candidates), self.blocks.n_samples))
+        costs = self.blocks.zeros((len(candidates), self.blocks.n_samples), np.float64)
         start = 0
         for part in self.blocks.map(_distances, (), (points, self.geometry.seeding_metric)):
             costs[:, start : start + len(part)] = part.T
             start += len(part)
         np.minimum(costs, np.finfo(np.float64).max, out=costs)
         if self.scale is None:
-            self.scale = float(costs.max(where=self.draws.sample_weight > 0, initial=0.0)) or 1.0
+            self.scale = float(np.where(self.weight > 0, costs, 0.0).max()) or 1.0
         with np.errstate(over="ignore", under="ignore"):
             costs = self.geometry.seeding_costs(costs, self.scale)
         # Rows without weight may lie anywhere; 0 * inf must not become NaN.

@@ -21,6 +21,7 @@ from clusterlib.validation.data import (
     checked_sample_weight,
     checked_second_matrix,
 )
+from clusterlib.validation.device import checked_on_host, checked_same_side
 from clusterlib.validation.domains import (
     checked_different_rows,
     checked_domain_codes,
@@ -209,6 +210,7 @@ __all__ = [
     "checked_nonnegative_matrix",
     "checked_normalization",
     "checked_number_or_auto",
+    "checked_on_host",
     "checked_pair_rows",
     "checked_penalties",
     "checked_prior",
@@ -220,6 +222,7 @@ __all__ = [
     "checked_reference_rows",
     "checked_row_flags",
     "checked_same_clusters",
+    "checked_same_side",
     "checked_sample_weight",
     "checked_second_matrix",
     "checked_sizes",

@@ -3,6 +3,9 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clusterlib.kernels.dispatch import is_device_array
+from clusterlib.validation.device import checked_device_data, host_copy
+
 __all__ = [
     "check_is_fitted",
     "checked_matrix",
@@ -22,13 +25,14 @@ def checked_matrix(estimator, X, *, reset):
         Gets ``n_features_in_`` and ``feature_names_in_`` with ``reset``.
     X : array-like or data frame of shape (n_samples, n_features)
         float32 and float64 arrays pass uncopied in any layout, memory-mapped ones included; all
-        else becomes float64.
+        else becomes float64. An array on a CUDA device is checked there if the estimator works
+        there, and refused otherwise.
     reset : bool
         True in ``fit``, False in ``predict`` and others.
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), float32 or float64
+    X : ndarray or device array of shape (n_samples, n_features), float32 or float64
         The same values.
 
     Notes
@@ -42,6 +46,8 @@ def checked_matrix(estimator, X, *, reset):
     >>> checked_matrix(KMeans(), [[1, 2]], reset=True)
     array([[1., 2.]])
     """
+    if is_device_array(X):
+        return checked_device_data(estimator, X, reset=reset)
     return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32], order=None)
 
 
@@ -77,7 +83,7 @@ def checked_second_matrix(estimator, name, X):
         raise type(error)(f"{name}: {error}") from None
 
 
-def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight"):
+def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight", beside=None):
     """Check the weights of rows.
 
     Parameters
@@ -88,6 +94,9 @@ def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight"):
         Number of rows.
     name : str, default="sample_weight"
         Name of the argument for messages.
+    beside : array of shape (n_samples, n_features), default=None
+        The data. Weights may be on a CUDA device only if these are, and are copied to the host
+        to be checked.
 
     Returns
     -------
@@ -102,6 +111,12 @@ def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight"):
     """
     if sample_weight is None:
         return None
+    if is_device_array(sample_weight):
+        if not is_device_array(beside):
+            raise TypeError(
+                f"{name} is on a CUDA device and X is on the host: pass both on the same side"
+            )
+        sample_weight = host_copy(sample_weight)
     try:
         weight = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from clusterlib.validation.device import checked_on_host
+
 __all__ = [
     "checked_different_rows",
     "checked_domain_codes",
@@ -53,6 +55,7 @@ def checked_domains(estimator, X, y):
     >>> domains.tolist(), codes.tolist()
     (['a', 'b'], [1, 0, 1])
     """
+    checked_on_host(estimator, X)
     X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
         row = int(np.argmax(y != np.floor(y)))

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils.validation import check_array, validate_data
 
+from clusterlib.validation.device import checked_on_host
 from clusterlib.validation.parameters import checked_choice, checked_integer, checked_real
 
 __all__ = [
@@ -102,6 +103,7 @@ def checked_nonnegative_matrix(estimator, X, *, reset, missing=False):
     >>> checked_nonnegative_matrix(NMF(), [[1, 2]], reset=True)
     array([[1., 2.]])
     """
+    checked_on_host(estimator, X)
     options = {"dtype": [np.float64, np.float32], "order": None, "accept_sparse": "csr"}
     finite = "allow-nan" if missing else True
     try:

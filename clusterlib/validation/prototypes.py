@@ -8,6 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from clusterlib.validation.device import checked_on_host
 from clusterlib.validation.parameters import checked_choice, checked_integer, checked_real
 
 __all__ = [
@@ -250,6 +251,7 @@ def checked_classes(estimator, X, y):
     >>> checked_classes(NearestCentroid(), [[1.0], [2.0]], ["b", "a"])[1].tolist()
     ['a', 'b']
     """
+    checked_on_host(estimator, X)
     X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
     check_classification_targets(y)
     return X, *np.unique(y, return_inverse=True)

@@ -4,6 +4,8 @@ from enum import Enum
 
 import numpy as np
 
+from clusterlib.kernels.dispatch import is_device_array
+from clusterlib.validation.device import host_copy
 from clusterlib.validation.parameters import checked_choice, checked_integer
 
 __all__ = [
@@ -45,7 +47,7 @@ def checked_start(init):
     if callable(init):
         return Start.CALLED
     if not isinstance(init, str) and (
-        hasattr(init, "__array__") or isinstance(init, (list, tuple))
+        hasattr(init, "__array__") or is_device_array(init) or isinstance(init, (list, tuple))
     ):
         return Start.GIVEN
     try:
@@ -61,16 +63,16 @@ def checked_start_centers(centers, n_clusters, X):
     Parameters
     ----------
     centers : array-like of shape (n_clusters, n_features)
-        The centres to start from.
+        The centres to start from, on the host or on a CUDA device.
     n_clusters : int
         How many there have to be.
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or device array of shape (n_samples, n_features), float32 or float64
         The data to cluster.
 
     Returns
     -------
     centers : ndarray of shape (n_clusters, n_features)
-        A C-ordered copy in the dtype of X.
+        A C-ordered copy in the dtype of X, on the host.
 
     Raises
     ------
@@ -84,9 +86,10 @@ def checked_start_centers(centers, n_clusters, X):
     >>> checked_start_centers([[1, 2]], 1, np.zeros((5, 2), dtype=np.float32))
     array([[1., 2.]], dtype=float32)
     """
+    dtype = np.dtype(str(X.dtype).removeprefix("torch."))
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
-            centers = np.array(centers, dtype=X.dtype, order="C")
+            centers = np.array(host_copy(centers), dtype=dtype, order="C")
     except (TypeError, ValueError) as error:
         raise TypeError(f"init must hold real numbers: {error}") from error
     if centers.shape != (n_clusters, X.shape[1]):
@@ -95,7 +98,7 @@ def checked_start_centers(centers, n_clusters, X):
             f"got {centers.shape}"
         )
     if not np.isfinite(centers).all():
-        raise ValueError(f"init contains NaN or infinity (or a value beyond {X.dtype})")
+        raise ValueError(f"init contains NaN or infinity (or a value beyond {dtype})")
     return centers
 
 

@@ -73,21 +73,47 @@ struct Vector<float> {
   static constexpr int lanes = 4;
   float4 v;
   CL_DEVICE void load(const float* p) { v = *reinterpret_cast<const float4*>(p); }
-  template <int i>
-  CL_DEVICE float at() const {
-    return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
-  }
 };
 template <>
 struct Vector<double> {
   static constexpr int lanes = 2;
   double2 v;
   CL_DEVICE void load(const double* p) { v = *reinterpret_cast<const double2*>(p); }
-  template <int i>
-  CL_DEVICE double at() const {
-    return i == 0 ? v.x : v.y;
-  }
 };
+
+// Reads or writes 16 aligned bytes at once, or a single number.
+template <int width>
+CL_DEVICE void load_vector(const float* p, float (&out)[width]) {
+  if constexpr (width == 4) {
+    const float4 v = *reinterpret_cast<const float4*>(p);
+    out[0] = v.x, out[1] = v.y, out[2] = v.z, out[3] = v.w;
+  } else {
+    out[0] = *p;
+  }
+}
+template <int width>
+CL_DEVICE void load_vector(const double* p, double (&out)[width]) {
+  if constexpr (width == 2) {
+    const double2 v = *reinterpret_cast<const double2*>(p);
+    out[0] = v.x, out[1] = v.y;
+  } else {
+    out[0] = *p;
+  }
+}
+template <int width>
+CL_DEVICE void store_vector(float* p, const float (&in)[width]) {
+  if constexpr (width == 4)
+    *reinterpret_cast<float4*>(p) = make_float4(in[0], in[1], in[2], in[3]);
+  else
+    *p = in[0];
+}
+template <int width>
+CL_DEVICE void store_vector(double* p, const double (&in)[width]) {
+  if constexpr (width == 2)
+    *reinterpret_cast<double2*>(p) = make_double2(in[0], in[1]);
+  else
+    *p = in[0];
+}
 
 // acc + <a, b> over the lanes, one fused multiply-add after the other.
 CL_DEVICE float accumulate(const Vector<float>& a, const Vector<float>& b, float acc) {
@@ -99,6 +125,37 @@ CL_DEVICE float accumulate(const Vector<float>& a, const Vector<float>& b, float
 CL_DEVICE double accumulate(const Vector<double>& a, const Vector<double>& b, double acc) {
   acc = fma(a.v.x, b.v.x, acc);
   return fma(a.v.y, b.v.y, acc);
+}
+
+// The ten leading fraction bits of x, rounded to nearest: what tensor cores read of a float.
+CL_DEVICE float leading_bits(float x) {
+  return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u);
+}
+
+// A warp's c += a b for 16 x 8 by 8 x 8 numbers in TF32. With g = lane / 4 and t = lane % 4 a lane
+// holds a = {A[g][t], A[g + 8][t], A[g][t + 4], A[g + 8][t + 4]}, b = {B[t][g], B[t + 4][g]} and
+// c = {C[g][2 t], C[g][2 t + 1], C[g + 8][2 t], C[g + 8][2 t + 1]}.
+CL_DEVICE void multiply_fragments(float& c0, float& c1, float& c2, float& c3, const float (&a)[4],
+                                  const float (&b)[2]) {
+#ifdef CL_EMULATE
+  const int lane = static_cast<int>(threadIdx.x) % 32, row = lane / 4 * 4, column = lane % 4 * 8;
+  for (int k = 0; k < 8; ++k) {
+    const float read_a[2] = {__uint_as_float(__float_as_uint(a[k / 4 * 2]) & 0xffffe000u),
+                             __uint_as_float(__float_as_uint(a[k / 4 * 2 + 1]) & 0xffffe000u)};
+    const float read_b = __uint_as_float(__float_as_uint(b[k / 4]) & 0xffffe000u);
+    const float upper = __shfl_sync(kFullWarp, read_a[0], row + k % 4);
+    const float lower = __shfl_sync(kFullWarp, read_a[1], row + k % 4);
+    const float left = __shfl_sync(kFullWarp, read_b, column + k % 4);
+    const float right = __shfl_sync(kFullWarp, read_b, column + 4 + k % 4);
+    c0 += upper * left, c1 += upper * right, c2 += lower * left, c3 += lower * right;
+  }
+#else
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
+      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+        "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+#endif
 }
 
 }  // namespace cl

@@ -1,7 +1,7 @@
 // The screen of the nearest row: the best and the second best score of every row of X, in the
 // dtype of X. What the rounding errors leave undecided is evaluated again (exact_rows.cuh).
 #pragma once
-#include "tile.cuh"
+#include "tensor_tile.cuh"
 
 namespace cl {
 
@@ -22,7 +22,7 @@ struct BestTwo {
   CL_DEVICE void operator()(const T (&acc)[G::TM][G::TN], long long column0) {
 #pragma unroll
     for (int j = 0; j < G::TN; ++j) {
-      const long long column = column0 + tile_x<G>() + j * G::TX;
+      const long long column = column0 + G::column(j);
       if (column < columns) {
         const T b = bias ? bias[column] : T(0);
 #pragma unroll
@@ -54,7 +54,7 @@ struct BestTwo {
 
 // scores are <x, y> + bias; the largest is the nearest.
 template <class G>
-__global__ void __launch_bounds__(G::threads, G::resident)
+__global__ void __launch_bounds__(G::threads)
     argmin_tiles(const typename G::Scalar* __restrict__ X, long long n, int d,
                  const typename G::Scalar* __restrict__ shift, typename G::Scalar scale,
                  const typename G::Scalar* __restrict__ Y, long long m,
@@ -71,8 +71,8 @@ __global__ void __launch_bounds__(G::threads, G::resident)
 #pragma unroll
   for (int i = 0; i < G::TM; ++i) {
     scores.combine(i);
-    const long long row = row0 + tile_y<G>() + i * G::TY;
-    if (tile_x<G>() == 0 && row < n) {
+    const long long row = row0 + G::row(i);
+    if (speaks_for_row<G>() && row < n) {
       labels[row] = scores.index[i];
       best[row] = scores.first[i];
       second[row] = scores.second[i];

@@ -11,7 +11,8 @@
 namespace cl {
 
 // BM rows by BN columns for a block, BK features at a time, TM by TN scores for a thread.
-template <class T, int BM_, int BN_, int BK_, int TM_, int TN_>
+// ALIGNED: rows begin at multiples of 16 bytes, and are read so.
+template <class T, int BM_, int BN_, int BK_, int TM_, int TN_, bool ALIGNED = true>
 struct Tile {
   using Scalar = T;
   static constexpr int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_;
@@ -19,44 +20,67 @@ struct Tile {
   static constexpr int TY = BM / TM;
   static constexpr int threads = TX * TY;
   // Blocks on one multiprocessor: one loads while the other multiplies.
-  static constexpr int resident = 2;
-  static constexpr int columns_at_once = TN < 4 ? TN : 4;
+  static constexpr int resident = ALIGNED ? 2 : 1;
+  static constexpr bool aligned = ALIGNED;
   static constexpr int stride = BK + 16 / static_cast<int>(sizeof(T));
   static_assert(TX <= 32 && (TX & (TX - 1)) == 0, "a row of threads has to lie in one warp");
   static_assert(threads % 32 == 0, "blocks are made of whole warps");
   static_assert((BM + BN) * stride * static_cast<int>(sizeof(T)) <= 48 * 1024, "shared memory");
+
+  // Rows and columns of the tile that the thread owns.
+  CL_DEVICE static int row(int i) { return static_cast<int>(threadIdx.x) / TX + i * TY; }
+  CL_DEVICE static int column(int j) { return static_cast<int>(threadIdx.x) % TX + j * TX; }
+  template <class XS, class YS>
+  CL_DEVICE static void multiply(XS& xs, YS& ys, int depth, T (&acc)[TM][TN]);
 };
+
+// The first of the threads that share rows; they are TX lanes of one warp, next to each other.
+template <class G>
+CL_DEVICE bool speaks_for_row() {
+  return static_cast<int>(threadIdx.x) % G::TX == 0;
+}
+
+template <class T, int BM, int BN, int BK, int TM, int TN, bool ALIGNED>
+template <class XS, class YS>
+CL_DEVICE void Tile<T, BM, BN, BK, TM, TN, ALIGNED>::multiply(XS& xs, YS& ys, int depth,
+                                                            T (&acc)[TM][TN]) {
+  constexpr int lanes = Vector<T>::lanes;
+#pragma unroll 1
+  for (int f = 0; f < depth; f += lanes) {
+    Vector<T> y[TN];
+#pragma unroll
+    for (int j = 0; j < TN; ++j) y[j].load(&ys[column(j)][f]);
+#pragma unroll
+    for (int i = 0; i < TM; ++i) {
+      Vector<T> x;
+      x.load(&xs[row(i)][f]);
+#pragma unroll
+      for (int j = 0; j < TN; ++j) acc[i][j] = accumulate(x, y[j], acc[i][j]);
+    }
+  }
+}
 
 // Many columns, and at most 32: a wide tile would multiply padding.
-template <class T>
+template <class T, bool ALIGNED>
 struct Tiles;
-template <>
-struct Tiles<float> {
-  using Wide = Tile<float, 128, 64, 32, 8, 4>;
-  using Narrow = Tile<float, 128, 32, 32, 4, 4>;
+template <bool ALIGNED>
+struct Tiles<float, ALIGNED> {
+  using Wide = Tile<float, 128, 64, 32, 8, 4, ALIGNED>;
+  using Narrow = Tile<float, 128, 32, 32, 4, 4, ALIGNED>;
 };
-template <>
-struct Tiles<double> {
-  using Wide = Tile<double, 64, 64, 16, 4, 4>;
-  using Narrow = Tile<double, 64, 16, 16, 2, 2>;
+template <bool ALIGNED>
+struct Tiles<double, ALIGNED> {
+  using Wide = Tile<double, 64, 64, 16, 4, 4, ALIGNED>;
+  using Narrow = Tile<double, 64, 32, 16, 4, 2, ALIGNED>;
 };
-template <class T>
-using Wide = typename Tiles<T>::Wide;
-template <class T>
-using Narrow = typename Tiles<T>::Narrow;
-
-// Where the thread stands in the tile; it owns rows ty + i TY and columns tx + j TX.
-template <class G>
-CL_DEVICE int tile_x() {
-  return static_cast<int>(threadIdx.x) % G::TX;
-}
-template <class G>
-CL_DEVICE int tile_y() {
-  return static_cast<int>(threadIdx.x) / G::TX;
-}
+template <class T, bool ALIGNED = true>
+using Wide = typename Tiles<T, ALIGNED>::Wide;
+template <class T, bool ALIGNED = true>
+using Narrow = typename Tiles<T, ALIGNED>::Narrow;
 
 // Rows of a matrix as the tile wants them: (x - shift) * scale, zeros beyond its end.
-// shift may be null; scale is a power of two.
+// shift may be null; scale is a power of two. Aligned tiles need
+// data and shift at multiples of 16 bytes, and as many bytes in a row.
 template <class T>
 struct RowSource {
   const T* data;
@@ -66,21 +90,55 @@ struct RowSource {
   T scale;
 };
 
-template <class G, int ROWS, class T>
-CL_DEVICE void fill_tile(T (&tile)[ROWS][G::stride], const RowSource<T>& source, long long first,
-                         int feature) {
-  const int f = static_cast<int>(threadIdx.x) % G::BK;
-  const bool inside = feature + f < source.features;
-  const T shift = inside && source.shift ? source.shift[feature + f] : T(0);
-  const T* column = source.data + feature + f;
-#pragma unroll 8
-  for (int r = static_cast<int>(threadIdx.x) / G::BK; r < ROWS; r += G::threads / G::BK) {
-    T value = T(0);
-    if (inside && first + r < source.rows)
-      value = (column[(first + r) * source.features] - shift) * source.scale;
-    tile[r][f] = value;
+// What one thread brings of ROWS rows, as vectors of 16 bytes or as single numbers. It is fetched
+// into registers while the tile before is still being multiplied, and stored afterwards.
+template <class G, int ROWS>
+struct Fetched {
+  using T = typename G::Scalar;
+  static constexpr int width = G::aligned ? Vector<T>::lanes : 1;
+  static constexpr int across = G::BK / width;  // threads that bring one row
+  static constexpr int count = ROWS * across / G::threads;
+  static_assert(ROWS * across % G::threads == 0 && G::threads % across == 0, "whole passes");
+  T held[count][width];
+
+  CL_DEVICE static int feature() { return static_cast<int>(threadIdx.x) % across * width; }
+  CL_DEVICE static int row(int e) {
+    return static_cast<int>(threadIdx.x) / across + e * (G::threads / across);
   }
-}
+
+  CL_DEVICE void fetch(const RowSource<T>& source, long long first, int start) {
+    constexpr int apart = G::threads / across;
+    const int f = start + feature();
+    const T* p = source.data + (first + row(0)) * source.features + f;
+    // Rows of this thread that exist, counted from its first.
+    const long long left = f < source.features ? source.rows - first - row(0) : 0;
+#pragma unroll
+    for (int e = 0; e < count; ++e) {
+      if (e * apart < left) {
+        load_vector<width>(p, held[e]);
+      } else {
+#pragma unroll
+        for (int w = 0; w < width; ++w) held[e][w] = T(0);
+      }
+      p += static_cast<long long>(apart) * source.features;
+    }
+  }
+
+  // Features beyond the end are zero; rows beyond the end are anything, their scores are not used.
+  CL_DEVICE void store(T (&tile)[ROWS][G::stride], const RowSource<T>& source, int start) {
+    const int f = start + feature();
+    T shift[width];
+#pragma unroll
+    for (int w = 0; w < width; ++w) shift[w] = T(0);
+    if (f < source.features && source.shift) load_vector<width>(source.shift + f, shift);
+#pragma unroll
+    for (int e = 0; e < count; ++e) {
+#pragma unroll
+      for (int w = 0; w < width; ++w) held[e][w] = (held[e][w] - shift[w]) * source.scale;
+      store_vector<width>(&tile[row(e)][feature()], held[e]);
+    }
+  }
+};
 
 // One column tile: acc[i][j] = sum over the features of x times y. Ends with a barrier, so the
 // caller may use the shared tiles again.
@@ -88,36 +146,23 @@ template <class G, class T>
 CL_DEVICE void multiply_tile(T (&xs)[G::BM][G::stride], T (&ys)[G::BN][G::stride],
                              const RowSource<T>& X, long long row0, const RowSource<T>& Y,
                              long long column0, T (&acc)[G::TM][G::TN]) {
-  constexpr int lanes = Vector<T>::lanes;
-  const int tx = tile_x<G>(), ty = tile_y<G>();
 #pragma unroll
   for (int i = 0; i < G::TM; ++i)
 #pragma unroll
     for (int j = 0; j < G::TN; ++j) acc[i][j] = T(0);
+  Fetched<G, G::BM> x;
+  Fetched<G, G::BN> y;
+  x.fetch(X, row0, 0);
+  y.fetch(Y, column0, 0);
   for (int feature = 0; feature < X.features; feature += G::BK) {
-    fill_tile<G, G::BM>(xs, X, row0, feature);
-    fill_tile<G, G::BN>(ys, Y, column0, feature);
+    x.store(xs, X, feature);
+    y.store(ys, Y, feature);
     __syncthreads();
-    const int depth = X.features - feature < G::BK ? X.features - feature : G::BK;
-#pragma unroll 1
-    for (int f = 0; f < depth; f += lanes) {
-      // Four columns at a time: the vectors of more would leave no room in the registers for a
-      // second block beside this one.
-#pragma unroll
-      for (int part = 0; part < G::TN; part += G::columns_at_once) {
-        Vector<T> y[G::columns_at_once];
-#pragma unroll
-        for (int j = 0; j < G::columns_at_once; ++j) y[j].load(&ys[tx + (part + j) * G::TX][f]);
-#pragma unroll
-        for (int i = 0; i < G::TM; ++i) {
-          Vector<T> x;
-          x.load(&xs[ty + i * G::TY][f]);
-#pragma unroll
-          for (int j = 0; j < G::columns_at_once; ++j)
-            acc[i][part + j] = accumulate(x, y[j], acc[i][part + j]);
-        }
-      }
+    if (feature + G::BK < X.features) {
+      x.fetch(X, row0, feature + G::BK);
+      y.fetch(Y, column0, feature + G::BK);
     }
+    G::multiply(xs, ys, X.features - feature < G::BK ? X.features - feature : G::BK, acc);
     __syncthreads();
   }
 }

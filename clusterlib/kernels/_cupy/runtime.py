@@ -188,6 +188,14 @@ class CupyRuntime:
         """Return the array in C order, itself if it already is."""
         return self._cupy.ascontiguousarray(array)
 
+    def address(self, array):
+        """Return where the array begins in the memory of the device."""
+        return array.data.ptr
+
+    def compute_capability(self):
+        """Return the compute capability of the current device, 90 for 9.0."""
+        return int(self._cupy.cuda.Device().compute_capability)
+
     def matmul(self, A, B, out):
         """Write ``A @ B.T`` into ``out``, in full precision of the dtype.
 

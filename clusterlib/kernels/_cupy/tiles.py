@@ -85,9 +85,9 @@ def choose_tile(X, Y, shift=None, *, tensor=False):
     shape : TileShape
     """
     aligned, wide = is_aligned(X, Y, shift), len(Y) > _NARROW_COLUMNS
-    if tensor and wide and X.dtype == np.float32:
-        if active().compute_capability() >= _TENSOR_CAPABILITY:
-            return _TENSOR_TILES[aligned]
+    wanted = tensor and wide and X.dtype == np.float32
+    if wanted and active().compute_capability() >= _TENSOR_CAPABILITY:
+        return _TENSOR_TILES[aligned]
     return _TILES[X.dtype, wide, aligned]
 
 

@@ -1,0 +1,158 @@
+"""Global, shared and local memory with bounds, alignment and races checked.
+
+An address of global memory is the number of a buffer in the high bits and the distance from an
+aligned base in the 40 low ones; no two buffers are neighbours, so no access strays into another.
+"""
+
+import numpy as np
+
+from tests.cuda.ptxsim.errors import PtxError
+from tests.cuda.ptxsim.races import RaceDetector
+
+__all__ = ["LOCAL", "SHARED", "Memory"]
+
+_SHIFT = 40
+_BASE = 256  # what allocations are aligned to
+# Generic addresses of the windows that are not global.
+SHARED = 1 << 62
+LOCAL = 1 << 61
+_UNWRITTEN = 0xFF  # NaN in every float
+
+
+class _Buffer:
+    """The memory of one argument; ``before`` is its distance from an aligned base.
+
+    It is that of the array in the memory of the host, so that a slice is as much out of line as it
+    would be on the device.
+    """
+
+    def __init__(self, array):
+        if not array.flags.c_contiguous:
+            raise PtxError("an argument is not contiguous")
+        self.bytes = array.reshape(-1).view(np.uint8)
+        self.before = array.__array_interface__["data"][0] % _BASE
+        self._views = {}
+
+    def view(self, dtype):
+        if dtype not in self._views:
+            whole = self.bytes.size // dtype.itemsize * dtype.itemsize
+            self._views[dtype] = self.bytes[:whole].view(dtype)
+        return self._views[dtype]
+
+
+class Memory:
+    """What the lanes of a batch of blocks can reach.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    blocks, threads : int
+    arrays : sequence of ndarray
+        Global memory; the kernel writes into them.
+    counters : Counters or None
+    """
+
+    def __init__(self, kernel, blocks, threads, arrays, counters):
+        self._buffers = [_Buffer(array) for array in arrays]
+        self.constants = {}
+        for constant in kernel.constants:
+            self._buffers.append(_Buffer(np.frombuffer(constant.data, np.uint8).copy()))
+            self.constants[constant.name] = self.pointer(len(self._buffers) - 1)
+        self._counters = counters
+        self._shared_bytes = -(-kernel.shared_bytes // 128) * 128
+        self._local_bytes = -(-kernel.local_bytes // 16) * 16
+        self.shared = np.empty(blocks * self._shared_bytes, np.uint8)
+        self.local = np.empty(blocks * threads * self._local_bytes, np.uint8)
+        self._shared_start = np.repeat(np.arange(blocks), threads) * self._shared_bytes
+        self._local_start = np.arange(blocks * threads) * self._local_bytes
+        self._lanes = np.arange(blocks * threads)
+        self.clear()
+
+    def clear(self):
+        """Forget what blocks have left in their shared and local memory."""
+        self.shared.fill(_UNWRITTEN)
+        self.local.fill(_UNWRITTEN)
+        self.races = RaceDetector(self.shared.size // 4, self._lanes.size)
+
+    def pointer(self, index):
+        """Address of a buffer."""
+        return (index + 1 << _SHIFT) + self._buffers[index].before
+
+    def load(self, space, address, dtype, count, ix, line):
+        """Values at the addresses of the lanes ``ix``: one array for each of ``count`` elements."""
+        elements, view = self._resolve("read", space, address, dtype, count, ix, line)
+        return [view[elements + i] for i in range(count)]
+
+    def store(self, space, address, values, ix, line):
+        """Write one or several values at the address of every lane."""
+        dtype, count = values[0].dtype, len(values)
+        elements, view = self._resolve("write", space, address, dtype, count, ix, line)
+        for i, value in enumerate(values):
+            view[elements + i] = value
+            # Of two lanes that write one element any may win, so both have to write the same.
+            if space == "global" and not _same_bits(view[elements + i], value):
+                raise PtxError("lanes store different values at the same address at once")
+
+    def update(self, space, address, dtype, change, ix, line):
+        """Apply ``change(old, lane)`` atomically, lane after lane; returns the old values."""
+        elements, view = self._resolve("atomic", space, address, dtype, 1, ix, line)
+        old = np.empty(elements.size, dtype)
+        for lane, element in enumerate(elements):
+            old[lane] = view[element]
+            view[element] = change(old[lane], lane)
+        return old
+
+    def _resolve(self, kind, space, address, dtype, count, ix, line):
+        """Check an access; returns the index of its first element, and what it is an index to."""
+        lanes = self._lanes if ix is None else ix
+        address = address.astype(np.int64)
+        if space == "generic":
+            space, address = self._window(address)
+        if (address % (dtype.itemsize * count)).any():
+            raise PtxError(f"misaligned {space} access of {dtype.itemsize * count} bytes")
+        if space in ("shared", "local"):
+            return self._resolve_window(kind, space, address, dtype, count, lanes, line)
+        number = address[0] >> _SHIFT
+        if (address >> _SHIFT != number).any():
+            raise PtxError("lanes use different arrays in one access, which is not simulated")
+        if not 1 <= number <= len(self._buffers):
+            raise PtxError(f"{kind} through a pointer to nothing")
+        buffer = self._buffers[number - 1]
+        offset = address - (number << _SHIFT) - buffer.before
+        if offset.min() < 0 or offset.max() + dtype.itemsize * count > buffer.bytes.size:
+            outside = (offset < 0) | (offset + dtype.itemsize * count > buffer.bytes.size)
+            raise PtxError(
+                f"{kind} out of bounds: byte {offset[outside][0]} of array argument {number - 1}, "
+                f"which has {buffer.bytes.size}, by lane {lanes[outside][0]}"
+            )
+        if self._counters is not None:
+            self._counters.count_global(kind, line, address, dtype.itemsize * count, lanes)
+        return offset // dtype.itemsize, buffer.view(dtype)
+
+    def _resolve_window(self, kind, space, address, dtype, count, lanes, line):
+        limit = self._shared_bytes if space == "shared" else self._local_bytes
+        if address.min() < 0 or address.max() + dtype.itemsize * count > limit:
+            raise PtxError(f"{kind} out of bounds of {space} memory")
+        if space == "local":
+            start = address + self._local_start[lanes]
+            return start // dtype.itemsize, self.local.view(dtype)
+        start = address + self._shared_start[lanes]
+        words = start[:, None] // 4 + np.arange(max(1, dtype.itemsize * count // 4))
+        self.races.access(kind, words.ravel(), np.repeat(lanes, words.shape[1]))
+        if self._counters is not None:
+            self._counters.count_shared(line, words, lanes)
+        return start // dtype.itemsize, self.shared.view(dtype)
+
+    @staticmethod
+    def _window(address):
+        for space, base in (("shared", SHARED), ("local", LOCAL)):
+            if (address >= base).all():
+                return space, address - base
+        if (address >= LOCAL).any():
+            raise PtxError("lanes use different kinds of memory in one access")
+        return "global", address
+
+
+def _same_bits(stored, value):
+    raw = np.dtype(f"u{value.dtype.itemsize}")
+    return np.array_equal(stored.view(raw), np.ascontiguousarray(value).view(raw))

@@ -1,0 +1,33 @@
+"""The stand-in for the CUDA runtime that runs the PTX of every kernel."""
+
+from tests.cuda.compiling import compile_source
+from tests.cuda.emul.arrays import as_host
+from tests.cuda.emul.emulator import EmulatedRuntime
+from tests.cuda.ptxsim.launch import run
+
+__all__ = ["SimulatedRuntime"]
+
+
+class SimulatedRuntime(EmulatedRuntime):
+    """Has the arrays of the emulated runtime, but launches what nvcc has made of the sources.
+
+    Attributes
+    ----------
+    counters : Counters or None
+        What all launches do is added to it.
+    """
+
+    def __init__(self, counters=None):
+        super().__init__()
+        self.counters = counters
+
+    def launch(self, instance, grid, *args):
+        """Run every block of a kernel in the simulator."""
+        blocks = grid if isinstance(grid, tuple) else (int(grid),)
+        if min(blocks) == 0:
+            return
+        compiled = compile_source(instance.source)
+        arguments = [as_host(arg) for arg in args]
+        symbol = compiled.symbols[instance.kernel]
+        run(compiled.ptx, symbol, (*blocks, 1)[:2], instance.threads, arguments, self.counters)
+        self.launched.append((instance, grid))

@@ -1,0 +1,370 @@
+"""The simulator of PTX against NumPy, and against kernels with one fault each."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from tests.cuda.compiling import compile_kernels, find_nvcc
+from tests.cuda.ptxsim import Counters, PtxError, run
+
+pytestmark = pytest.mark.skipif(
+    find_nvcc() is None, reason="nvcc was found neither in PATH nor in /usr/local/cuda or a wheel"
+)
+
+SOURCE = """
+template <class T> __global__ void functions(const T* x, const T* y, T* out, int n) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  const T a = x[i], b = y[i];
+  const T values[] = {a + b, a - b, a * b, a / b, sqrt(a), exp(b), log(a), fma(a, b, b),
+                      fmin(a, b), fmax(a, b), -a, fabs(b), floor(b), rint(b),
+                      a < b ? a : b, T(int(b)), T((long long)(a)), rsqrt(a), exp2(b)};
+  for (int k = 0; k < 19; ++k) out[k * n + i] = values[k];
+}
+template <class T> __global__ void integers(const T* x, const T* y, T* out, int n) {
+  const int i = threadIdx.x;
+  const T a = x[i], b = y[i];
+  const T values[] = {a + b, a - b, a * b, a / b, a % b, a / 7, a % 10, a << 3, a >> 2, a & b,
+                      a | b, a ^ b, ~a, min(a, b), max(a, b), a > b, T(a >> (b & 15)),
+                      T(a << (b & 15)), a == b ? a : T(-b), T(float(b))};
+  for (int k = 0; k < 20; ++k) out[k * n + i] = values[k];
+}
+template <class T> __global__ void bits(const T* x, int* out, int n) {
+  const int i = threadIdx.x;
+  const unsigned long long wide = x[i] * 0x9e3779b97f4a7c15ull;
+  out[i] = __popc(x[i]);
+  out[n + i] = __clz(x[i]);
+  out[2 * n + i] = __brev(x[i]);
+  out[3 * n + i] = __byte_perm(x[i], i, 0x5140);
+  out[4 * n + i] = __umulhi(x[i], 0xdeadbeefu);
+  out[5 * n + i] = __popcll(wide) + (int)(__umul64hi(wide, wide) & 0xffff);
+  out[6 * n + i] = __funnelshift_l(x[i], (unsigned)i, 5) + ((x[i] >> 5) & 0x7f);
+}
+template <class T> __global__ void warps(const T* x, T* out, unsigned* votes, int n) {
+  const int i = threadIdx.x;
+  const unsigned all = 0xffffffffu;
+  const T v = x[i];
+  out[i] = __shfl_xor_sync(all, v, 5);
+  out[n + i] = __shfl_down_sync(all, v, 3, 8);
+  out[2 * n + i] = __shfl_up_sync(all, v, 2);
+  out[3 * n + i] = __shfl_sync(all, v, 7, 16);
+  votes[i] = __ballot_sync(all, v > 0);
+  votes[n + i] = __any_sync(all, v > 2) * 2 + __all_sync(all, v > -9);
+  votes[2 * n + i] = 0;
+  if (i & 1) votes[2 * n + i] = __activemask();
+}
+template <class T> __global__ void block_sums(const T* x, T* out, long long n, int* count) {
+  __shared__ T partial[128];
+  T sum = 0;
+  for (long long i = threadIdx.x; i < n; i += 128) sum += x[i * gridDim.x + blockIdx.x];
+  partial[threadIdx.x] = sum;
+  __syncthreads();
+  for (int half = 64; half > 0; half /= 2) {
+    if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) out[blockIdx.x] = partial[0];
+  if (partial[0] > 0) atomicAdd(count, 1);
+  atomicMax(count + 1, (int)threadIdx.x * 3);
+}
+template <class T> __global__ void own_memory(const T* x, T* out, const int* places) {
+  T values[16];
+  for (int k = 0; k < 16; ++k) values[k] = x[threadIdx.x] * k;
+  int at = places[threadIdx.x];
+  for (int k = 0; k < places[threadIdx.x]; ++k) { values[at] += 1; at = (at * 5 + 3) & 15; }
+  T sum = 0;
+  for (int k = 0; k < 16; ++k) sum += values[k] * (k + 1);
+  out[threadIdx.x] = sum;
+}
+"""
+FAULTS = """
+template <int FAULT> __global__ void faulty(const float* x, float* out, int n) {
+  __shared__ float s[128];
+  const int i = threadIdx.x;
+  s[i] = x[i];
+  if (FAULT != 1) __syncthreads();
+  float v = s[127 - i];
+  if (FAULT == 2) v += x[i + n];
+  if (FAULT == 3) {
+    const float4 w = reinterpret_cast<const float4*>(x + 1)[i / 8];
+    v += w.x + w.y + w.z + w.w;
+  }
+  if (FAULT == 4 && v > 0) __syncthreads();
+  if (FAULT == 5 && i >= n / 2) return;
+  __syncthreads();
+  if (FAULT == 6) { if (i % 32 == 0) s[i] = 1; v += s[i & ~31]; }
+  if (FAULT == 7) { if (i % 32 == 0) s[i] = 1; __syncwarp(); v += s[i & ~31]; }
+  if (FAULT == 8 && v > 0) v = __shfl_xor_sync(0xffffffffu, v, 1);
+  if (FAULT == 9) { out[0] = v; return; }
+  if (FAULT == 10) { while (v != 0.125f) v = v * 1.f; }
+  if (FAULT == 11) s[0] = v;
+  if (FAULT == 12) asm volatile("nanosleep.u32 100;");
+  if (FAULT == 13) s[i + 100] = v;
+  if (FAULT == 14) atomicAdd(out, v);
+  if (FAULT == 15) v = static_cast<float>(pow(double(v), double(n)));
+  out[i] = v;
+}
+"""
+MESSAGES = {
+    1: "race in shared memory",
+    2: "read out of bounds: byte 512 of array argument 0",
+    3: "misaligned global access of 16 bytes",
+    4: "divergent barrier",
+    5: "64 have left",
+    6: "race in shared memory",
+    8: "deadlock",
+    9: "different values at the same address",
+    10: "does not come to an end",
+    11: "race in shared memory",
+    12: "unknown instruction.*nanosleep",
+    13: "out of bounds of shared memory",
+    14: "order is not fixed",
+    15: "not inlined",
+}
+TRAFFIC = """
+template <int STEP> __global__ void global_steps(const float* x, float* out) {
+  out[threadIdx.x] = x[threadIdx.x * STEP];
+}
+template <int STEP> __global__ void shared_steps(float* out) {
+  __shared__ float s[32 * 33];
+  s[threadIdx.x] = threadIdx.x;
+  __syncthreads();
+  out[threadIdx.x] = s[threadIdx.x * STEP];
+}
+template <int PAD> __global__ void shared_vectors(float* out) {
+  __shared__ __align__(16) float s[32 * (32 + PAD)];
+  const float4 v = *reinterpret_cast<const float4*>(s + threadIdx.x * (32 + PAD));
+  out[threadIdx.x] = v.x + v.y + v.z + v.w;
+}
+"""
+
+
+@functools.cache
+def compiled(text):
+    kernels = {
+        SOURCE: [
+            f"{name}<{kind}>"
+            for name, kinds in {
+                "functions": ("float", "double"),
+                "integers": ("int", "unsigned", "long long", "unsigned long long"),
+                "bits": ("unsigned",),
+                "warps": ("float", "double", "int"),
+                "block_sums": ("float", "double"),
+                "own_memory": ("float", "double"),
+            }.items()
+            for kind in kinds
+        ],
+        FAULTS: [f"faulty<{fault}>" for fault in range(16)],
+        TRAFFIC: [
+            *(f"global_steps<{step}>" for step in (1, 2, 8, 0)),
+            *(f"shared_steps<{step}>" for step in (1, 2, 32, 33, 0)),
+            *(f"shared_vectors<{pad}>" for pad in (0, 4)),
+        ],
+    }
+    return compile_kernels(text, kernels[text])
+
+
+def launch(text, kernel, grid, threads, *args, counters=None):
+    module = compiled(text)
+    run(module.ptx, module.symbols[kernel], grid, threads, args, counters)
+
+
+def random(kind, size, seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(size) * 3).astype(kind)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("float", np.float32), ("double", np.float64)])
+def test_functions_of_floats(name, kind):
+    n = 200
+    a, b = np.abs(random(kind, n)) + kind(0.01), random(kind, n, 1)
+    out = np.full((19, n), np.nan, kind)
+    launch(SOURCE, f"functions<{name}>", 2, 128, a, b, out, np.int32(n))
+    x, y = a.astype(np.longdouble), b.astype(np.longdouble)
+    expected = [x + y, x - y, x * y, x / y, np.sqrt(x), np.exp(y), np.log(x), x * y + y]
+    expected += [np.minimum(x, y), np.maximum(x, y), -x, np.abs(y), np.floor(y), np.rint(y)]
+    expected += [np.minimum(x, y), np.trunc(y), np.trunc(x), 1 / np.sqrt(x), np.exp2(y)]
+    for row, (got, wanted) in enumerate(zip(out, expected, strict=True)):
+        # The library's exp and log are right to a few units of the last place.
+        np.testing.assert_allclose(got, wanted, rtol=32 * np.finfo(kind).eps, err_msg=str(row))
+    np.testing.assert_array_equal(out[:5], np.array([a + b, a - b, a * b, a / b, np.sqrt(a)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("int", np.int32),
+        ("unsigned", np.uint32),
+        ("long long", np.int64),
+        ("unsigned long long", np.uint64),
+    ],
+)
+def test_integers(name, kind):
+    n = 64
+    rng = np.random.default_rng(3)
+    limits = np.iinfo(kind)
+    a = rng.integers(limits.min, limits.max, n, kind)
+    b = rng.integers(max(limits.min, -1000), 1000, n, kind)
+    b[b == 0] = 1
+    out = np.zeros((20, n), kind)
+    launch(SOURCE, f"integers<{name}>", 1, n, a, b, out, np.int32(n))
+    whole = [int(v) for v in a], [int(v) for v in b]
+    expected = np.array([_integer_results(p, q, kind) for p, q in zip(*whole, strict=True)]).T
+    np.testing.assert_array_equal(out, expected.astype(kind))
+
+
+def _integer_results(a, b, kind):
+    bits, low = np.iinfo(kind).bits, int(np.iinfo(kind).min)
+
+    def wrapped(value):
+        return (value - low) % (1 << bits) + low
+
+    def quotient(p, q):
+        return abs(p) // abs(q) * (1 if (p < 0) == (q < 0) else -1)
+
+    values = [a + b, a - b, a * b, quotient(a, b), a - quotient(a, b) * b, quotient(a, 7)]
+    values += [a - quotient(a, 10) * 10, a << 3, a >> 2, a & b, a | b, a ^ b, ~a, min(a, b)]
+    values += [max(a, b), int(a > b), a >> (b & 15), a << (b & 15), a if a == b else -b, b]
+    return np.array([wrapped(value) for value in values], object)
+
+
+def test_bits():
+    n = 64
+    x = np.random.default_rng(5).integers(0, 1 << 32, n, np.uint32)
+    x[:3] = 0, 1, 0xFFFFFFFF
+    out = np.zeros((7, n), np.int32)
+    launch(SOURCE, "bits<unsigned>", 1, n, x, out, np.int32(n))
+    for i, v in enumerate(map(int, x)):
+        bytes_ = [*v.to_bytes(4, "little"), *i.to_bytes(4, "little")]
+        wide = v * 0x9E3779B97F4A7C15 % (1 << 64)
+        expected = [
+            v.bit_count(),
+            32 - v.bit_length(),
+            int(f"{v:032b}"[::-1], 2),
+            int.from_bytes([bytes_[0], bytes_[4], bytes_[1], bytes_[5]], "little"),
+            v * 0xDEADBEEF >> 32,
+            wide.bit_count() + (wide * wide >> 64 & 0xFFFF),
+            (((i << 32 | v) << 5 >> 32) + (v >> 5 & 0x7F)) % (1 << 32),
+        ]
+        assert [int(got) % (1 << 32) for got in out[:, i]] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("float", np.float32), ("double", np.float64), ("int", np.int32)]
+)
+def test_lanes_of_a_warp_exchange_values(name, kind):
+    n = 96
+    x, lane = random(kind, n, 7), np.arange(n)
+    out, votes = np.zeros((4, n), kind), np.zeros((3, n), np.uint32)
+    launch(SOURCE, f"warps<{name}>", 1, n, x, out, votes, np.int32(n))
+    in_warp = lane % 32
+    down = np.where(lane % 8 + 3 < 8, lane + 3, lane)
+    up = np.where(in_warp >= 2, lane - 2, lane)
+    np.testing.assert_array_equal(out, x[[lane ^ 5, down, up, lane // 16 * 16 + 7]])
+    for warp in range(3):
+        members = x[32 * warp : 32 * warp + 32]
+        ballot = sum(1 << int(i) for i in np.flatnonzero(members > 0))
+        assert set(votes[0, 32 * warp : 32 * warp + 32]) == {ballot}
+        both = 2 * (members > 2).any() + (members > -9).all()
+        assert set(votes[1, 32 * warp : 32 * warp + 32]) == {both}
+    np.testing.assert_array_equal(votes[2], np.where(lane % 2, 0xAAAAAAAA, 0))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("float", np.float32), ("double", np.float64)])
+def test_blocks_share_memory_and_count_atomically(name, kind):
+    n, blocks = 300, 70
+    x, out = random(kind, (n, blocks)), np.zeros(blocks, kind)
+    count = np.zeros(2, np.int32)
+    launch(SOURCE, f"block_sums<{name}>", blocks, 128, x, out, np.int64(n), count)
+    np.testing.assert_allclose(out, x.sum(axis=0, dtype=np.float64), atol=n * np.finfo(kind).eps)
+    np.testing.assert_array_equal(count, [128 * np.count_nonzero(out > 0), 127 * 3])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("float", np.float32), ("double", np.float64)])
+def test_arrays_of_one_thread(name, kind):
+    x = random(kind, 64)
+    places = np.random.default_rng(1).integers(0, 16, 64).astype(np.int32)
+    out = np.zeros(64, kind)
+    launch(SOURCE, f"own_memory<{name}>", 1, 64, x, out, places)
+    values = x[:, None] * np.arange(16)
+    for thread, steps in enumerate(places):
+        at = steps
+        for _ in range(steps):
+            values[thread, at] += 1
+            at = (at * 5 + 3) & 15
+    expected = values @ np.arange(1, 17)
+    np.testing.assert_allclose(out, expected, atol=1e3 * np.finfo(kind).eps)
+
+
+@pytest.mark.parametrize("fault", MESSAGES)
+def test_faults_are_found(fault):
+    x = random(np.float32, 128)
+    with pytest.raises(PtxError, match=MESSAGES[fault]) as raised:
+        launch(FAULTS, f"faulty<{fault}>", 1, 128, x, np.zeros(128, np.float32), np.int32(128))
+    assert "kernels.cu:" in str(raised.value)
+
+
+@pytest.mark.parametrize("fault", [0, 7])
+def test_no_fault_is_found_where_there_is_none(fault):
+    x, out = random(np.float32, 128), np.zeros(128, np.float32)
+    launch(FAULTS, f"faulty<{fault}>", 1, 128, x, out, np.int32(128))
+    np.testing.assert_array_equal(out, x[::-1] + (fault == 7))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((None, np.zeros(128, np.float32), np.int32(0)), "pointer to nothing"),
+        ((np.zeros(64, np.float32), np.zeros(128, np.float32), np.int32(0)), "out of bounds"),
+        ((np.zeros(128, np.float32), np.zeros(127, np.float32), np.int32(0)), "write out of"),
+        ((np.zeros(128, np.float32), np.zeros(128, np.float32), np.int64(0)), "is a u32"),
+        ((np.zeros(128, np.float32), np.zeros(128, np.float32)), "2 arguments for 3"),
+    ],
+)
+def test_arguments_are_checked(given, message):
+    with pytest.raises(PtxError, match=message):
+        launch(FAULTS, "faulty<0>", 1, 128, *given)
+
+
+def aligned(size):
+    raw = np.zeros(size * 4 + 256, np.uint8)
+    start = -raw.ctypes.data % 256
+    return raw[start : start + size * 4].view(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("step", "sectors", "ideal"), [(1, 4, 4), (2, 8, 4), (8, 32, 4), (0, 1, 1)]
+)
+def test_sectors_are_counted(step, sectors, ideal):
+    counters = Counters()
+    kernel = f"global_steps<{step}>"
+    launch(TRAFFIC, kernel, 1, 64, aligned(512), aligned(64), counters=counters)
+    loads = counters.loads
+    assert (loads.requests, loads.taken, loads.ideal) == (2, 2 * sectors, 2 * ideal)
+    assert (counters.stores.requests, counters.stores.taken) == (2, 8)
+
+
+def test_an_array_out_of_line_takes_one_sector_more():
+    counters = Counters()
+    launch(TRAFFIC, "global_steps<1>", 1, 32, aligned(512)[1:], aligned(32), counters=counters)
+    assert (counters.loads.taken, counters.loads.ideal) == (5, 4)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "wavefronts", "ideal"),
+    [
+        ("shared_steps<1>", 1, 1),
+        ("shared_steps<2>", 2, 1),
+        ("shared_steps<32>", 32, 1),
+        ("shared_steps<33>", 1, 1),
+        ("shared_steps<0>", 1, 1),
+        ("shared_vectors<0>", 32, 4),
+        ("shared_vectors<4>", 4, 4),
+    ],
+)
+def test_wavefronts_are_counted(kernel, wavefronts, ideal):
+    counters = Counters()
+    launch(TRAFFIC, kernel, 1, 32, np.zeros(32, np.float32), counters=counters)
+    reads = list(counters.by_line.items())[-2][1] if "steps" in kernel else counters.shared
+    assert (reads.requests, reads.taken, reads.ideal) == (1, wavefronts, ideal)

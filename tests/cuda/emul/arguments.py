@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.cuda.emul.arrays import Allocation, DeviceArray, allocate, as_host
 
-__all__ = ["DTYPES", "Arguments", "Shifted"]
+__all__ = ["DTYPES", "Arguments", "Shifted", "root_of"]
 
 DTYPES = {
     "bool": np.bool_,
@@ -96,8 +96,9 @@ class Arguments:
             raise ValueError(f"{name}: got an array that is not C-contiguous")
         if writes and not array.flags.writeable:
             raise ValueError(f"{name}: got a read-only array")
-        memory = _memory(array)
-        memory = self._memories.setdefault(memory.address, memory)
+        root = root_of(array)
+        address = root.ctypes.data
+        memory = self._memories[address] = self._memories.get(address) or _Memory(root)
         if writes:
             memory.writes(name, array)
         elements = given.elements if isinstance(given, Shifted) else 0
@@ -111,11 +112,11 @@ def _described(given):
     return f"{type(given).__name__} {given!r}"
 
 
-def _memory(array):
-    """Return the memory that an array lies in."""
-    while not isinstance(array, Allocation) and isinstance(array.base, np.ndarray):
+def root_of(array):
+    """Return the array that owns the memory in which an array lies, or fills an allocation."""
+    while isinstance(array.base, np.ndarray) and not isinstance(array.base, Allocation):
         array = array.base
-    return _Memory(array)
+    return array
 
 
 class _Memory:
@@ -125,56 +126,58 @@ class _Memory:
     launch, and back.
     """
 
-    def __init__(self, owner):
-        self.address = owner.ctypes.data
-        self._owner = _bytes(owner)
-        self._guarded = self._owner
-        self._start = 0
-        if not isinstance(owner, Allocation):
-            copy = allocate(self._owner.shape, np.uint8)
-            as_host(copy)[...] = self._owner
-            owner, self._start = copy.base, copy.ctypes.data - copy.base.ctypes.data
-            self._guarded = _bytes(owner)
-        self._kept = owner  # the views above do not keep it alive
+    def __init__(self, root):
+        self.address = root.ctypes.data
+        self._bytes = _bytes(root)
+        guarded = root
+        if not isinstance(root.base, Allocation):
+            guarded = allocate(self._bytes.shape, np.uint8)
+            as_host(guarded)[...] = self._bytes
+        self._all = guarded.base.view(np.ndarray)
+        self._start = guarded.ctypes.data - self._all.ctypes.data
+        self._is_copy = guarded is not root
         self._before = None
         self._untouched = None
         self._writers = []
 
     def translated(self, array):
         """Address of an array of this memory where the kernel finds it."""
-        return self._guarded.ctypes.data + self._offset(array)
+        return self._all.ctypes.data + self._offset(array)
 
     def writes(self, name, array):
         """Say that the kernel may write this array."""
         if self._before is None:
-            self._before = self._guarded.copy()
-            self._untouched = np.ones(self._guarded.shape, bool)
+            self._before = self._all.copy()
+            self._untouched = np.ones(self._all.shape, bool)
         start = self._offset(array)
         self._untouched[start : start + array.nbytes] = False
-        self._writers.append((name, start, start + array.nbytes))
+        self._writers.append((name, array, start))
 
     def check(self):
         """Compare what nobody may have written; bring the results home."""
         if self._before is None:
             return
-        wrong = np.flatnonzero(self._untouched & (self._guarded != self._before))
+        wrong = np.flatnonzero(self._untouched & (self._all != self._before))
         if wrong.size:
-            distances = [max(begin - wrong[0], wrong[0] - end) for _, begin, end in self._writers]
-            name, begin, _ = self._writers[int(np.argmin(distances))]
-            raise RuntimeError(
-                f"{name}: written out of bounds, {wrong.size} bytes from byte {wrong[0] - begin} on"
+            first = int(wrong[0])
+            name, array, begin = min(
+                self._writers, key=lambda w: max(w[2] - first, first - w[2] - w[1].nbytes)
             )
-        if self._guarded is not self._owner:
-            self._owner[...] = self._guarded[self._start : self._start + self._owner.size]
+            raise RuntimeError(
+                f"{name}: written out of bounds, at element {(first - begin) // array.itemsize} "
+                f"of an array of {array.size}"
+            )
+        if self._is_copy:
+            self._bytes[...] = self._all[self._start : self._start + self._bytes.size]
 
     def _offset(self, array):
         return self._start + array.ctypes.data - self.address
 
 
-def _bytes(owner):
+def _bytes(root):
     """The memory of a contiguous array."""
-    if owner.nbytes == 0:
+    if root.nbytes == 0:
         return np.empty(0, np.uint8)
-    if not (owner.flags.c_contiguous or owner.flags.f_contiguous):
+    if not (root.flags.c_contiguous or root.flags.f_contiguous):
         raise ValueError("an array in memory that is not contiguous")
-    return np.ctypeslib.as_array((ctypes.c_uint8 * owner.nbytes).from_address(owner.ctypes.data))
+    return np.ctypeslib.as_array((ctypes.c_uint8 * root.nbytes).from_address(root.ctypes.data))

@@ -75,7 +75,7 @@ def generated(source, instances):
     )
 
 
-def build(text, folder, suffix=".so", flags=("-fPIC", "-shared", "-fvisibility=hidden")):
+def build(text, folder, suffix, flags):
     """Build a generated text, unless that was done before.
 
     Parameters

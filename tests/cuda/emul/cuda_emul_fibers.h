@@ -3,6 +3,9 @@
 // show, in one of the orders if not in all of them.
 #pragma once
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -57,6 +60,8 @@ struct Fibers {
   Body body = nullptr;
   void** arguments = nullptr;
   std::string failure;
+  pthread_t host{};
+  bool inside = false;  // a fiber runs, not the scheduler
   Order order = up;
   std::mt19937_64 random;
 
@@ -81,6 +86,40 @@ inline void fiber_entry() {
   wait(State::left, {"the end of the kernel", "", 0});
 }
 
+// An address that a thread must not touch ends the launch, not the process: the handler leaves by
+// the way that a barrier leaves. Lives for one launch.
+class Faults {
+ public:
+  Faults() {
+    struct sigaction action = {};
+    action.sa_handler = handle;
+    action.sa_flags = SA_NODEFER;  // the handler does not return
+    for (int i = 0; i < 3; ++i) sigaction(kSignals[i], &action, &before()[i]);
+  }
+  ~Faults() {
+    for (int i = 0; i < 3; ++i) sigaction(kSignals[i], &before()[i], nullptr);
+  }
+
+ private:
+  static constexpr int kSignals[3] = {SIGSEGV, SIGBUS, SIGFPE};
+  static struct sigaction* before() {
+    static struct sigaction actions[3];
+    return actions;
+  }
+  static void handle(int signal) {
+    if (!pthread_equal(pthread_self(), fibers.host) || !fibers.inside) {
+      for (int i = 0; i < 3; ++i)
+        if (kSignals[i] == signal) sigaction(signal, &before()[i], nullptr);
+      return;  // not ours: it happens again, to whoever was there before
+    }
+    fibers.failure = "thread " + std::to_string(thread->number) + " of block (" +
+                     std::to_string(blockIdx.x) + ", " + std::to_string(blockIdx.y) + ") " +
+                     (signal == SIGFPE ? "divides an integer by zero"
+                                       : "reads or writes at a wrong or misaligned address");
+    wait(State::left, {"the end of the kernel", "", 0});
+  }
+};
+
 inline std::string where(const Thread& t) {
   const std::string name = "thread " + std::to_string(t.number);
   return t.state == State::left ? name + " has left the kernel"
@@ -103,7 +142,9 @@ inline bool advance(Thread* lanes) {
   for (int lane : turns) {
     thread = lanes + lane;
     threadIdx = thread->index;
+    fibers.inside = true;
     change(fibers.scheduler, fibers.contexts[thread->number]);
+    fibers.inside = false;
     if (!fibers.failure.empty()) throw std::runtime_error(fibers.failure);
   }
   check_together(lanes, lanes + kWarp);
@@ -138,14 +179,13 @@ inline void run_block(Block& b) {
       fail("the stack of thread %zu overflowed %zu bytes", t, Fibers::kStack);
 }
 
-inline void prepare_launch(Body body, void** arguments, int threads, int order,
-                           unsigned long long seed) {
+inline void prepare_launch(Body body, void** arguments, int, int order, unsigned long long seed) {
   if (!fibers.stacks) fibers.stacks.reset(new char[1024 * Fibers::kStack]);
   fibers.contexts.resize(1024);
   fibers.failure.clear();
   fibers.body = body, fibers.arguments = arguments, fibers.order = Order(order);
   fibers.random.seed(seed);
-  (void)threads;
+  fibers.host = pthread_self();
 }
 
 }  // namespace emul

@@ -88,6 +88,7 @@ inline void launch(const Entry& entry, const Launch& how, void** arguments) {
   prepare_launch(entry.body, arguments, how.threads, how.order, how.seed);
   gridDim = dim3(unsigned(how.grid_x), unsigned(how.grid_y));
   blockDim = dim3(unsigned(how.threads));
+  Faults faults;
   for (long long number : blocks) {
     blockIdx.x = unsigned(how.first + number % (how.last - how.first));
     blockIdx.y = unsigned(number / (how.last - how.first));

@@ -23,6 +23,8 @@ inline Barriers barriers;
 inline void wait_block(Place) { pthread_barrier_wait(&barriers.block); }
 inline void wait_warp(Place) { pthread_barrier_wait(&barriers.warps[thread->number / kWarp]); }
 
+struct Faults {};  // the sanitizers' affair
+
 struct Start {
   Thread* thread;
   uint3 block;

@@ -50,8 +50,9 @@ class _Library:
 
 
 @functools.cache
-def _library(source, instances, folder):
-    return _Library(build(generated(source, instances), folder))
+def _library(source, instances, folder, flags):
+    flags = (*flags, "-fPIC", "-shared", "-fvisibility=hidden")
+    return _Library(build(generated(source, instances), folder, ".so", flags))
 
 
 class EmulatedRuntime:
@@ -67,20 +68,27 @@ class EmulatedRuntime:
         The kernels that can be launched, those of the library unless given.
     folder : path, optional
         Of their sources.
+    flags : tuple of str
+        Of the compiler, beside those of every build.
 
     Attributes
     ----------
+    capability : int
+        Compute capability, 90 for 9.0; tests may lower it.
     launched : list of (Instance, grid)
         Every launch, in order.
     recorder : callable or None
-        Called with (instance, grid, parameter types, args) before every launch.
+        Called with (instance, grid, (first block, last block), parameter types, args) before
+        every launch.
     """
 
-    def __init__(self, order="up", seed=0, *, instances=None, folder=None):
+    def __init__(self, order="up", seed=0, *, instances=None, folder=None, flags=()):
         self.order = ORDERS.index(order)
         self.seed = seed
         self.instances = all_instances() if instances is None else tuple(instances)
         self.folder = source_folder() if folder is None else Path(folder)
+        self.flags = tuple(flags)
+        self.capability = 90
         self.launched = []
         self.recorder = None
 
@@ -126,6 +134,14 @@ class EmulatedRuntime:
             return array
         return self.to_device(as_host(array))
 
+    def address(self, array):
+        """Return where the array begins."""
+        return as_host(array).ctypes.data
+
+    def compute_capability(self):
+        """Return what the stand-in was told it is."""
+        return self.capability
+
     def matmul(self, A, B, out):
         """Write ``A @ B.T`` into ``out``."""
         A, B, out = (as_host(self.asarray(array)) for array in (A, B, out))
@@ -153,12 +169,10 @@ class EmulatedRuntime:
         """Run the blocks [first, last) along x of a grid."""
         library = self._library(instance)
         types = library.parameters(instance.kernel)
-        if len(types) != len(args):
-            raise TypeError(f"{instance.kernel} takes {len(types)} arguments, got {len(args)}")
         grid = grid if isinstance(grid, tuple) else (grid,)
-        if self.recorder is not None:
-            self.recorder(instance, grid, types, args)
         memory = Arguments(instance.kernel, types, args)
+        if self.recorder is not None:
+            self.recorder(instance, grid, (first, last), types, args)
         self.launched.append((instance, grid))
         how = _Launch(*(*grid, 1)[:2], first, last, instance.threads, self.order, self.seed)
         library.emulate(instance.kernel, how, memory.pointers)
@@ -168,4 +182,4 @@ class EmulatedRuntime:
         same = tuple(other for other in self.instances if other.source == instance.source)
         if instance not in same:
             raise ValueError(f"{instance} is not among the instances of a module")
-        return _library(instance.source, same, self.folder)
+        return _library(instance.source, same, self.folder, self.flags)

@@ -1,0 +1,119 @@
+"""The arrays of the emulated device refuse what CuPy's refuse, and say where they are."""
+
+import numpy as np
+import pytest
+
+from clusterlib.kernels.dispatch import is_device_array
+from tests.cuda.emul.arrays import DeviceArray, as_host, host_copies_refused
+from tests.cuda.emul.emulator import EmulatedRuntime
+
+RUNTIME = EmulatedRuntime(instances=())
+HOST = np.arange(12, dtype=np.float64).reshape(3, 4)
+
+
+@pytest.fixture
+def array():
+    return RUNTIME.to_device(HOST)
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda a: a + 1,
+        lambda a: np.float64(2) * a,
+        lambda a: a[1],
+        lambda a: a[1, 2],
+        lambda a: a[a > 3],
+        lambda a: a.T @ a,
+        lambda a: a.sum(),
+        lambda a: a.mean(1),
+        lambda a: a.max(0),
+        lambda a: a.astype(np.float32),
+        lambda a: a.copy().ravel(),
+        lambda a: np.sqrt(a),
+        lambda a: np.where(a > 3, a, 0),
+        lambda a: np.isnan(a).any(),
+        lambda a: np.nonzero(a)[0],
+        lambda a: np.concatenate([a, a]),
+        lambda a: np.add(a, a, out=a.copy()),
+    ],
+)
+def test_results_stay_on_the_device(array, compute):
+    result = compute(array)
+    assert isinstance(result, DeviceArray)
+    assert is_device_array(result)
+    expected = compute(HOST)
+    assert result.dtype == expected.dtype
+    np.testing.assert_array_equal(as_host(result), expected)
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda a: a + HOST,
+        lambda a: HOST + a,
+        lambda a: np.where(a > 3, a, HOST),
+        lambda a: np.concatenate([a, HOST]),
+        lambda a: np.multiply(a, a, out=HOST.copy()),
+        lambda a: np.multiply(HOST, HOST, out=a),
+        lambda a: a.__setitem__(..., HOST),
+        lambda a: HOST @ a.T,
+    ],
+)
+def test_host_and_device_do_not_mix(array, compute):
+    with pytest.raises(TypeError, match="numpy.ndarray"):
+        compute(array)
+    np.testing.assert_array_equal(as_host(array), HOST)
+
+
+@pytest.mark.parametrize(
+    "convert", [np.asarray, np.array, np.asanyarray, np.ascontiguousarray], ids=str
+)
+def test_conversions_can_be_refused(array, convert):
+    name = convert.__name__
+    with host_copies_refused():
+        with pytest.raises(TypeError, match="implicit conversion of a device array"):
+            getattr(np, name)(array)
+        np.testing.assert_array_equal(getattr(np, name)(HOST), HOST)
+    np.testing.assert_array_equal(getattr(np, name)(as_host(array)), HOST)
+
+
+def test_transfers_and_allocations_of_the_runtime(array):
+    home = RUNTIME.to_host(array)
+    assert type(home) is np.ndarray
+    home[0, 0] = -1
+    assert float(array[0, 0]) == 0
+    assert RUNTIME.owns(array)
+    assert not RUNTIME.owns(home)
+    for refused in (RUNTIME.asarray, RUNTIME.to_host):
+        with pytest.raises(TypeError, match="no array of the device: ndarray"):
+            refused(home)
+    for shape in ((), (0,), (3, 0), (5,), (2, 3)):
+        for dtype in (np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_):
+            empty, zeros = RUNTIME.empty(shape, dtype), RUNTIME.zeros(shape, dtype)
+            assert empty.shape == zeros.shape == shape
+            assert empty.dtype == zeros.dtype == dtype
+            assert empty.ctypes.data % 256 == zeros.ctypes.data % 256 == 0
+            assert not as_host(zeros).any()
+            if np.dtype(dtype).kind == "f":
+                assert np.isnan(as_host(empty)).all()
+
+
+def test_contiguous_copies_only_what_is_not(array):
+    assert RUNTIME.contiguous(array) is array
+    turned = RUNTIME.contiguous(array.T)
+    assert turned.flags.c_contiguous
+    np.testing.assert_array_equal(as_host(turned), HOST.T)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_fill_an_array_of_the_right_kind(dtype):
+    A, B = (RUNTIME.to_device(HOST.astype(dtype)[rows]) for rows in ([0, 1, 2], [2, 1]))
+    out = RUNTIME.empty((3, 2), dtype)
+    RUNTIME.matmul(A, B, out)
+    np.testing.assert_array_equal(as_host(out), HOST @ HOST[[2, 1]].T)
+    other = np.float64 if dtype == np.float32 else np.float32
+    with pytest.raises(TypeError):
+        RUNTIME.matmul(A, B, RUNTIME.empty((3, 2), other))
+    with pytest.raises(ValueError, match="size"):
+        RUNTIME.matmul(A, B, RUNTIME.empty((2, 3), dtype))

@@ -15,6 +15,7 @@ from clusterlib.kernels.metrics import Metric
 
 __all__ = [
     "INSTANCES",
+    "KINDS",
     "DeviceProblem",
     "is_euclidean",
     "prepare_problem",
@@ -28,7 +29,7 @@ _THREADS = 256
 _ROWS_AT_ONCE = 32  # rows of a block, eight threads for each
 _MOST_BLOCKS = 2048  # blocks that walk over the rows: as many atomic maxima
 _FEATURES_AT_ONCE = 8  # medians of a block, one warp for each
-_KINDS = {
+KINDS = {
     Metric.SQEUCLIDEAN: 1,
     Metric.EUCLIDEAN: 1,
     Metric.COSINE: 2,
@@ -229,7 +230,7 @@ def prepare_problem(X, Y, metric, *, both=False):
         metric, X, Y, columns, bias, shift, x_scale, y_scale, x_norms, y_norms, defined_norms,
         tops, exponent,
     )  # fmt: skip
-    args = (Y, np.int64(m), np.int32(d), shift, y_scale, np.int32(_KINDS[metric]))
+    args = (Y, np.int64(m), np.int32(d), shift, y_scale, np.int32(KINDS[metric]))
     outputs = (columns, bias, y_norms, defined_norms, tops)
     runtime.launch(_COLUMNS[dtype], _walking_blocks(m), *args, problem.exact_scale, *outputs)
     return problem

@@ -1,0 +1,8 @@
+"""Comparisons of all pairs of rows on a CUDA device: what :mod:`clusterlib.kernels.pairwise` calls.
+
+Contracts are those of the functions of the same names there.
+"""
+
+from clusterlib.kernels._cupy.pairwise_argmin import pairwise_argmin
+
+__all__ = ["pairwise_argmin"]

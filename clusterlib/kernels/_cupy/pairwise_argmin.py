@@ -1,0 +1,169 @@
+"""The nearest row of Y on a CUDA device: a screen in the dtype of X, then float64 where needed."""
+
+import numpy as np
+
+from clusterlib.kernels._cupy.checks import as_device_pair, checked_device_options, device_metric
+from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.pairwise_bound import screen_bound
+from clusterlib.kernels._cupy.pairwise_setup import (
+    KINDS,
+    prepare_problem,
+    row_blocks,
+    shifted_rows,
+)
+from clusterlib.kernels._cupy.runtime import active
+from clusterlib.kernels._cupy.tiles import choose_tile, tile_instance, tile_instances
+
+__all__ = ["INSTANCES", "MATRIX_PRODUCTS", "TENSOR_CORES", "nearest_labels", "pairwise_argmin"]
+
+TENSOR_CORES = True
+"""Let float32 screens multiply on tensor cores."""
+MATRIX_PRODUCTS = {np.dtype(np.float32): (256, 256), np.dtype(np.float64): (64, 64)}
+"""From how many features and rows of Y on cuBLAS writes the scores, by dtype."""
+
+_CHUNK_BYTES = 30 << 20  # scores that stay in the cache of the device
+_SCREEN, _EXACT = "pairwise_argmin.cuh", "exact_rows.cuh"
+_THREADS = 256
+_WARPS = _THREADS // 32
+_BLOCKS_WANTED = 2048  # enough for a device when few rows are in doubt
+_LEAST_PART = 256  # columns that a block looks at, at least
+_DOUBTS_AT_ONCE = 1 << 22
+
+
+def _instances(source, kernel):
+    return {
+        np.dtype(dtype): Instance(source, f"cl::{kernel}<{name}>", _THREADS)
+        for dtype, name in ((np.float32, "float"), (np.float64, "double"))
+    }
+
+
+_PRODUCTS = _instances(_SCREEN, "argmin_products")
+_DOUBTS = _instances(_EXACT, "find_doubts")
+_ROWS = _instances(_EXACT, "exact_rows")
+_DISTANCES = _instances(_EXACT, "label_distances")
+_SETTLE = Instance(_EXACT, "cl::settle_rows", _THREADS)
+INSTANCES = (
+    *tile_instances(_SCREEN, "argmin_tiles", tensor=True),
+    *(i for table in (_PRODUCTS, _DOUBTS, _ROWS, _DISTANCES) for i in table.values()),
+    _SETTLE,
+)
+
+
+def _screen_with_tiles(problem, outputs):
+    """One kernel multiplies and compares; returns whether it used tensor cores."""
+    X, columns = problem.X, problem.columns
+    shape = choose_tile(X, columns, problem.shift, tensor=TENSOR_CORES)
+    (n, d), m = X.shape, len(columns)
+    args = (X, np.int64(0), np.int64(n), np.int32(d), problem.shift, problem.x_scale)
+    active().launch(
+        tile_instance(_SCREEN, "argmin_tiles", shape),
+        row_blocks(n, shape.rows),
+        *args, columns, np.int64(m), problem.bias, *outputs,
+    )  # fmt: skip
+    return shape.tensor
+
+
+def _screen_with_products(problem, outputs):
+    """CuBLAS multiplies a chunk of rows at a time."""
+    runtime = active()
+    (n, d), m = problem.X.shape, len(problem.columns)
+    chunk = min(max(1, n), max(1, _CHUNK_BYTES // (m * problem.dtype.itemsize)))
+    scores = runtime.empty((chunk, m), problem.dtype)
+    moved = None if problem.shift is None else runtime.empty((chunk, d), problem.dtype)
+    for first in range(0, n, chunk):
+        count = min(chunk, n - first)
+        rows = shifted_rows(problem, first, count, moved)
+        runtime.matmul(rows, problem.columns, scores[:count])
+        args = (scores, np.int64(first), np.int64(count), np.int64(m), problem.bias)
+        runtime.launch(_PRODUCTS[problem.dtype], row_blocks(count, _WARPS), *args, *outputs)
+    return False
+
+
+def _prefers_products(problem):
+    features, columns = MATRIX_PRODUCTS[problem.dtype]
+    return problem.X.shape[1] >= features and len(problem.columns) >= columns
+
+
+def nearest_labels(problem):
+    """Find the nearest row of Y for each row of X by the defined evaluation.
+
+    Parameters
+    ----------
+    problem : DeviceProblem
+        With m >= 1.
+
+    Returns
+    -------
+    labels : device array of shape (n,), int32
+    """
+    runtime = active()
+    n = len(problem.X)
+    labels = runtime.empty((n,), np.int32)
+    best, second = runtime.empty((n,), problem.dtype), runtime.empty((n,), problem.dtype)
+    outputs = (labels, best, second)
+    screen = _screen_with_products if _prefers_products(problem) else _screen_with_tiles
+    bound = screen_bound(problem, screen(problem, outputs))
+    doubts, count = runtime.empty((n,), np.int64), runtime.zeros((1,), np.uint64)
+    norms = (problem.x_norms, problem.tops)
+    runtime.launch(
+        _DOUBTS[problem.dtype],
+        row_blocks(n, _THREADS),
+        best, second, np.int64(n), np.int32(KINDS[problem.metric]), *norms, *bound, doubts, count,
+    )  # fmt: skip
+    n_doubts = int(runtime.to_host(count)[0])
+    for start in range(0, n_doubts, _DOUBTS_AT_ONCE):
+        some = doubts[start : min(n_doubts, start + _DOUBTS_AT_ONCE)]
+        _settle(problem, bound, best, some, labels)
+    return labels
+
+
+def _settle(problem, bound, best, doubts, labels):
+    """Evaluate rows in doubt in float64; few of them share the columns among blocks."""
+    runtime = active()
+    count, m, d = len(doubts), len(problem.columns), problem.X.shape[1]
+    parts = max(1, min(-(-_BLOCKS_WANTED // count), m // _LEAST_PART))
+    part = -(-m // parts)
+    parts = -(-m // part)
+    values = runtime.empty((count, parts), np.float64)
+    indices = runtime.empty((count, parts), np.int32)
+    rows = (problem.X, np.int32(d), problem.shift, problem.x_scale)
+    columns = (problem.Y, problem.columns, np.int64(m), problem.bias)
+    exact = (np.int32(KINDS[problem.metric]), problem.exact_scale, problem.defined_norms)
+    norms = (problem.x_norms, problem.y_norms, problem.tops)
+    runtime.launch(
+        _ROWS[problem.dtype],
+        (count, parts),
+        *rows, *columns, *exact, *norms, *bound, best, doubts, np.int64(part), values, indices,
+    )  # fmt: skip
+    args = (doubts, np.int64(count), values, indices, np.int32(parts), labels)
+    runtime.launch(_SETTLE, row_blocks(count, _THREADS), *args)
+
+
+def _label_distances(problem, labels):
+    """Distances to the rows that the labels name, rounded to the dtype of X."""
+    runtime = active()
+    n, d = problem.X.shape
+    distances = runtime.empty((n,), problem.dtype)
+    kinds = (np.int32(KINDS[problem.metric]), np.int32(problem.metric), np.int32(problem.exponent))
+    exact = (problem.exact_scale, problem.defined_norms)
+    args = (problem.X, np.int64(n), np.int32(d), problem.Y, *kinds, *exact, labels, distances)
+    runtime.launch(_DISTANCES[problem.dtype], row_blocks(n), *args)
+    return distances
+
+
+def pairwise_argmin(
+    X, Y, *, metric="sqeuclidean", return_distance=False, n_threads=None, backend=None
+):
+    """Find the nearest row of Y; the contract is :func:`clusterlib.kernels.pairwise_argmin`."""
+    checked_device_options(n_threads, backend)
+    metric = device_metric(metric)
+    given = X
+    X, Y = as_device_pair(X, Y)
+    if len(Y) == 0:
+        raise ValueError(f"Y must have at least 1 row, got shape {Y.shape}")
+    problem = prepare_problem(X, Y, metric)
+    labels = nearest_labels(problem)
+    like = active().like
+    if not return_distance:
+        return like(labels, given)
+    return like(labels, given), like(_label_distances(problem, labels), given)

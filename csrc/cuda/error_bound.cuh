@@ -1,0 +1,44 @@
+// How far a score of the screen may be from the score of the defined evaluation.
+// docs/kernels/cuda_pairwise.md derives it.
+#pragma once
+#include "rows.cuh"
+
+namespace cl {
+
+// Scores beyond this may overflow on the way, partial sums included.
+template <class T>
+CL_DEVICE double largest_score();
+template <>
+CL_DEVICE double largest_score<float>() {
+  return 0x1p116;
+}
+template <>
+CL_DEVICE double largest_score<double>() {
+  return 0x1p1012;
+}
+
+struct ErrorBound {
+  double unit;     // of |x| |y| + |y|^2 / 2: the screen's rounding
+  double square;   // of (|x| + |y|)^2: the rounding of defined sums of squares
+  double tiny;     // of 1 + |x| + |y|: underflow in the screen
+  double vanish;   // absolute: underflow in the defined evaluation
+  double missing;  // what underflow may have taken from a norm
+  double half;     // 1/2 where scores have a bias, else 0
+
+  template <class T>
+  CL_DEVICE double of(double x_norm, double y_norm) const {
+    const double x = x_norm + missing, y = y_norm + missing;
+    const double reach = x * y + half * y * y;
+    if (!(reach < largest_score<T>())) return infinity<double>();
+    return unit * reach + square * (x + y) * (x + y) + tiny * (1.0 + x + y) + vanish;
+  }
+};
+
+// tops: the largest |y|, and 1 over the smallest positive norm (rows.cuh).
+CL_DEVICE ErrorBound error_bound(int kind, double unit, double square, double tiny, double vanish,
+                                 double vanish_quotient, double missing, const double* tops) {
+  return {unit, square, tiny, vanish + vanish_quotient * tops[1], missing,
+          kind == kEuclidean ? 0.5 : 0.0};
+}
+
+}  // namespace cl

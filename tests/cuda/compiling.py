@@ -174,13 +174,18 @@ def _symbols(entries, kernels):
     symbols = {}
     for mark in marks:
         index = int(_MARK_NAME.search(mark)[1])
-        inside = [entry for entry, name in plain.items() if name in mark]
+        inside = [entry for entry, name in plain.items() if _is_named(name, mark)]
         if len(inside) != 1:
             raise RuntimeError(f"{kernels[index]} could be any of {inside}")
         symbols[kernels[index]] = inside[0]
     if set(symbols) != set(kernels):
         raise RuntimeError(f"no kernel was emitted for {sorted(set(kernels) - set(symbols))}")
     return symbols
+
+
+def _is_named(name, mark):
+    """Tell whether a mark holds the name, which it has without parameters if it is no template."""
+    return name in mark or f"<&{name.partition('(')[0]}, " in mark
 
 
 def _demangle(names):

@@ -90,18 +90,22 @@ def test_names_of_kernels_are_resolved_through_aliases():
       __shared__ B rows[1024 * sizeof(B)]; (void)rows; y[0] = 1.f;
     }
     template <int N> __global__ void fill(int* y) { __shared__ int s[N]; s[0] = *y; *y = s[0]; }
+    namespace inner { __global__ void plain(const float* x, float* y) { *y = *x; } }
     """
-    kernels = ["fill<Wide<float>>", "fill<Narrow<float>>", "fill<Wide<double>>"]
+    kernels = ["fill<Wide<float>>", "fill<Narrow<float>>", "fill<Wide<double>>", "inner::plain"]
     symbols = compile_kernels(text, kernels).symbols
-    assert ["Li32" in symbols[kernel] for kernel in kernels] == [True, False, True]
-    assert ["IdLi" in symbols[kernel] for kernel in kernels] == [False, False, True]
+    assert symbols["inner::plain"] == "_ZN5inner5plainEPKfPf"
+    assert ["Li32" in symbols[kernel] for kernel in kernels] == [True, False, True, False]
+    assert ["IdLi" in symbols[kernel] for kernel in kernels] == [False, False, True, False]
 
 
 @needs_nvrtc
 @every_source
 def test_text_for_the_runtime_compiles_and_has_every_kernel(source):
     kernels = [instance.kernel for instance in instances_by_source()[source]]
-    program = nvrtc.compile_text(source_text(source), kernels, (*COMPILE_OPTIONS, "-arch=sm_90"))
+    program = nvrtc.compile_text(
+        source_text(source), kernels, (*COMPILE_OPTIONS, "-arch=compute_90")
+    )
     assert set(program.symbols) == set(kernels)
     for kernel, symbol in program.symbols.items():
         assert f".entry {symbol}(" in program.ptx, kernel

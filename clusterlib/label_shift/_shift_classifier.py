@@ -18,6 +18,7 @@ from clusterlib.validation import (
     checked_known_classes,
     checked_labelled_rows,
     checked_level,
+    checked_on_host,
     checked_probabilistic,
     checked_sample_weight,
 )
@@ -85,6 +86,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         """
         base = checked_probabilistic(self._base())
         self._check_parameters()
+        checked_on_host(self, X)
         X, y, classes, codes = checked_labelled_rows(X, y)
         weight = checked_sample_weight(params.get("sample_weight"), len(y))
         if get_config()["enable_metadata_routing"]:
@@ -259,6 +261,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         return LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
 
     def _probabilities(self, X):
+        checked_on_host(self, X)
         return class_probabilities(self.estimator_, X, self.classes_)
 
     def _forget(self):

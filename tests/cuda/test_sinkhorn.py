@@ -7,10 +7,9 @@ from clusterlib.kernels import sinkhorn_iterate, sinkhorn_plan, sinkhorn_sweep
 from clusterlib.kernels._cupy import sinkhorn_passes
 from clusterlib.kernels._cupy.runtime import use
 from clusterlib.kernels.leaves import SWEEP_ROWS
+from tests.cuda.emul.arguments import Shifted
 from tests.cuda.emul.emulator import ORDERS
 from tests.helpers import DTYPES
-from tests.kernels import test_sinkhorn_iterate as iterations
-from tests.kernels.test_sinkhorn_plan import assert_plans_agree
 from tests.kernels.transport_cases import TAUS, Bound, logs, problem, weights
 
 # (n, m): around leaves of 32 rows, teams of 8 to 256 threads, and the columns they can hold: 512
@@ -184,6 +183,15 @@ def test_layouts_give_the_same_bits(emulated):
         assert np.array_equal(emulated.to_host(sums), expected[1])
 
 
+def iterate(runtime, p, epsilon, **options):
+    """Potentials and history, of the device or with None of the reference."""
+    f, g = np.zeros(len(p.C)), p.g.copy()
+    arguments = p.C, epsilon, p.log_a, p.log_b, f, g
+    if runtime is None:
+        return f, g, sinkhorn_iterate(*arguments, backend="reference", **options)
+    return f, g, on_device(runtime, sinkhorn_iterate, *arguments, **options)
+
+
 def all_results(runtime):
     """What the kernels write for shapes that go all of their ways."""
     results = []
@@ -205,163 +213,72 @@ def test_the_order_of_threads_changes_no_bit(emulated):
         assert np.array_equal(result, wanted)
 
 
-def iterate(runtime, p, epsilon, **options):
-    """Potentials and history, of the device or with None of the reference."""
-    f, g = np.zeros(len(p.C)), p.g.copy()
-    arguments = p.C, epsilon, p.log_a, p.log_b, f, g
-    if runtime is None:
-        return f, g, sinkhorn_iterate(*arguments, backend="reference", **options)
-    return f, g, on_device(runtime, sinkhorn_iterate, *arguments, **options)
+class FarRows(sinkhorn_passes.StoredCost):
+    """A cost whose rows come after so many others that their offsets leave the int range."""
+
+    def __init__(self, C, rows_before):
+        super().__init__(C, 1)
+        self.shape = rows_before + len(C), C.shape[1]
+        self.C = Shifted(C, rows_before * C.shape[1])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("tau_a", TAUS)
-@pytest.mark.parametrize("tau_b", TAUS)
-def test_damping(emulated, tau_a, tau_b, dtype):
-    p = problem(65, 33, dtype)
-    options = {"tau_a": tau_a, "tau_b": tau_b, "n_iters": 4}
-    expected = iterate(None, p, 0.3, **options)
-    iterations.assert_close(p, 0.3, iterate(emulated, p, 0.3, **options), expected, growth=2.0)
+@pytest.mark.parametrize("m", [70, 10250])
+def test_offsets_beyond_the_range_of_int(emulated, m):
+    p = problem(35, m, np.float32)
+    C = emulated.to_device(p.C)
+    log_a, weight, g = (emulated.to_device(x[None]) for x in (p.log_a, np.exp(p.log_a), p.g))
+    before = (2**31 // m // 32 + 1) * 32
+    results = []
+    for rows_before in (0, before):
+        cost = FarRows(C, rows_before)
+        rows = sinkhorn_passes.StoredCost(C, 1).row_numbers()
+        f, parts = emulated.zeros((1, 35), np.float64), emulated.zeros((2, 1, m), np.float64)
+        plan = emulated.zeros((35, m), np.float32)
+        results.append([f, parts, plan, *rows])
+        vectors = (Shifted(x, rows_before) for x in (log_a, weight, f))
+        far_rows = type(rows)(*(Shifted(x, rows_before) for x in rows))
+        first, rule = rows_before // 32, sinkhorn_passes.RowRule(0.1)
+        cost._sweep_leaves(rule, (*vectors, cost.seen(g)), first, 2, parts, far_rows)
+        out = Shifted(plan, rows_before * m)
+        cost._panels(0.1, cost.seen(g), far_rows, (first, 2), plan=out)
+    for near, far in zip(*results, strict=True):
+        assert np.array_equal(emulated.to_host(near), emulated.to_host(far))
+    assert np.array_equal(emulated.to_host(results[0][0])[0], sweep(emulated, p, 0.1)[0])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (33, 17), (1100, 3), (3, 1030)])
-def test_iterations_of_all_sizes(emulated, shape, dtype):
-    p = problem(*shape, dtype)
-    for options in ({}, {"relaxation": 1.5}, {"tau_a": 0.7, "tau_b": 0.6}):
-        expected = iterate(None, p, 0.1, n_iters=3, **options)
-        result = iterate(emulated, p, 0.1, n_iters=3, **options)
-        iterations.assert_close(p, 0.1, result, expected, growth=2.0)
+def refused(error, message, kernel, *args, **options):
+    with pytest.raises(error, match=message):
+        kernel(*args, **options)
 
 
-def test_iterations_in_precise_arithmetic(emulated):
-    p = problem(35, 129, np.float32)
-    expected = iterate(None, p, 1e-2, n_iters=3)
-    result = iterate(emulated, p, 1e-2, n_iters=3, precise=True)
-    iterations.assert_close(p, 1e-2, result, expected, precise=True)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("epsilon", [1e-6, 1e-3, 10.0])
-def test_any_epsilon_without_nan(emulated, epsilon, dtype):
-    p = problem(40, 37, dtype)
-    for tau_a, tau_b in [(1.0, 1.0), (0.5, 1.0), (1.0, 0.5), (0.5, 0.5), (0.0, 1.0), (1.0, 0.0)]:
-        f, g, history = iterate(emulated, p, epsilon, tau_a=tau_a, tau_b=tau_b, n_iters=3)
-        assert not np.isnan(history).any()
-        assert np.isfinite(f[p.log_a > -np.inf]).all()
-        assert np.isfinite(g[p.log_b > -np.inf]).all()
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("epsilon", [1e-2, 1e-3, 1e-4])
-def test_columns_that_underflow_are_summed_exactly(emulated, epsilon, dtype):
-    # As on the host: the first sum of the last column is about exp(-3 / epsilon), over two
-    # chunks of rows.
-    rng = np.random.default_rng(4)
-    C = rng.uniform(size=(300, 35)).astype(dtype)
-    C[:, -1] += 3
-    p = problem(300, 35, dtype)._replace(C=C, log_a=logs(np.full(300, 1 / 300)))
-    p = p._replace(g=np.zeros(35), log_b=logs(np.full(35, 1 / 35)))
-    expected, result = iterate(None, p, epsilon), iterate(emulated, p, epsilon)
-    assert 1.5 < expected[1][-1] < 3.5
-    iterations.assert_close(p, epsilon, result, expected)
-
-
-def test_weights_below_the_range_of_numbers_are_no_zeros(emulated):
-    p = problem(65, 33)
-    p = p._replace(
-        log_a=np.where(np.arange(65) % 2, -4600.0, p.log_a),
-        log_b=np.where(np.arange(33) % 2, -4600.0, p.log_b),
-    )
-    p = p._replace(g=np.where(p.log_b > -np.inf, 0.0, -np.inf))
-    for taus in [(1.0, 1.0), (1e-3, 1.0), (1.0, 1e-3), (1e-3, 1e-3)]:
-        options = {"tau_a": taus[0], "tau_b": taus[1], "n_iters": 3}
-        expected, result = iterate(None, p, 0.1, **options), iterate(emulated, p, 0.1, **options)
-        for x, y in zip(result, expected, strict=True):
-            here = np.isfinite(y)
-            assert np.array_equal(np.isfinite(x), here)
-            assert np.allclose(x[here], y[here], rtol=1e-10, atol=1e-10)
-
-
-def test_tolerance_stops_before_the_step(emulated):
-    p = problem(50, 30)
-    f, g, history = iterate(emulated, p, 0.1, n_iters=500, tol=1e-6)
-    n_done = len(history)
-    assert 1 < n_done < 500 and history[-1, 0] <= 1e-6 < history[-2, 0]
-    P = sinkhorn_plan(p.C, 0.1, f, g, backend="reference")
-    assert abs(np.abs(P.column_sums - np.exp(p.log_b)).sum() - history[-1, 0]) <= 1e-11
-    again = iterate(emulated, p, 0.1, n_iters=n_done)
-    assert np.array_equal(again[0], f) and np.array_equal(again[2], history)
-    assert not np.array_equal(again[1], g)  # without a tolerance the last step is taken
-
-
-def test_histories_of_any_length(emulated):
-    p = problem(3, 2)
-    history = iterate(emulated, p, 0.1, n_iters=300)[2]
-    assert history.shape == (300, 2) and np.isfinite(history).all()
-    assert np.all(np.diff(history[:, 1]) >= -1e-13)
-    f, g = np.zeros(3), p.g.copy()
-    lines = [
-        on_device(emulated, sinkhorn_iterate, p.C, 0.1, p.log_a, p.log_b, f, g)
-        for _ in range(4)
-    ]  # fmt: skip
-    assert np.array_equal(np.concatenate(lines), history[:4])
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_iterations_of_several_right_hand_sides(emulated, dtype):
-    p = problem(70, 33, dtype)
-    rng = np.random.default_rng(5)
-    log_a, log_b = logs(weights(rng, (3, 70))), logs(weights(rng, (3, 33)))
-    options = {"n_iters": 3, "tau_a": 0.8, "tau_b": 0.9}
-    f, g = np.zeros((3, 70)), np.where(log_b > -np.inf, 0.0, -np.inf)
-    history = on_device(emulated, sinkhorn_iterate, p.C, 0.1, log_a, log_b, f, g, **options)
-    assert history.shape == (3, 3, 2)
-    for r in range(3):
-        start = np.where(log_b[r] > -np.inf, 0.0, -np.inf)
-        one = p._replace(log_a=log_a[r], log_b=log_b[r], g=start)
-        expected = iterate(emulated, one, 0.1, **options)
-        for x, y in zip((f[r], g[r], history[r]), expected, strict=True):
-            assert np.array_equal(x, y)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("update", [True, False])
-@pytest.mark.parametrize("shape", [(1, 1), (33, 17), (40, 257), (5, 3073), (2, 10250)])
-def test_plans_of_all_sizes(emulated, shape, update, dtype):
-    p = problem(*shape, dtype)
-    f = np.where(p.log_a > -np.inf, -0.4, -np.inf)
-    weight = np.random.default_rng(shape[0]).uniform(0, 2, shape[0])
-    for row_weight in (None, weight):
-        options = {"log_a": p.log_a if update else None, "row_weight": row_weight}
-        wanted, given = f.copy(), f.copy()
-        expected = sinkhorn_plan(p.C, 0.1, wanted, p.g, backend="reference", **options)
-        result = on_device(emulated, sinkhorn_plan, p.C, 0.1, given, p.g, **options)
-        Bound(p.C, p.g, 0.1).assert_potentials(given, wanted)
-        assert_plans_agree(p, 0.1, result, expected)
-
-
-def test_plans_in_precise_arithmetic_and_of_scores(emulated):
-    p = problem(35, 129, np.float32)
-    f = np.zeros(35)
-    expected = sinkhorn_plan(p.C, 0.01, f, p.g, log_a=p.log_a, backend="reference")
-    options = {"log_a": p.log_a, "precise": True}
-    result = on_device(emulated, sinkhorn_plan, p.C, 0.01, np.zeros(35), p.g, **options)
-    assert_plans_agree(p, 0.01, result, expected, precise=True)
-    scores = on_device(
-        emulated, sinkhorn_plan, -p.C, 0.01, np.zeros(35), p.g, scores=True, **options
-    )
-    assert all(np.array_equal(x, y) for x, y in zip(scores[:3], result[:3], strict=True))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(70, 33), (2, 10250)])
-def test_sums_of_a_plan_are_those_of_a_sweep(emulated, shape, dtype):
-    p = problem(*shape, dtype)
-    f, sums = sweep(emulated, p, 0.1)
-    out = np.full(shape, np.nan, dtype)
-    again = np.zeros(shape[0])
-    options = {"log_a": p.log_a, "out": out}
-    result = on_device(emulated, sinkhorn_plan, p.C, 0.1, again, p.g, **options)
-    assert np.array_equal(again, f) and np.array_equal(result.column_sums, sums)
-    assert np.array_equal(result.plan, out) and np.isfinite(out).all()
+def test_bad_input_is_refused(emulated):
+    p = problem(5, 4)
+    C, log_a, log_b, g = map(emulated.to_device, p)
+    f = emulated.zeros(5, np.float64)
+    rest = log_a, f, g
+    refused(TypeError, "C is on the host", sinkhorn_sweep, p.C, 0.1, *rest)
+    refused(TypeError, "log_a is on the host", sinkhorn_sweep, C, 0.1, p.log_a, f, g)
+    refused(TypeError, "f is on the host", sinkhorn_sweep, C, 0.1, log_a, np.zeros(5), g)
+    refused(TypeError, "g is on the host", sinkhorn_sweep, C, 0.1, log_a, f, list(p.g))
+    refused(TypeError, "C must be float32 or float64", sinkhorn_sweep, C > 0, 0.1, *rest)
+    refused(ValueError, "epsilon must be positive", sinkhorn_sweep, C, 0.0, *rest)
+    refused(ValueError, "log_a must have shape", sinkhorn_sweep, C, 0.1, log_a[:3], f, g)
+    refused(ValueError, "f must be an array of shape", sinkhorn_sweep, C, 0.1, log_a, f[:3], g)
+    nan = emulated.to_device(np.full(5, np.nan))
+    refused(ValueError, "log_a must be finite", sinkhorn_sweep, C, 0.1, nan, f, g)
+    refused(ValueError, "f must be finite", sinkhorn_sweep, C, 0.1, log_a, nan, g, update_f=False)
+    none = emulated.to_device(np.full(4, -np.inf))
+    refused(ValueError, "g must have weight somewhere", sinkhorn_sweep, C, 0.1, log_a, f, none)
+    refused(ValueError, "backend must be None", sinkhorn_sweep, C, 0.1, *rest, backend="numba")
+    refused(ValueError, "n_threads", sinkhorn_sweep, C, 0.1, *rest, n_threads=0)
+    refused(ValueError, "tau_a must be from 0", sinkhorn_sweep, C, 0.1, *rest, tau_a=1.5)
+    bad = emulated.to_device(np.where(np.arange(4) == 0, np.nan, p.g))
+    arguments = C, 0.1, log_a, log_b, f
+    refused(ValueError, "g must be finite where", sinkhorn_iterate, *arguments, bad)
+    refused(ValueError, "log_b must have weight", sinkhorn_iterate, C, 0.1, log_a, none, f, g)
+    refused(ValueError, "n_iters must be from 1", sinkhorn_iterate, *arguments, g, n_iters=0)
+    minus = emulated.to_device(-np.ones(5))
+    refused(ValueError, "row_weight must be", sinkhorn_plan, C, 0.1, f, g, row_weight=minus)
+    refused(ValueError, "out must have shape", sinkhorn_plan, C, 0.1, f, g, out=C[:3])
+    refused(TypeError, "out is on the host", sinkhorn_plan, C, 0.1, f, g, out=np.empty((5, 4)))
+    assert np.array_equal(emulated.to_host(f), np.zeros(5))

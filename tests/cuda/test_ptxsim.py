@@ -77,6 +77,21 @@ template <class T> __global__ void own_memory(const T* x, T* out, const int* pla
   for (int k = 0; k < 16; ++k) sum += values[k] * (k + 1);
   out[threadIdx.x] = sum;
 }
+template <class T> __global__ void fragments(const T* x, const T* y, T* z) {
+  const int g = threadIdx.x / 4, t = threadIdx.x % 4;
+  float c[4];
+  unsigned a[4], b[2];
+  for (int e = 0; e < 4; ++e) {
+    c[e] = z[(g + e / 2 * 8) * 8 + 2 * t + e % 2];
+    a[e] = __float_as_uint(x[(g + e % 2 * 8) * 8 + t + e / 2 * 4]);
+  }
+  for (int e = 0; e < 2; ++e) b[e] = __float_as_uint(y[(t + e * 4) * 8 + g]);
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  for (int e = 0; e < 4; ++e) z[(g + e / 2 * 8) * 8 + 2 * t + e % 2] = c[e];
+}
 """
 FAULTS = """
 template <int FAULT> __global__ void faulty(const float* x, float* out, int n) {
@@ -152,6 +167,7 @@ def compiled(text):
                 "warps": ("float", "double", "int"),
                 "block_sums": ("float", "double"),
                 "own_memory": ("float", "double"),
+                "fragments": ("float",),
             }.items()
             for kind in kinds
         ],
@@ -295,6 +311,17 @@ def test_arrays_of_one_thread(name, kind):
             at = (at * 5 + 3) & 15
     expected = values @ np.arange(1, 17)
     np.testing.assert_allclose(out, expected, atol=1e3 * np.finfo(kind).eps)
+
+
+def test_tensor_cores_multiply_the_leading_bits():
+    x, y, z = (random(np.float32, shape) for shape in ((16, 8), (8, 8), (16, 8)))
+    leading = [(v.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32) for v in (x, y)]
+    expected = z + leading[0].astype(np.float64) @ leading[1]
+    counters = Counters()
+    launch(SOURCE, "fragments<float>", 1, 32, x, y, z, counters=counters)
+    np.testing.assert_allclose(z, expected, rtol=2**-23)
+    assert (np.abs(z) <= np.abs(expected)).all()
+    assert counters.tensor == 16 * 8 * 8
 
 
 @pytest.mark.parametrize("fault", MESSAGES)

@@ -48,6 +48,8 @@ class Counters:
     ----------
     fused : int
         Fused multiply-adds of single lanes, of both widths.
+    tensor : int
+        Multiply-adds on tensor cores.
     instructions : int
         Instructions of single lanes.
     loads, stores, shared : traffic
@@ -57,7 +59,7 @@ class Counters:
     """
 
     def __init__(self):
-        self.fused = self.instructions = 0
+        self.fused = self.tensor = self.instructions = 0
         self.loads, self.stores, self.shared = _Traffic(), _Traffic(), _Traffic()
         self.by_line = defaultdict(_Traffic)
 

@@ -17,7 +17,7 @@ __all__ = ["Machine"]
 _RUNNING, _AT_BARRIER, _AT_WARP, _EXITED = range(4)
 _WARP = 32
 # Opcodes that concern whole warps: all lanes the mask names have to come to the same one.
-_TOGETHER = {"shfl", "vote", "redux", "match"}
+_TOGETHER = {"shfl", "vote", "mma"}
 _FAR_TOO_LONG = 5_000_000  # branches
 
 
@@ -73,8 +73,8 @@ class Machine:
             return self._barrier, guard, self._barrier_result(instruction)
         step = bind(instruction, self)
         if name in _TOGETHER:
-            mask = self.operands.source(instruction.operands[-1], "b32")
-            return self._meet, guard, (mask, step)
+            every = "-1" if name == "mma" else instruction.operands[-1]
+            return self._meet, guard, (self.operands.source(every, "b32"), step)
         return self._plain, guard, step
 
     def run(self, first_block):

@@ -80,4 +80,52 @@ def _activemask(instruction, machine):
     return step
 
 
-WARP_INSTRUCTIONS = {"shfl": _shfl, "vote": _vote, "activemask": _activemask}
+_FRAGMENTS = ("sync", "aligned", "m16n8k8", "row", "col", "f32", "tf32", "tf32", "f32")
+_ROW, _COLUMN = np.arange(32) // 4, np.arange(32) % 4
+
+
+def _mma(instruction, machine):
+    """``mma`` of 16 x 8 by 8 x 8 numbers in TF32, whose ten leading fraction bits are read.
+
+    Products and sums are exact in float64; the result is rounded towards zero, as tensor cores do.
+    """
+    if instruction.opcode[1:] != _FRAGMENTS:
+        raise PtxError("unknown shape or type of mma")
+    operands = machine.operands
+    d, a, b, c = (
+        [part.strip() for part in text.strip("{}").split(",")] for text in instruction.operands
+    )
+    targets = [operands.target(name, "f32") for name in d]
+    a, b = ([operands.source(name, "b32") for name in names] for names in (a, b))
+    c = [operands.source(name, "f32") for name in c]
+
+    def step(ix):
+        lanes = machine.every_lane if ix is None else ix
+        warps = lanes.reshape(-1, 32)
+        left, right = np.empty((len(warps), 16, 8)), np.empty((len(warps), 8, 8))
+        result = np.empty((len(warps), 16, 8))
+        for e, row in enumerate(a):
+            left[:, _ROW + e % 2 * 8, _COLUMN + e // 2 * 4] = _leading_bits(row[warps])
+        for e, row in enumerate(b):
+            right[:, _COLUMN + e * 4, _ROW] = _leading_bits(row[warps])
+        for e, row in enumerate(c):
+            result[:, _ROW + e // 2 * 8, _COLUMN * 2 + e % 2] = row[warps]
+        result += left @ right
+        for e, row in enumerate(targets):
+            row[warps] = _towards_zero(result[:, _ROW + e // 2 * 8, _COLUMN * 2 + e % 2])
+        if machine.counters is not None:
+            machine.counters.tensor += result.size * 8
+
+    return step
+
+
+def _leading_bits(bits):
+    return (bits & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def _towards_zero(wide):
+    near = wide.astype(np.float32)
+    return np.where(np.abs(near) > np.abs(wide), np.nextafter(near, np.float32(0)), near)
+
+
+WARP_INSTRUCTIONS = {"shfl": _shfl, "vote": _vote, "activemask": _activemask, "mma": _mma}

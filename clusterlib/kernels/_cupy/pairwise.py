@@ -4,5 +4,6 @@ Contracts are those of the functions of the same names there.
 """
 
 from clusterlib.kernels._cupy.pairwise_argmin import pairwise_argmin
+from clusterlib.kernels._cupy.pairwise_topk import pairwise_topk
 
-__all__ = ["pairwise_argmin"]
+__all__ = ["pairwise_argmin", "pairwise_topk"]

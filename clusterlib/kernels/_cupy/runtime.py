@@ -207,6 +207,10 @@ class CupyRuntime:
         else:
             self._cupy.matmul(A, B.T, out=out)
 
+    def stable_argsort(self, array):
+        """Return the order of each row of a matrix, int64; equal values keep theirs."""
+        return self._cupy.argsort(array, axis=-1, kind="stable")
+
     def launch(self, instance, grid, *args):
         """Launch a kernel on the current stream.
 

@@ -22,8 +22,8 @@ class TileShape(NamedTuple):
     ----------
     expression : str
         The C++ type.
-    rows : int
-        Rows of X in a block.
+    rows, columns : int
+        Rows of X in a block, and rows of Y in one of its tiles.
     threads : int
         Threads of a block.
     tensor : bool
@@ -32,6 +32,7 @@ class TileShape(NamedTuple):
 
     expression: str
     rows: int
+    columns: int
     threads: int
     tensor: bool = False
 
@@ -39,14 +40,19 @@ class TileShape(NamedTuple):
 # float32 or float64, wide or narrow, aligned or not.
 _TILES = {
     (np.dtype(dtype), wide, aligned): TileShape(
-        f"cl::{'Wide' if wide else 'Narrow'}<{name}, {str(aligned).lower()}>", rows, 256
+        f"cl::{'Wide' if wide else 'Narrow'}<{name}, {str(aligned).lower()}>",
+        rows,
+        64 if wide else _NARROW_COLUMNS,
+        256,
     )
     for dtype, name, rows in ((np.float32, "float", 128), (np.float64, "double", 64))
     for wide in (True, False)
     for aligned in (True, False)
 }
 _TENSOR_TILES = {
-    aligned: TileShape(f"cl::TensorTile<128, 64, 16, 2, {str(aligned).lower()}>", 128, 128, True)
+    aligned: TileShape(
+        f"cl::TensorTile<128, 64, 16, 2, {str(aligned).lower()}>", 128, 64, 128, True
+    )
     for aligned in (True, False)
 }
 

@@ -80,18 +80,25 @@ class Memory:
 
     def load(self, space, address, dtype, count, ix, line):
         """Values at the addresses of the lanes ``ix``: one array for each of ``count`` elements."""
-        elements, view = self._resolve("read", space, address, dtype, count, ix, line)
-        return [view[elements + i] for i in range(count)]
+        values = [np.empty(address.size, dtype) for _ in range(count)]
+        for part, lanes in self._by_array(address, ix):
+            place = address[part], dtype, count, lanes, line
+            elements, view = self._resolve("read", space, *place)
+            for i, value in enumerate(values):
+                value[part] = view[elements + i]
+        return values
 
     def store(self, space, address, values, ix, line):
         """Write one or several values at the address of every lane."""
         dtype, count = values[0].dtype, len(values)
-        elements, view = self._resolve("write", space, address, dtype, count, ix, line)
-        for i, value in enumerate(values):
-            view[elements + i] = value
-            # Of two lanes that write one element any may win, so both have to write the same.
-            if space == "global" and not _same_bits(view[elements + i], value):
-                raise PtxError("lanes store different values at the same address at once")
+        for part, lanes in self._by_array(address, ix):
+            place = address[part], dtype, count, lanes, line
+            elements, view = self._resolve("write", space, *place)
+            for i, value in enumerate(values):
+                view[elements + i] = value[part]
+                # Of two lanes that write one element any may win: they have to agree.
+                if space == "global" and not _same_bits(view[elements + i], value[part]):
+                    raise PtxError("lanes store different values at the same address at once")
 
     def update(self, space, address, dtype, change, ix, line):
         """Apply ``change(old, lane)`` atomically, lane after lane; returns the old values."""
@@ -101,6 +108,15 @@ class Memory:
             old[lane] = view[element]
             view[element] = change(old[lane], lane)
         return old
+
+    def _by_array(self, address, ix):
+        """Parts of an access that lie in one array each: (part of the addresses, lanes)."""
+        numbers = address >> _SHIFT
+        if (numbers == numbers[0]).all():
+            return [(slice(None), ix)]
+        lanes = self._lanes if ix is None else ix
+        parts = [numbers == number for number in np.unique(numbers)]
+        return [(part, lanes[part]) for part in parts]
 
     def _resolve(self, kind, space, address, dtype, count, ix, line):
         """Check an access; returns the index of its first element, and what it is an index to."""
@@ -113,8 +129,6 @@ class Memory:
         if space in ("shared", "local"):
             return self._resolve_window(kind, space, address, dtype, count, lanes, line)
         number = address[0] >> _SHIFT
-        if (address >> _SHIFT != number).any():
-            raise PtxError("lanes use different arrays in one access, which is not simulated")
         if not 1 <= number <= len(self._buffers):
             raise PtxError(f"{kind} through a pointer to nothing")
         buffer = self._buffers[number - 1]

@@ -1,0 +1,53 @@
+"""L2: the PTX of every kernel does what the emulated source does, and nothing that is forbidden.
+
+Each launch of each case runs twice from the same memory: emulated by g++, and simulated from the
+PTX that nvcc makes of it.
+"""
+
+import numpy as np
+import pytest
+
+from clusterlib.kernels._cupy.runtime import use
+from tests.cuda.cases import CASES
+from tests.cuda.compiling import find_nvcc
+from tests.cuda.emul.arrays import as_host, host_copies_refused
+from tests.cuda.ptxsim.runtime import SimulatedRuntime
+
+pytestmark = pytest.mark.skipif(
+    find_nvcc() is None, reason="nvcc was found neither in PATH nor in /usr/local/cuda or a wheel"
+)
+
+# Fused or not, in units of the rounding of what a kernel works in and of the largest number of an array.
+SEVERAL_ROUNDINGS = 64
+
+
+class ComparedRuntime(SimulatedRuntime):
+    """Compares what a simulated launch leaves in memory with what the emulated one does."""
+
+    def launch(self, instance, grid, *args):
+        arrays = [as_host(arg) for arg in args if isinstance(arg, np.ndarray) and arg.ndim]
+        before = [array.copy() for array in arrays]
+        super(SimulatedRuntime, self).launch(instance, grid, *args)
+        emulated = [array.copy() for array in arrays]
+        for array, content in zip(arrays, before, strict=True):
+            array[...] = content
+        super().launch(instance, grid, *args)
+        for i, (array, expected) in enumerate(zip(arrays, emulated, strict=True)):
+            where = f"array argument {i} of {instance.kernel}, grid {grid}"
+            if array.dtype.kind != "f":
+                np.testing.assert_array_equal(array, expected, err_msg=where)
+                continue
+            finite = np.abs(expected[np.isfinite(expected)])
+            works_in = np.float32 if "float" in instance.kernel else array.dtype
+            bound = SEVERAL_ROUNDINGS * np.finfo(works_in).eps
+            np.testing.assert_allclose(
+                array, expected, bound, bound * finite.max(initial=0), err_msg=where
+            )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_compiled_kernels_do_what_the_source_says(case, compiler):
+    runtime = ComparedRuntime()
+    with use(runtime), host_copies_refused():
+        case.run(runtime)
+    assert runtime.launched

@@ -1,18 +1,37 @@
 """One small run of every kernel, for the tools that look at all of them: sanitizers and mutants.
 
-Every operation adds its own cases here. A case calls public functions with device arrays of a
-few rows, in such shapes that each of its instances is launched at least once, in both dtypes
-and with an edge of a tile inside.
+Every operation has its case here. A case calls public functions with device arrays of a few rows,
+in such shapes that each of its instances is launched at least once, in both dtypes and with an
+edge of a tile inside.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 
-from clusterlib.kernels import scaling_iterate, sinkhorn_iterate, sinkhorn_plan
+from clusterlib.kernels import (
+    LEAF_ROWS,
+    cluster_sums,
+    pairwise_argmin,
+    pairwise_distances,
+    pairwise_logsumexp,
+    pairwise_threshold,
+    pairwise_topk,
+    scaling_iterate,
+    sinkhorn_iterate,
+    sinkhorn_iterate_points,
+    sinkhorn_plan,
+    sinkhorn_sweep,
+    sinkhorn_sweep_points,
+    weighted_gram_product,
+)
+from clusterlib.kernels._cupy import pairwise_argmin as argmin_passes
 
 __all__ = ["CASES", "Case"]
+
+DTYPES = (np.float32, np.float64)
 
 
 class Case(NamedTuple):
@@ -30,44 +49,119 @@ class Case(NamedTuple):
     run: Callable
 
 
-CASES = []
+def _points(runtime, n, m, d, dtype):
+    rng = np.random.default_rng([n, m, d])
+    Y = rng.normal(size=(m, d))
+    Y[m // 2] = Y[0]  # a tie
+    return runtime.to_device(rng.normal(size=(n, d)).astype(dtype)), runtime.to_device(
+        Y.astype(dtype)
+    )
 
 
-def _sinkhorn_problem(runtime, n, m, dtype):
-    """A cost with a row and a column far away, logarithms of weights and potentials of columns."""
-    rng = np.random.default_rng(n)
-    C = rng.uniform(size=(n, m))
-    C[-1], C[:, -1] = C[-1] + 3, C[:, -1] + 3
-    log_a, log_b = np.full(n, -np.log(n)), np.full(m, -np.log(m))
-    g = np.where(np.arange(m) % 7, 0.0, -np.inf if m > 7 else 0.0)
-    return map(runtime.to_device, (C.astype(dtype), log_a, log_b, g))
+def _for_every_tile():
+    """Shapes (n, m, d) beyond one tile: wide and narrow, with aligned rows and others."""
+    for m in (67, 19):
+        for d in (20, 5):
+            yield 131, m, d
 
 
-def _sinkhorn_plans(runtime):
-    for dtype, precise in ((np.float32, False), (np.float32, True), (np.float64, False)):
-        for n, m in ((33, 35), (2, 4100), (1, 10250)):
-            C, log_a, _, g = _sinkhorn_problem(runtime, n, m, dtype)
-            options = {"log_a": log_a, "row_weight": runtime.zeros(n, np.float64)}
-            sinkhorn_plan(C, 0.1, runtime.zeros(n, np.float64), g, precise=precise, **options)
+def _argmin(runtime):
+    for dtype in DTYPES:
+        for n, m, d in _for_every_tile():
+            for tensor in (True, False):
+                X, Y = _points(runtime, n, m, d, dtype)
+                with mock.patch.object(argmin_passes, "TENSOR_CORES", tensor):
+                    pairwise_argmin(X, Y, return_distance=True)
+        with mock.patch.object(argmin_passes, "MATRIX_PRODUCTS", {np.dtype(dtype): (1, 1)}):
+            for metric in ("sqeuclidean", "cosine"):
+                pairwise_argmin(*_points(runtime, 40, 70, 6, dtype), metric=metric)
 
 
-def _sinkhorn_iterations(runtime):
-    for dtype in (np.float32, np.float64):
-        for taus in ((1.0, 1.0), (0.7, 0.6)):
-            C, log_a, log_b, _ = _sinkhorn_problem(runtime, 65, 33, dtype)
-            f, g = runtime.zeros(65, np.float64), runtime.zeros(33, np.float64)
-            options = {"tau_a": taus[0], "tau_b": taus[1], "n_iters": 2}
-            sinkhorn_iterate(C, 1e-3, log_a, log_b, f, g, **options)
+def _topk(runtime):
+    for dtype in DTYPES:
+        for k in (1, 5):
+            pairwise_topk(*_points(runtime, 33, 300, 5, dtype), k)
 
 
-def _scalings(runtime):
-    for dtype in (np.float32, np.float64):
-        K, a, b, _ = _sinkhorn_problem(runtime, 33, 257, dtype)
-        scaling_iterate(K, np.exp(a), np.exp(b), np.exp(a), np.exp(b), n_iters=2)
+def _threshold(runtime):
+    for dtype in DTYPES:
+        pairwise_threshold(*_points(runtime, 33, 40, 5, dtype), 2.0)
 
 
-CASES += [
-    Case("sinkhorn_plan", _sinkhorn_plans),
-    Case("sinkhorn_iterate", _sinkhorn_iterations),
-    Case("scaling_iterate", _scalings),
+def _distances(runtime):
+    for dtype in DTYPES:
+        for metric, shape in zip(
+            ("sqeuclidean", "euclidean", "cosine", "inner_product"), _for_every_tile(), strict=True
+        ):
+            pairwise_distances(*_points(runtime, *shape, dtype), metric=metric)
+
+
+def _logsumexp(runtime):
+    for dtype in DTYPES:
+        for n, m, d in _for_every_tile():
+            X, Y = _points(runtime, n, m, d, dtype)
+            groups = [runtime.to_device(np.arange(size) % 3) for size in (n, m)]
+            pairwise_logsumexp(
+                X, Y, values=Y, x_group=groups[0], y_group=groups[1], mask="different"
+            )
+
+
+def _centers(runtime):
+    rng = np.random.default_rng(0)
+    for dtype in DTYPES:
+        for n, n_clusters in ((300, 4), (2 * LEAF_ROWS + 1, 1)):
+            X = runtime.to_device(rng.normal(size=(n, 3)).astype(dtype))
+            labels = runtime.to_device(rng.integers(-1, n_clusters, n).astype(np.int32))
+            weight = runtime.to_device(rng.uniform(size=n))
+            cluster_sums(X, labels, n_clusters, sample_weight=weight)
+
+
+def _transport(runtime, n, m, dtype):
+    """A cost and, in float64, weights as logarithms and potentials."""
+    cost = np.random.default_rng([n, m]).uniform(size=(n, m)).astype(dtype)
+    vectors = [np.full(size, -np.log(size)) for size in (n, m)] + [np.zeros(n), np.zeros(m)]
+    return [runtime.to_device(array) for array in (cost, *vectors)]
+
+
+def _sinkhorn(runtime):
+    for dtype, few, many in ((np.float32, 40, 4097), (np.float64, 40, 3073)):
+        for precise in (False, True):
+            for m in (few, many, 10241):
+                n = 35 if m == few else 2
+                cost, log_a, log_b, f, g = _transport(runtime, n, m, dtype)
+                sinkhorn_sweep(cost, 0.1, log_a, f, g, precise=precise)
+            cost, log_a, log_b, f, g = _transport(runtime, 35, few, dtype)
+            sinkhorn_iterate(
+                cost, 0.1, log_a, log_b, f, g, tau_a=0.9, tau_b=0.8, n_iters=2, precise=precise
+            )
+            sinkhorn_plan(cost, 0.1, f, g, log_a=log_a, row_weight=runtime.to_device(np.ones(35)))
+
+
+def _sinkhorn_points(runtime):
+    for dtype in DTYPES:
+        for n, m, d in _for_every_tile():
+            X, Y = _points(runtime, n, m, d, dtype)
+            _, log_a, log_b, f, g = _transport(runtime, n, m, dtype)
+            sinkhorn_sweep_points(X, Y, 0.1, log_a, f, g)
+            sinkhorn_iterate_points(X, Y, 0.1, log_a, log_b, f, g, n_iters=1)
+
+
+def _scaling(runtime):
+    for dtype in DTYPES:
+        cost, log_a, log_b, f, g = _transport(runtime, 35, 40, dtype)
+        kernel, a, b, u, v = np.exp(-cost), np.exp(log_a), np.exp(log_b), f + 1, g + 1
+        scaling_iterate(kernel, a, b, u, v, n_iters=2)
+        weighted_gram_product(kernel, u, v)
+
+
+CASES = [
+    Case("pairwise_argmin", _argmin),
+    Case("pairwise_topk", _topk),
+    Case("pairwise_threshold", _threshold),
+    Case("pairwise_distances", _distances),
+    Case("pairwise_logsumexp", _logsumexp),
+    Case("centers", _centers),
+    Case("sinkhorn", _sinkhorn),
+    Case("sinkhorn_points", _sinkhorn_points),
+    Case("scaling", _scaling),
 ]

@@ -1,8 +1,11 @@
 """The arrays of the emulated device refuse what CuPy's refuse, and say where they are."""
 
+import inspect
+
 import numpy as np
 import pytest
 
+from clusterlib.kernels._cupy.runtime import CupyRuntime
 from clusterlib.kernels.dispatch import is_device_array
 from tests.cuda.emul.arrays import DeviceArray, as_host, host_copies_refused
 from tests.cuda.emul.emulator import EmulatedRuntime
@@ -117,3 +120,16 @@ def test_products_fill_an_array_of_the_right_kind(dtype):
         RUNTIME.matmul(A, B, RUNTIME.empty((3, 2), other))
     with pytest.raises(ValueError, match="size"):
         RUNTIME.matmul(A, B, RUNTIME.empty((2, 3), dtype))
+
+
+def test_the_stand_in_has_the_methods_of_the_runtime():
+    def methods(cls):
+        functions = inspect.getmembers(cls, inspect.isfunction)
+        return {
+            name: [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
+            for name, f in functions
+            if not name.startswith("_")
+        }
+
+    real, stand_in = methods(CupyRuntime), methods(EmulatedRuntime)
+    assert {name: stand_in.get(name) for name in real} == real

@@ -26,7 +26,7 @@ class Sanitizer(NamedTuple):
 
 SANITIZERS = {
     "memory": Sanitizer(
-        ("-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+        ("-g1", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
         ("libasan.so", "libubsan.so"),
         {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
     ),

@@ -99,7 +99,8 @@ __global__ void __launch_bounds__(kRowThreads)
   }
 }
 
-// Puts the parts of each doubtful row together; there is one at least.
+// Puts the parts of each doubtful row together; there is one at least. The bound says that some
+// column is found; the label of the screen would stay if it were not so.
 __global__ void __launch_bounds__(kRowThreads)
     settle_rows(const long long* __restrict__ doubts, long long count,
                 const double* __restrict__ values, const int* __restrict__ indices, int parts,
@@ -112,7 +113,7 @@ __global__ void __launch_bounds__(kRowThreads)
       const long long at = i * parts + s;
       if (precedes(values[at], indices[at], value, index)) value = values[at], index = indices[at];
     }
-    labels[doubts[i]] = index;
+    if (index != kNone) labels[doubts[i]] = index;
   }
 }
 

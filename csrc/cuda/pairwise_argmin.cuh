@@ -58,16 +58,16 @@ struct BestOfTiles {
   }
 };
 
-// Scores are <x, y> + bias; the largest is the nearest. For the rows of X from `start` on.
+// Scores are <x, y> + bias; the largest is the nearest.
 template <class G>
 __global__ void __launch_bounds__(G::threads)
-    argmin_tiles(const typename G::Scalar* __restrict__ X, long long start, long long n, int d,
+    argmin_tiles(const typename G::Scalar* __restrict__ X, long long n, int d,
                  const typename G::Scalar* __restrict__ shift, typename G::Scalar scale,
                  const typename G::Scalar* __restrict__ Y, long long m,
                  const typename G::Scalar* __restrict__ bias, int* __restrict__ labels,
                  typename G::Scalar* __restrict__ best, typename G::Scalar* __restrict__ second) {
   using T = typename G::Scalar;
-  const long long row0 = start + static_cast<long long>(blockIdx.x) * G::BM;
+  const long long row0 = static_cast<long long>(blockIdx.x) * G::BM;
   BestOfTiles<G> scores;
   scores.bias = bias;
   scores.columns = m;

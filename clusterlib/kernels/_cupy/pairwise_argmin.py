@@ -54,7 +54,7 @@ def _screen_with_tiles(problem, outputs):
     X, columns = problem.X, problem.columns
     shape = choose_tile(X, columns, problem.shift, tensor=TENSOR_CORES)
     (n, d), m = X.shape, len(columns)
-    args = (X, np.int64(0), np.int64(n), np.int32(d), problem.shift, problem.x_scale)
+    args = (X, np.int64(n), np.int32(d), problem.shift, problem.x_scale)
     active().launch(
         tile_instance(_SCREEN, "argmin_tiles", shape),
         row_blocks(n, shape.rows),

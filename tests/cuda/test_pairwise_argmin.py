@@ -1,0 +1,292 @@
+"""Nearest rows on the device: the labels and the distances of the host, to the bit."""
+
+import numpy as np
+import pytest
+
+from clusterlib.kernels import pairwise_argmin
+from clusterlib.kernels._cupy import pairwise_argmin as passes
+from clusterlib.kernels._cupy import pairwise_bound
+from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.pairwise_setup import prepare_problem
+from clusterlib.kernels.metrics import Metric
+from tests.cuda.emul.arguments import Shifted
+from tests.cuda.emul.emulator import ORDERS, EmulatedRuntime
+from tests.cuda.pairwise_data import FAMILIES, REFUSED, SHAPES, rows_of
+from tests.helpers import DTYPES, METRICS
+from tests.kernels import test_screen_bound as hard
+
+BEYOND = 2**31 + 7  # an offset that no int holds
+
+
+@pytest.fixture(params=["tensor_cores", "tiles", "products"])
+def screen(request, monkeypatch):
+    """Each of the ways that scores come about, whatever the shape."""
+    monkeypatch.setattr(passes, "TENSOR_CORES", request.param == "tensor_cores")
+    start = (1, 1) if request.param == "products" else (1 << 30, 1)
+    monkeypatch.setattr(passes, "MATRIX_PRODUCTS", dict.fromkeys(map(np.dtype, DTYPES), start))
+    return request.param
+
+
+@pytest.fixture
+def emulation(emulated):
+    """The runtime, for tests of what only the emulation can do."""
+    if not isinstance(emulated, EmulatedRuntime):
+        pytest.skip("a real device has no memory at addresses that nobody allocated")
+    return emulated
+
+
+def nearest_on(device, X, Y, **options):
+    given = device.to_device(X), device.to_device(Y)
+    labels, distances = pairwise_argmin(*given, return_distance=True, **options)
+    return device.to_host(labels), device.to_host(distances)
+
+
+def assert_same_as_the_host(device, X, Y, metric="sqeuclidean"):
+    labels, distances = nearest_on(device, X, Y, metric=metric)
+    expected = pairwise_argmin(X, Y, metric=metric, return_distance=True, backend="reference")
+    assert labels.dtype == np.int32
+    assert distances.dtype == X.dtype
+    assert np.array_equal(labels, expected[0])
+    assert np.array_equal(distances, expected[1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_edges_of_tiles(emulated, screen, shape, dtype):
+    for metric in METRICS:
+        assert_same_as_the_host(emulated, *rows_of("normal", *shape, dtype), metric)
+        assert_same_as_the_host(emulated, *rows_of("grid", *shape, dtype), metric)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families(emulated, screen, family, dtype):
+    for metric in METRICS:
+        assert_same_as_the_host(emulated, *rows_of(family, 70, 41, 11, dtype), metric)
+
+
+@pytest.mark.parametrize("emulated", ORDERS, indirect=True)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_order_of_threads_matters(emulated, screen, dtype):
+    for family in ("repeated", "two_sides"):
+        for shape in ((131, 67, 20), (40, 19, 5)):
+            assert_same_as_the_host(emulated, *rows_of(family, *shape, dtype))
+
+
+# Both ends of the range of float64, in which the defined evaluation is scaled or loses squares.
+ENDS = [
+    *((1e-170, 1e-170), (1e200, 1e200), (1e-310, 1e-310), (1e-200, 1e-130), (1e160, 1e-160)),
+    *((1e-300, 1.0), (1.0, 1e-300), (1e290, 1e-30), (1e-160, 1e-160), (1e305, 1e305)),
+]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("scales", ENDS, ids=str)
+def test_ends_of_the_range(emulated, screen, scales, metric):
+    rng = np.random.default_rng(3)
+    X, Y = rng.standard_normal((20, 5)), rng.standard_normal((40, 5))
+    Y[5], X[3] = Y[9], 0.0
+    assert_same_as_the_host(emulated, X * scales[0], Y * scales[1], metric)
+    X[7], Y[11] = 1e10, 3.0  # other rows in the middle
+    X[:7] *= scales[0]
+    Y[:11] *= scales[1]
+    assert_same_as_the_host(emulated, X, Y, metric)
+
+
+@pytest.mark.parametrize("name", hard.ENDS)
+def test_what_vanishes_is_tied(emulated, screen, name):
+    make, metric = hard.ENDS[name]
+    assert_same_as_the_host(emulated, *make(np.random.default_rng(0)), metric)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_at_both_ends_at_once(emulated, dtype):
+    # No shift within the range: differences overflow.
+    X = np.array([[3e38, -3e38], [1.0, 2.0], [-3e38, 3e38]], dtype)
+    assert_same_as_the_host(emulated, X, X[[2, 0, 0, 1]])
+
+
+HARD_SHAPES = [(64, 1), (66, 6), (300, 3), (256, 64), (80, 300)]
+
+
+def wrong_labels(device, shape, family, dtype):
+    X, Y, nearest = hard.judged(family, shape, "below_half", dtype, "sqeuclidean")
+    labels, _ = nearest_on(device, X, Y)
+    return np.count_nonzero(labels != nearest[:, 0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", HARD_SHAPES, ids=str)
+def test_data_built_against_the_bound(emulated, screen, shape, dtype):
+    for family in hard.FAMILIES:
+        assert wrong_labels(emulated, shape, family, dtype) == 0
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-3])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(66, 6), (256, 64)], ids=str)
+def test_a_smaller_bound_gives_wrong_labels(emulated, screen, monkeypatch, shape, dtype, factor):
+    monkeypatch.setattr(pairwise_bound, "BOUND_FACTOR", factor)
+    assert wrong_labels(emulated, shape, "close_rivals", dtype) > 0
+
+
+def test_tensor_cores_need_the_wider_bound(emulated, monkeypatch):
+    # With the bound of plain products, and less of it, only the labels of tensor cores go wrong.
+    monkeypatch.setattr(pairwise_bound, "BOUND_FACTOR", 0.02)
+    wrong = {}
+    for tensor in (True, False):
+        monkeypatch.setattr(passes, "TENSOR_CORES", tensor)
+        monkeypatch.setattr(passes, "screen_bound", lambda problem, _: BOUND(problem, False))
+        wrong[tensor] = wrong_labels(emulated, (256, 64), "close_rivals", np.float32)
+    assert wrong[True] > wrong[False]
+
+
+BOUND = pairwise_bound.screen_bound
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_most_rows_of_random_data_are_decided_by_the_screen(emulation, screen, dtype):
+    X, Y = rows_of("normal", 400, 50, 16, dtype)
+    assert_same_as_the_host(emulation, X, Y)
+    in_doubt = [grid[0] for i, grid in emulation.launched if "exact_rows" in i.kernel]
+    assert sum(in_doubt) <= 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_in_doubt_share_the_columns_among_blocks(emulation, monkeypatch, dtype):
+    monkeypatch.setattr(passes, "_LEAST_PART", 40)
+    monkeypatch.setattr(passes, "_DOUBTS_AT_ONCE", 4)
+    rng = np.random.default_rng(0)
+    Y = rng.standard_normal((331, 6))[rng.integers(0, 60, 331)].astype(dtype)
+    X = (Y[rng.integers(0, 331, 9)] + rng.standard_normal((9, 6)) / 32).astype(dtype)
+    for metric in METRICS:
+        emulation.launched.clear()
+        assert_same_as_the_host(emulation, X, Y, metric)
+        grids = [grid for i, grid in emulation.launched if "exact_rows" in i.kernel]
+        assert grids == [(4, 8), (4, 8), (1, 8)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_rows_in_doubt(emulated, screen, dtype):
+    X = np.random.default_rng(0).standard_normal((300, 3)).astype(dtype)
+    Y = np.zeros((70, 3), dtype)
+    for metric in METRICS:
+        assert_same_as_the_host(emulated, X, Y, metric)
+
+
+def test_chunks_of_products(emulated, screen, monkeypatch):
+    monkeypatch.setattr(passes, "_CHUNK_BYTES", 4 * 37 * 50)
+    X, Y = rows_of("normal", 131, 50, 9, np.float32)
+    for metric in METRICS:
+        assert_same_as_the_host(emulated, X, Y, metric)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layouts_give_the_same(emulated, dtype):
+    X, Y = rows_of("normal", 90, 40, 12, dtype)
+    expected = pairwise_argmin(X, Y, backend="reference")
+    A, B = emulated.to_device(np.repeat(X, 2, axis=0)), emulated.to_device(Y.T.copy())
+    wide = emulated.to_device(np.concatenate([X, X], axis=1))
+    offset = emulated.to_device(np.concatenate([[0], X.ravel()]).astype(dtype))[1:]
+    for x in (A[::2], wide[:, 12:], offset.reshape(X.shape)):
+        assert np.array_equal(emulated.to_host(pairwise_argmin(x, B.T)), expected)
+
+
+def test_metrics_may_be_members(emulated):
+    X, Y = rows_of("normal", 5, 4, 3, np.float64)
+    labels, _ = nearest_on(emulated, X, Y, metric=Metric.COSINE, backend="cupy", n_threads=2)
+    assert np.array_equal(labels, pairwise_argmin(X, Y, metric="cosine"))
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused_rows(emulated, what):
+    X, Y, error, words = REFUSED[what]
+    with pytest.raises(error, match=words):
+        pairwise_argmin(emulated.to_device(X), emulated.to_device(Y))
+
+
+def test_host_and_device_do_not_mix(emulated):
+    X = np.ones((3, 2))
+    with pytest.raises(TypeError, match="Y is on the host"):
+        pairwise_argmin(emulated.to_device(X), X)
+    with pytest.raises(TypeError, match="X is on the host"):
+        pairwise_argmin(X, emulated.to_device(X))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"metric": "cityblock"}, "metric must be one of"), ({"backend": "native"}, "backend must")],
+)
+def test_refused_options(emulated, options, words):
+    X = emulated.to_device(np.ones((3, 2)))
+    with pytest.raises(ValueError, match=words):
+        pairwise_argmin(X, X, **options)
+
+
+class _Elsewhere:
+    """Runs launches as if all rows of X lay behind ``rows`` others."""
+
+    def __init__(self, device, rows, by_row):
+        self.device, self.rows, self.by_row = device, rows, by_row
+
+    def launch(self, kernel, block_rows, *args):
+        assert self.rows % block_rows == 0
+        first = self.rows // block_rows
+        moved = [
+            Shifted(arg, self.rows * arg[0].size) if any(arg is a for a in self.by_row) else arg
+            for arg in args
+        ]
+        name = "double" if args[0].dtype == np.float64 else "float"
+        source = "pairwise_argmin.cuh" if "argmin" in kernel else "exact_rows.cuh"
+        if kernel in ("row_statistics", "shift_rows"):
+            source = "rows.cuh"
+        expression = kernel if "<" in kernel else f"{kernel}<{name}>"
+        instance = Instance(source, f"cl::{expression}", 256)
+        self.device.launch_blocks(instance, first + 1, first, first + 1, *moved)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_offsets_beyond_an_int(emulation, dtype):
+    n, m, d = 30, 20, 16
+    X, Y = rows_of("normal", n, m, d, dtype)
+    Y[m // 2 :] = Y[: m // 2]  # nothing is decided by the screen
+    x = emulation.to_device(X)
+    problem = prepare_problem(x, emulation.to_device(Y), Metric.SQEUCLIDEAN)
+    rows = -(-BEYOND // (d * 256)) * 256
+    labels, doubts = emulation.empty((n,), np.int32), emulation.zeros((n,), np.int64)
+    best, second, distances, norms = (emulation.empty((n,), t) for t in (*[dtype] * 3, np.float64))
+    far = _Elsewhere(emulation, rows, [x, labels, best, second, distances, norms, problem.x_norms])
+    end, width, kind = np.int64(rows + n), np.int32(d), np.int32(1)
+    name = "double" if dtype == np.float64 else "float"
+    moved = (problem.shift, problem.x_scale)
+    scores = (problem.columns, np.int64(m), problem.bias)
+    tile = f"argmin_tiles<cl::Narrow<{name}, true>>"
+    far.launch(
+        tile, 64 if name == "double" else 128, x, end, width, *moved, *scores, labels, best, second
+    )
+    far.launch(
+        "row_statistics", 32, x, end, width, *moved, norms, emulation.zeros((2,), np.float64)
+    )
+    assert np.array_equal(emulation.to_host(norms), emulation.to_host(problem.x_norms))
+    bound = BOUND(problem)
+    count = emulation.zeros((1,), np.uint64)
+    tops = (problem.x_norms, problem.tops)
+    far.launch("find_doubts", 256, best, second, end, kind, *tops, *bound, doubts, count)
+    listed = int(emulation.to_host(count)[0])
+    assert sorted(emulation.to_host(doubts)[:listed]) == list(range(rows, rows + n))
+    values, indices = emulation.empty((n,), np.float64), emulation.empty((n,), np.int32)
+    exact = (kind, problem.exact_scale, None, problem.x_norms, problem.y_norms, problem.tops)
+    columns = (problem.Y, problem.columns, np.int64(m), problem.bias)
+    out = (doubts, np.int64(m), values, indices)
+    shifted = [Shifted(a, rows * (d if a is x else 1)) for a in (x, problem.x_norms, best, labels)]
+    emulation.launch(
+        passes._ROWS[np.dtype(dtype)], (n, 1), shifted[0], width, *moved, *columns,
+        *exact[:3], shifted[1], *exact[4:], *bound, shifted[2], *out,
+    )  # fmt: skip
+    settled = (doubts, np.int64(n), values, indices, np.int32(1), shifted[3])
+    emulation.launch(passes._SETTLE, 1, *settled)
+    expected = pairwise_argmin(X, Y, return_distance=True, backend="reference")
+    assert np.array_equal(emulation.to_host(labels), expected[0])
+    kinds = (kind, np.int32(0), np.int32(0), problem.exact_scale, None)
+    far.launch("label_distances", 32, x, end, width, problem.Y, *kinds, labels, distances)
+    assert np.array_equal(emulation.to_host(distances), expected[1])

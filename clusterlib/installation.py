@@ -5,10 +5,12 @@ import platform
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from clusterlib import __version__
 from clusterlib.config import available_cores, default_threads, get_config
 from clusterlib.kernels import active_backend, available_backends
+from clusterlib.kernels._cupy.runtime import active
 
 __all__ = ["describe_config", "describe_versions", "show_config", "show_versions"]
 
@@ -34,14 +36,15 @@ def describe_config():
     Returns
     -------
     facts : dict of str to str
-        ``"backend"``, ``"native"``, ``"isa"``, ``"openmp"``, ``"threads"``, ``"block_bytes"`` and
-        ``"versions"``, each a readable text.
+        ``"backend"``, ``"native"``, ``"isa"``, ``"openmp"``, ``"cuda"``, ``"threads"``,
+        ``"block_bytes"`` and ``"versions"``, each a readable text. Where CuPy is installed it is
+        imported, to find out what it can use.
 
     Examples
     --------
     >>> from clusterlib.installation import describe_config
     >>> sorted(describe_config())
-    ['backend', 'block_bytes', 'isa', 'native', 'openmp', 'threads', 'versions']
+    ['backend', 'block_bytes', 'cuda', 'isa', 'native', 'openmp', 'threads', 'versions']
     """
     native, state = _native()
     if native is None:
@@ -59,6 +62,7 @@ def describe_config():
         "native": state,
         "isa": isa,
         "openmp": openmp,
+        "cuda": _cuda(),
         "threads": f"{default_threads(runtime_threads)} ({cores})",
         "block_bytes": str(get_config()["block_bytes"]),
         "versions": ", ".join(f"{name} {versions[name]}" for name in main_parts),
@@ -91,7 +95,8 @@ def show_config():
     """Write to stdout how the kernels were built and will run.
 
     It says which backend runs, whether the native kernels were built, which instruction sets
-    they use and could use, whether they use OpenMP, and the default number of threads.
+    they use and could use, whether they use OpenMP, which CUDA device there is for arrays that
+    live on one, and the default number of threads.
 
     Examples
     --------
@@ -128,6 +133,16 @@ def _native():
     except ImportError as error:
         return None, f"built, but it cannot be loaded: {error}"
     return native, "built"
+
+
+def _cuda():
+    """What runs the kernels for arrays on a CUDA device, or why nothing does."""
+    if find_spec("cupy") is None:
+        return "CuPy is not installed"
+    try:
+        return active().describe()
+    except (ImportError, RuntimeError) as error:
+        return f"CuPy is installed, but it cannot be used: {error}"
 
 
 def _version(distribution):

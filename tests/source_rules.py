@@ -32,6 +32,7 @@ ROOMS_BELOW = {
     "metrics": {"kernels", "solvers", "validation"},
     "plotting": set(),
     "installation": {"", "config", "kernels"},
+    "selftest": {"", "kernels"},
     "demo": {"", "cluster", "config", "datasets", "installation", "kernels", "metrics", "plotting"},
 }
 ROOMS_BELOW[""] = set(ROOMS_BELOW)
@@ -56,6 +57,7 @@ PACKAGES = {
     "metrics": NUMERIC | {"sklearn"},
     "plotting": {"numpy"},
     "demo": NUMERIC | {"joblib", "sklearn", "threadpoolctl"},
+    "selftest": {"numpy"},
 }
 
 # Optional packages are imported inside functions, and they alone are.
@@ -68,7 +70,11 @@ SHARED_BY_BACKENDS = {"leaves", "metrics", "simplex_constants", "tiles"}
 FULFILS_CONTRACTS = "_cupy"
 
 # The only functions that write: what the user called them for.
-WRITERS = {("clusterlib.installation", "_write"), ("clusterlib.demo.command", "_say")}
+WRITERS = {
+    ("clusterlib.demo.command", "_say"),
+    ("clusterlib.installation", "_write"),
+    ("clusterlib.selftest.command", "_say"),
+}
 
 _DTYPE_IN_NAME = re.compile(r"_(?:[fiu]|float|int|uint)?(?:16|32|64)(?=_|$)")
 _TWIN = re.compile(r"_(?:sparse|dask|gpu)$")

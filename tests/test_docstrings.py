@@ -14,7 +14,7 @@ ROOMS = [
     source.module
     for source in read_tree("clusterlib")
     if source.is_package
-    and source.room not in {"", "demo", "validation"}
+    and source.room not in {"", "demo", "selftest", "validation"}
     and "._" not in source.module
 ]
 MODULES = [*ROOMS, "clusterlib.config", "clusterlib.installation"]

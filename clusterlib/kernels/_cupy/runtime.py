@@ -230,6 +230,12 @@ class CupyRuntime:
         pointers = tuple(np.uintp(0) if arg is None else arg for arg in args)
         self._function(instance)(blocks, (instance.threads,), pointers)
 
+    def describe(self):
+        """Say which CuPy and which device are in use."""
+        device = self._cupy.cuda.Device()
+        name = self._cupy.cuda.runtime.getDeviceProperties(device.id)["name"].decode()
+        return f"CuPy {self._cupy.__version__} on {name} (sm_{device.compute_capability})"
+
     def synchronize(self):
         """Wait for everything that was launched."""
         self._cupy.cuda.get_current_stream().synchronize()

@@ -35,7 +35,7 @@ INSTANCES = tuple(i for table in (_SELECT, _VALUES, _STORE) for i in table.value
 
 
 def _chunk(n, m, itemsize):
-    return min(n, max(1, _CHUNK_BYTES // (m * itemsize)))
+    return max(1, min(n, _CHUNK_BYTES // (m * itemsize)))
 
 
 def _exact(problem):
@@ -97,7 +97,7 @@ def pairwise_topk(X, Y, k, *, metric="sqeuclidean", n_threads=None, backend=None
     if k <= MOST_SELECTED:
         rows, count = _select(problem, k, distances, nearest)
     chunk = _chunk(count, m, np.dtype(np.float64).itemsize)
-    for first in range(0, count, chunk or 1):
+    for first in range(0, count, chunk):
         size = min(chunk, count - first)
         _sort_all(problem, rows, first, size, k, distances, nearest)
     return runtime.like(distances, given), runtime.like(nearest, given)

@@ -151,7 +151,9 @@ def test_wheel_from_the_sdist_works(installed, tmp_path):
 DEVICE_TEXTS = """
 import importlib.resources, site, sys
 site.addsitedir(sys.argv[1])
+from clusterlib.kernels._cupy.runtime import source_folder
 folder = importlib.resources.files("clusterlib.kernels._cuda_src")
+assert str(source_folder()) == str(folder), (source_folder(), folder)
 texts = {file.name: file.read_text() for file in folder.iterdir() if file.name.endswith(".cuh")}
 print(sorted(texts.items()))
 """

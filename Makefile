@@ -22,7 +22,9 @@ STAMPS := $(VENV)/.clusterlib$(subst /,-,$(CURDIR))
 
 # The install is editable: what runs is this source tree, with the extension module built into
 # it, so an edited Python file needs no command, and edited C++ or metadata renews the install.
-BUILD_INPUTS := pyproject.toml setup.py $(shell find csrc -type f -not -name '.*')
+# Device sources are read as they are when they are used.
+BUILD_INPUTS := pyproject.toml setup.py \
+	$(shell find csrc -path csrc/cuda -prune -o -type f -not -name '.*' -print)
 
 .PHONY: demo test bench docs lint clean
 .DELETE_ON_ERROR:

@@ -28,6 +28,7 @@ from clusterlib.kernels import (
     weighted_gram_product,
 )
 from clusterlib.kernels._cupy import pairwise_argmin as argmin_passes
+from clusterlib.kernels._cupy import pairwise_topk as topk_passes
 
 __all__ = ["CASES", "Case"]
 
@@ -79,8 +80,9 @@ def _argmin(runtime):
 
 def _topk(runtime):
     for dtype in DTYPES:
-        for k in (1, 5):
-            pairwise_topk(*_points(runtime, 33, 300, 5, dtype), k)
+        for most_selected in (512, 4):
+            with mock.patch.object(topk_passes, "MOST_SELECTED", most_selected):
+                pairwise_topk(*_points(runtime, 3, 300, 5, dtype), 5)
 
 
 def _threshold(runtime):

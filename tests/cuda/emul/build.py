@@ -1,6 +1,5 @@
 """Shared libraries of the CUDA sources, built by g++ with the emulation headers."""
 
-import fcntl
 import functools
 import hashlib
 import os
@@ -8,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,7 +100,9 @@ def build(text, folder, suffix, flags):
     digest.update(repr((command, text, _reached(text, folder))).encode())
     stem = _INCLUDE.search(text)[1].partition(".")[0]
     path = _built_folder() / f"{stem}-{digest.hexdigest()}{suffix}"
-    if not path.exists():
+    if path.exists():
+        os.utime(path)
+    else:
         with _locked(path), tempfile.TemporaryDirectory(dir=_built_folder()) as here:
             if not path.exists():
                 _compile(command, text, folder, Path(here), path)
@@ -117,16 +119,30 @@ def _compile(command, text, folder, here, path):
         errors = "\n".join(line for line in run.stderr.splitlines() if "error" in line)[:3000]
         raise RuntimeError(f"{COMPILER} cannot build {path.name}:\n{errors or run.stderr[-3000:]}")
     os.replace(result, path)
+    _forget_old(path.parent)
+
+
+def _forget_old(folder):
+    """Delete what no test has used for a week: every change of a source leaves a library."""
+    limit = time.time() - 7 * 24 * 3600
+    for path in folder.iterdir():
+        try:
+            if path.is_file() and path.stat().st_mtime < limit:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another process was faster
 
 
 @contextmanager
 def _locked(path):
     """One process at a time builds a library; the others wait and find it."""
+    import fcntl
+
     with open(path.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def compiler_is_missing():
-    """Tell whether there is no compiler to build with."""
-    return shutil.which(COMPILER) is None
+    """Tell whether there is no compiler to build with, or none that knows these headers."""
+    return os.name == "nt" or shutil.which(COMPILER) is None

@@ -48,10 +48,14 @@ inline void* thread_entry(void* argument) {
 inline void run_block(Block& b) {
   std::vector<Start> starts;
   for (Thread& t : b.threads) starts.push_back({&t, blockIdx, blockDim, gridDim});
+  pthread_attr_t small;  // ThreadSanitizer maps several times the stack of every thread
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, 256 * 1024);
   std::vector<pthread_t> handles(starts.size());
   for (std::size_t t = 0; t < starts.size(); ++t)
-    if (pthread_create(&handles[t], nullptr, thread_entry, &starts[t]))
+    if (pthread_create(&handles[t], &small, thread_entry, &starts[t]))
       fail("cannot start thread %zu of a block", t);
+  pthread_attr_destroy(&small);
   for (pthread_t handle : handles) pthread_join(handle, nullptr);
 }
 

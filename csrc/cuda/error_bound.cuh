@@ -5,17 +5,17 @@
 
 namespace cl {
 
-// Scores beyond this may overflow on the way, partial sums included.
+// Scores and norms beyond this may overflow on the way, in partial sums or where values are split.
 template <class T>
-CL_DEVICE double largest_score();
+struct SafelyFinite;
 template <>
-CL_DEVICE double largest_score<float>() {
-  return 0x1p116;
-}
+struct SafelyFinite<float> {
+  static constexpr double limit = 0x1p116;
+};
 template <>
-CL_DEVICE double largest_score<double>() {
-  return 0x1p1012;
-}
+struct SafelyFinite<double> {
+  static constexpr double limit = 0x1p1012;
+};
 
 struct ErrorBound {
   double unit;     // of |x| |y| + |y|^2 / 2: the screen's rounding
@@ -29,7 +29,8 @@ struct ErrorBound {
   CL_DEVICE double of(double x_norm, double y_norm) const {
     const double x = x_norm + missing, y = y_norm + missing;
     const double reach = x * y + half * y * y;
-    if (!(reach < largest_score<T>())) return infinity<double>();
+    constexpr double limit = SafelyFinite<T>::limit;
+    if (!(reach < limit && x < limit && y < limit)) return infinity<double>();  // NaN as well
     return unit * reach + square * (x + y) * (x + y) + tiny * (1.0 + x + y) + vanish;
   }
 };

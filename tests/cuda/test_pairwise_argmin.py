@@ -145,6 +145,26 @@ BOUND = pairwise_bound.screen_bound
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", [1, 40, 300])
+def test_scores_are_within_the_bound(emulated, screen, d, dtype):
+    # Positive rows: whatever loses low bits of a sum loses them all in one direction.
+    rng = np.random.default_rng(d)
+    X, Y = rng.uniform(0.5, 1, (130, d)).astype(dtype), rng.uniform(0.5, 1, (70, d)).astype(dtype)
+    given = emulated.to_device(X), emulated.to_device(Y)
+    problem = prepare_problem(*given, Metric.INNER_PRODUCT)
+    labels, best = emulated.empty((130,), np.int32), emulated.empty((130,), dtype)
+    run = passes._screen_with_products if screen == "products" else passes._screen_with_tiles
+    tensor = run(problem, (labels, best, emulated.empty((130,), dtype)))
+    assert tensor == (screen == "tensor_cores" and dtype == np.float32)
+    unit = float(BOUND(problem, tensor)[0])
+    wide = X.astype(np.longdouble), Y.astype(np.longdouble)
+    lengths = [np.sqrt((rows**2).sum(1)) for rows in wide]
+    error = np.abs(emulated.to_host(best) - (wide[0] @ wide[1].T).max(1))
+    assert (error <= unit * lengths[0] * lengths[1].max()).all()
+    assert d == 1 or error.max() > 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_most_rows_of_random_data_are_decided_by_the_screen(emulation, screen, dtype):
     X, Y = rows_of("normal", 400, 50, 16, dtype)
     assert_same_as_the_host(emulation, X, Y)

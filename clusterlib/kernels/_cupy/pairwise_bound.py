@@ -30,7 +30,7 @@ def _exponent_of(scale):
 
 def _screen_unit(d, dtype, tensor):
     """Relative error of a screened score against that of real numbers."""
-    steps = 8 * d + 64 if tensor else d + 16
+    steps = 10 * d + 112 if tensor else d + 16
     lost = steps * float(np.finfo(dtype).eps) / 2
     return 1.02 * lost / (1.0 - lost) if lost < 0.5 else math.inf
 
@@ -73,7 +73,7 @@ def screen_bound(problem, tensor=False):
         unit += 1.02 * (d / 4 + 12) * _DOUBLE_ROUNDOFF
     else:
         unit += 1.02 * (d / 8 + 6) * _DOUBLE_ROUNDOFF
-    tiny = (d + 4) * float(np.finfo(dtype).smallest_normal)
+    tiny = 4 * (d + 4) * float(np.finfo(dtype).smallest_normal)
     missing = 0.0 if dtype == np.float32 else math.ldexp(math.sqrt(d), -537)
     numbers = (unit, square, tiny, *_vanishing(problem, d), missing)
     return tuple(np.float64(BOUND_FACTOR * number) for number in numbers)

@@ -60,7 +60,7 @@ struct BestOfTiles {
 
 // Scores are <x, y> + bias; the largest is the nearest.
 template <class G>
-__global__ void __launch_bounds__(G::threads)
+__global__ void __launch_bounds__(G::threads, G::resident)
     argmin_tiles(const typename G::Scalar* __restrict__ X, long long n, int d,
                  const typename G::Scalar* __restrict__ shift, typename G::Scalar scale,
                  const typename G::Scalar* __restrict__ Y, long long m,

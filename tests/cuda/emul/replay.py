@@ -3,6 +3,7 @@
 A sanitizer in the process of Python would see all of Python; here it sees the kernels alone.
 """
 
+import functools
 import os
 import shutil
 import struct
@@ -76,6 +77,19 @@ class Recorder:
         return [1, number, array.ctypes.data - root.ctypes.data - shift]
 
 
+@functools.cache
+def _without_random_addresses():
+    """ThreadSanitizer lays out memory by itself, which addresses drawn at random can collide with.
+
+    Containers may forbid to switch them off.
+    """
+    command = ("setarch", "-R")
+    if not shutil.which(command[0]):
+        return ()
+    run = subprocess.run([*command, "true"], capture_output=True, check=False)
+    return command if run.returncode == 0 else ()
+
+
 def _numbers(*values):
     return struct.pack(f"<{len(values)}q", *map(int, values))
 
@@ -109,10 +123,7 @@ def replay(sanitizer, source, instances, launches, folder, recording):
     numbers = {instance: number for number, instance in enumerate(instances)}
     launches = [_numbers(numbers[instance]) + rest for instance, rest in launches]
     recording.write_bytes(_numbers(len(launches)) + b"".join(launches))
-    command = [str(program), str(recording)]
-    if sanitizer == "races" and shutil.which("setarch"):
-        # Its fixed layout of memory collides with addresses that are drawn at random.
-        command = ["setarch", "-R", *command]
+    command = [*_without_random_addresses(), str(program), str(recording)]
     environment = {**os.environ, **how.environment}
     try:
         run = subprocess.run(

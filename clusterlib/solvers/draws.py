@@ -36,11 +36,12 @@ def _projections(rows, directions):
 
 
 def _projections_by_kernel(rows, directions):
-    """The same on a device, in float64 whatever the rows are in, chunk by chunk."""
+    """The same on a device, in float64 whatever the rows are in; yields (start, stop, keys)."""
     step = max(1, _DEVICE_CHUNK_VALUES // rows.shape[1])
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step].astype(np.float64)
-        yield -pairwise_distances(chunk, directions, metric=Metric.INNER_PRODUCT)
+        products = pairwise_distances(chunk, directions, metric=Metric.INNER_PRODUCT)
+        yield start, start + len(chunk), -products.T
 
 
 def _places(cumulated, targets):
@@ -75,9 +76,9 @@ class RowDraws:
 
     Notes
     -----
-    O(n d + n log n) time, O(n) memory. Of rows on a CUDA device the projections come to the host
-    (16 bytes for each row, once), where the order is found; a draw from a mass that lies on the
-    device brings there the sums of leaves of 4096 rows and the leaves that are hit.
+    O(n d + n log n) time, O(n) memory. Rows on a CUDA device are sorted there, and their order comes
+    to the host (9 bytes for each row, once); a draw from a mass that lies on the device brings
+    to the host the sums of leaves of 4096 rows and the leaves that are hit.
 
     Examples
     --------
@@ -95,11 +96,12 @@ class RowDraws:
             np.ones(blocks.n_samples) if sample_weight is None else np.asarray(sample_weight)
         )
         present = np.flatnonzero(self.sample_weight > 0)
-        keys = self._keys(blocks)[:, present]
+        keys = self._keys(blocks)[:, blocks.from_host(present)]
         order = np.lexsort(keys)
         keys = keys[:, order]
         is_first = np.ones(len(present), dtype=bool)
-        is_first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+        is_first[1:] = blocks.to_host((keys[:, 1:] != keys[:, :-1]).any(axis=0))
+        order = blocks.to_host(order)
         self._order = present[order]
         self._starts = np.append(np.flatnonzero(is_first), len(present))
         self._group = np.empty(blocks.n_samples, dtype=np.intp)
@@ -111,12 +113,15 @@ class RowDraws:
 
     @staticmethod
     def _keys(blocks):
-        """Two projections of every row, on the host: (2, n_samples)."""
+        """Two projections of every row, where the rows lie: (2, n_samples)."""
         directions = [_direction(seed, blocks.n_features) for seed in _DIRECTION_SEEDS]
         if blocks.on_host:
             return np.concatenate(map_blocks(_projections, blocks, broadcast=(directions,)), axis=1)
-        [parts] = map_blocks(_projections_by_kernel, blocks, broadcast=(np.array(directions),))
-        return np.concatenate([blocks.to_host(part) for part in parts]).T
+        keys = blocks.zeros((len(directions), blocks.n_samples), np.float64)
+        for parts in blocks.map(_projections_by_kernel, (), (np.array(directions),)):
+            for start, stop, part in parts:
+                keys[:, start:stop] = part
+        return keys
 
     def group_of(self, row):
         """Indices of the rows that equal a row with weight, itself included."""

@@ -46,6 +46,7 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 _MARKS = "template <auto* kernel, int index> __global__ void instance_mark() {}\n"
 _MARK = "template __global__ void instance_mark<&{kernel}, {index}>();\n"
 _MARK_NAME = re.compile(r"instance_mark<.*, (\d+)>\(\)$")
+_INCLUDE = re.compile(r'^#include "([\w.]+\.cuh)"', re.MULTILINE)
 _ENTRY = re.compile(r"\.entry\s+(\w+)")
 _USAGE = re.compile(
     r"Compiling entry function '(?P<name>\w+)' for '(?P<arch>\w+)'.*?"
@@ -106,9 +107,18 @@ def _nvcc_version():
     ).stdout
 
 
+def _included(text, folder, found):
+    """{name: text} of every source that a text includes, directly or not."""
+    for name in _INCLUDE.findall(text):
+        if name not in found:
+            found[name] = (folder / name).read_text("utf-8")
+            _included(found[name], folder, found)
+    return found
+
+
 def _digest(text, kernels, folder):
     parts = [_nvcc_version(), Path(__file__).read_text("utf-8"), text, *kernels, *COMPILE_OPTIONS]
-    parts += [file.name + file.read_text("utf-8") for file in sorted(Path(folder).glob("*.cuh"))]
+    parts += _included(text, Path(folder), {}).values()
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -129,9 +139,14 @@ def compile_kernels(text, kernels, folder=SOURCES):
     compiled : Compiled
         The PTX is that of the first architecture, with the lines of the source in it.
     """
+    return _compiled(text, tuple(kernels), folder)
+
+
+@functools.cache
+def _compiled(text, kernels, folder):
     cached = CACHE / f"{_digest(text, kernels, folder)}.json"
     if not cached.exists():
-        result = _run_nvcc(text, tuple(kernels), folder)
+        result = _run_nvcc(text, kernels, folder)
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=CACHE, delete=False, encoding="utf-8") as file:
             json.dump(result, file)

@@ -123,7 +123,7 @@ template <int FAULT> __global__ void faulty(const float* x, float* out, int n) {
 """
 MESSAGES = {
     1: "race in shared memory",
-    2: "read out of bounds: byte 512 of array argument 0",
+    2: "read out of bounds: byte 512 of argument 0",
     3: "misaligned global access of 16 bytes",
     4: "divergent barrier",
     5: "64 have left",

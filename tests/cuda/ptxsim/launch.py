@@ -1,5 +1,7 @@
 """Runs a kernel of a module of PTX on NumPy arrays."""
 
+import functools
+
 import numpy as np
 
 from tests.cuda.ptxsim.errors import PtxError
@@ -43,22 +45,25 @@ def run(text, name, grid, threads, args, counters=None):
         raise PtxError(f"{threads} threads are no whole warps")
     if len(args) != len(kernel.parameters):
         raise PtxError(f"{len(args)} arguments for {len(kernel.parameters)} parameters of {name}")
-    arrays, values = [], []
-    for (kind, parameter), argument in zip(kernel.parameters, args, strict=True):
-        if isinstance(argument, np.ndarray) and argument.ndim:
-            values.append(("array", len(arrays)))
-            arrays.append(argument)
-        else:
-            values.append(_number(kind, parameter, argument))
+    arguments = [
+        argument
+        if isinstance(argument, np.ndarray) and argument.ndim
+        else _number(kind, parameter, argument)
+        for (kind, parameter), argument in zip(kernel.parameters, args, strict=True)
+    ]
     total = int(np.prod(grid))
     at_once = min(_REGISTERS_AT_ONCE // max(1, len(kernel.registers)), _MOST_LANES)
     blocks = min(total, max(1, at_once // threads))
-    machine = None
     for first in range(0, total, blocks):
-        count = min(blocks, total - first)
-        if machine is None or machine.lanes != count * threads:
-            machine = Machine(kernel, grid, threads, count, arrays, values, counters)
+        machine = _machine(text, name, threads, min(blocks, total - first), counters)
+        machine.start(grid, arguments)
         machine.run(first)
+
+
+@functools.lru_cache(maxsize=64)
+def _machine(text, name, threads, blocks, counters):
+    """A machine is worth keeping: to bind its instructions costs as much as to run a few blocks."""
+    return Machine(parse_kernel(text, name), threads, blocks, counters)
 
 
 def _number(kind, parameter, argument):

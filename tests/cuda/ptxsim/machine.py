@@ -22,38 +22,35 @@ _FAR_TOO_LONG = 5_000_000  # branches
 
 
 class Machine:
-    """Blocks of one kernel.
+    """Blocks of one kernel, which run for one launch after the other.
 
     Parameters
     ----------
     kernel : Kernel
-    grid : tuple of int
-        Blocks along x and y.
     threads, blocks : int
         Threads of a block, and how many blocks run at once.
-    arrays : list of ndarray
-        Global memory.
-    arguments : list
-        One for every parameter: a number, or the index of an array as ``("array", index)``.
     counters : Counters or None
     """
 
-    def __init__(self, kernel, grid, threads, blocks, arrays, arguments, counters):
+    def __init__(self, kernel, threads, blocks, counters):
         self.kernel, self.counters = kernel, counters
         self.lanes, self.threads = blocks * threads, threads
-        self.memory = Memory(kernel, blocks, threads, arrays, counters)
+        self.memory = Memory(kernel, blocks, threads, counters)
         self.every_lane = np.arange(self.lanes)
         self.lane_in_warp = self.every_lane % _WARP
-        parameters = {}
-        for (_, name), value in zip(kernel.parameters, arguments, strict=True):
-            is_array = isinstance(value, tuple)
-            parameters[name] = self.memory.pointer(value[1]) if is_array else value
-        self.operands = Operands(kernel, self.memory, grid, threads, blocks, parameters)
+        self.operands = Operands(kernel, self.memory.constants, threads, blocks)
         self._pc = np.zeros(self.lanes, np.int64)
         self._state = np.zeros(self.lanes, np.int8)
         self._at = 0
         self._code = [self._bound(instruction) for instruction in kernel.code]
         self._leaders = set(kernel.labels.values())
+
+    def start(self, grid, arguments):
+        """Begin a launch: a grid of blocks along x and y, and an argument for every parameter."""
+        for i, ((_, name), value) in enumerate(zip(self.kernel.parameters, arguments, strict=True)):
+            is_array = isinstance(value, np.ndarray) and value.ndim
+            self.operands.parameters[name] = self.memory.attach(i, value) if is_array else value
+        self.operands.grid = grid
 
     def _bound(self, instruction):
         """What runs an instruction: (kind, guard, detail)."""

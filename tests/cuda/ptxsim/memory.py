@@ -47,17 +47,14 @@ class Memory:
     ----------
     kernel : Kernel
     blocks, threads : int
-    arrays : sequence of ndarray
-        Global memory; the kernel writes into them.
     counters : Counters or None
     """
 
-    def __init__(self, kernel, blocks, threads, arrays, counters):
-        self._buffers = [_Buffer(array) for array in arrays]
-        self.constants = {}
-        for constant in kernel.constants:
-            self._buffers.append(_Buffer(np.frombuffer(constant.data, np.uint8).copy()))
-            self.constants[constant.name] = self.pointer(len(self._buffers) - 1)
+    def __init__(self, kernel, blocks, threads, counters):
+        self._buffers, self.constants = {}, {}
+        for i, constant in enumerate(kernel.constants, len(kernel.parameters)):
+            data = np.frombuffer(constant.data, np.uint8).copy()
+            self.constants[constant.name] = self.attach(i, data)
         self._counters = counters
         self._shared_bytes = -(-kernel.shared_bytes // 128) * 128
         self._local_bytes = -(-kernel.local_bytes // 16) * 16
@@ -74,8 +71,9 @@ class Memory:
         self.local.fill(_UNWRITTEN)
         self.races = RaceDetector(self.shared.size // 4, self._lanes.size)
 
-    def pointer(self, index):
-        """Address of a buffer."""
+    def attach(self, index, array):
+        """Make an array the buffer of that index; returns its address."""
+        self._buffers[index] = _Buffer(array)
         return (index + 1 << _SHIFT) + self._buffers[index].before
 
     def load(self, space, address, dtype, count, ix, line):
@@ -128,15 +126,15 @@ class Memory:
             raise PtxError(f"misaligned {space} access of {dtype.itemsize * count} bytes")
         if space in ("shared", "local"):
             return self._resolve_window(kind, space, address, dtype, count, lanes, line)
-        number = address[0] >> _SHIFT
-        if not 1 <= number <= len(self._buffers):
+        index = int(address[0] >> _SHIFT) - 1
+        buffer = self._buffers.get(index)
+        if buffer is None:
             raise PtxError(f"{kind} through a pointer to nothing")
-        buffer = self._buffers[number - 1]
-        offset = address - (number << _SHIFT) - buffer.before
+        offset = address - (index + 1 << _SHIFT) - buffer.before
         if offset.min() < 0 or offset.max() + dtype.itemsize * count > buffer.bytes.size:
             outside = (offset < 0) | (offset + dtype.itemsize * count > buffer.bytes.size)
             raise PtxError(
-                f"{kind} out of bounds: byte {offset[outside][0]} of array argument {number - 1}, "
+                f"{kind} out of bounds: byte {offset[outside][0]} of argument {index}, "
                 f"which has {buffer.bytes.size}, by lane {lanes[outside][0]}"
             )
         if self._counters is not None:

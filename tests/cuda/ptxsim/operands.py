@@ -36,16 +36,21 @@ _ADDRESS = re.compile(r"\[\s*([^\]+]+?)\s*(?:\+\s*(-?\w+)\s*)?\]$")
 class Operands:
     """The registers of all lanes, and how an instruction reads and writes them.
 
-    ``parameters`` are {name: number or address}.
+    Attributes
+    ----------
+    parameters : dict
+        {name: number or address}, for the launch that comes.
+    grid : tuple of int
+        Its blocks along x and y.
     """
 
-    def __init__(self, kernel, memory, grid, threads, blocks, parameters):
-        self.parameters = parameters
-        self._lanes, self._grid, self._threads = blocks * threads, grid, threads
+    def __init__(self, kernel, constants, threads, blocks):
+        self.parameters, self.grid = {}, (1, 1)
+        self._lanes, self._threads = blocks * threads, threads
         self._block = np.repeat(np.arange(blocks, dtype=np.uint32), threads)
         self._registers, self._views = {}, {}
         self._allocate(kernel.registers)
-        self._symbols = {**kernel.shared, **kernel.local, **memory.constants}
+        self._symbols = {**kernel.shared, **kernel.local, **constants}
         self._special = self._special_registers(blocks)
 
     def _allocate(self, registers):
@@ -58,24 +63,22 @@ class Operands:
 
     def _special_registers(self, blocks):
         lane = np.tile(np.arange(self._threads, dtype=np.uint32), blocks)
-        across, down = (*self._grid, 1)[:2]
-        numbers = {"ntid": (self._threads, 1, 1), "nctaid": (across, down, 1)}
         special = {"%tid.x": lane, "%laneid": lane % np.uint32(32), "%warpid": lane >> np.uint32(5)}
-        for name, values in numbers.items():
-            special.update({f"%{name}.{axis}": v for axis, v in zip("xyz", values, strict=True)})
+        special.update({"%ntid.x": self._threads, "%ntid.y": 1, "%ntid.z": 1, "%nctaid.z": 1})
         special.update({"%tid.y": 0, "%tid.z": 0, "%ctaid.z": 0, "WARP_SZ": 32})
         special = {
             name: np.broadcast_to(np.asarray(value, np.uint32), self._lanes)
             for name, value in special.items()
         }
-        special["%ctaid.x"], special["%ctaid.y"] = np.empty((2, self._lanes), np.uint32)
+        for name in ("%ctaid.x", "%ctaid.y", "%nctaid.x", "%nctaid.y"):
+            special[name] = np.empty(self._lanes, np.uint32)
         return special
 
     def place(self, first_block):
         """The blocks that run are those from ``first_block`` on, counted along x first."""
-        block = self._block + np.uint32(first_block)
-        self._special["%ctaid.x"][:] = block % np.uint32(self._grid[0])
-        self._special["%ctaid.y"][:] = block // np.uint32(self._grid[0])
+        block, across = self._block + np.uint32(first_block), np.uint32(self.grid[0])
+        self._special["%ctaid.x"][:], self._special["%ctaid.y"][:] = block % across, block // across
+        self._special["%nctaid.x"][:], self._special["%nctaid.y"][:] = self.grid
 
     def source(self, text, kind):
         """An operand as an array over the lanes, of the type of the instruction."""

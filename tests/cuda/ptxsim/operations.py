@@ -151,9 +151,8 @@ def _ld(instruction, machine):
     kind, space = opcode[-1], _space(opcode)
     targets = [machine.operands.target(part, kind) for part in _vector(target) if part != "_"]
     if space == "param":
-        value = machine.operands.parameters[address.strip("[] ")]
-        raw = np.asarray(value, TYPES[kind])
-        return _assigning(lambda: raw, targets[0], [])
+        parameters, name = machine.operands.parameters, address.strip("[] ")
+        return _assigning(lambda: np.asarray(parameters[name], TYPES[kind]), targets[0], [])
     if len(targets) != len(_vector(target)):
         raise PtxError("a vector load that drops a part")
     space = "global" if space == "const" else space

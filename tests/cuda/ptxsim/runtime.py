@@ -26,7 +26,7 @@ class SimulatedRuntime(EmulatedRuntime):
         blocks = grid if isinstance(grid, tuple) else (int(grid),)
         if min(blocks) == 0:
             return
-        compiled = compile_source(instance.source)
+        compiled = compile_source(instance.source, self.folder)
         arguments = [as_host(arg) for arg in args]
         symbol = compiled.symbols[instance.kernel]
         run(compiled.ptx, symbol, (*blocks, 1)[:2], instance.threads, arguments, self.counters)

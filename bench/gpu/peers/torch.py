@@ -1,0 +1,126 @@
+"""PyTorch: cdist and products in chunks of rows, without TF32; softmax, index_add and logsumexp."""
+
+import torch
+
+from bench.gpu.cases import EPSILON, ITERATIONS, TOP
+
+CHUNK_BYTES = 256 << 20
+
+
+def entries(problem):
+    op = problem.case.op
+    tensors = [None if a is None else problem.device.torch(a) for a in problem[2:]]
+    for name, of_op, setup in (
+        ("torch cdist + argmin", "argmin", _argmin),
+        ("torch cdist", "distances", _distances),
+        ("torch cdist + topk", "topk", _topk),
+        ("torch addmm + logsumexp", "logsumexp", _logsumexp),
+        ("torch index_add", "sums", _sums),
+        ("torch logsumexp", "sinkhorn", _sinkhorn),
+        ("torch class by class", "moments", _moments),
+        ("torch softmax", "softmax", _softmax),
+        ("torch cdist + index_add", "fit", _fit),
+    ):
+        if op == of_op:
+            yield name, lambda setup=setup: setup(problem.case, *tensors)
+
+
+def _slices(case):
+    rows = max(1, min(case.n, CHUNK_BYTES // (case.k * case.itemsize)))
+    return [slice(start, min(start + rows, case.n)) for start in range(0, case.n, rows)]
+
+
+def _nearest(case, X, Y, labels):
+    for rows in _slices(case):
+        torch.argmin(torch.cdist(X[rows], Y), dim=1, out=labels[rows])
+    return labels
+
+
+def _argmin(case, X, Y, _):
+    labels = torch.empty(case.n, dtype=torch.int64, device=X.device)
+    return lambda: _nearest(case, X, Y, labels)
+
+
+def _distances(case, X, Y, _):
+    return lambda: torch.cdist(X, Y).square_()
+
+
+def _topk(case, X, Y, _):
+    def call():
+        found = [
+            torch.topk(torch.cdist(X[rows], Y), min(TOP, case.k), dim=1, largest=False).indices
+            for rows in _slices(case)
+        ]
+        return torch.cat(found)
+
+    return call
+
+
+def _logsumexp(case, X, Y, _):
+    def call():
+        y, lse = (Y * Y).sum(1), []
+        for rows in _slices(case):
+            x = (X[rows] * X[rows]).sum(1)
+            scores = torch.addmm(-y[None, :], X[rows], Y.T, alpha=2)
+            lse.append(torch.logsumexp(scores, dim=1) - x)
+        return torch.cat(lse)
+
+    return call
+
+
+def _sums(case, X, _, labels):
+    def call():
+        sums = torch.zeros((case.k, case.d), dtype=X.dtype, device=X.device)
+        return sums.index_add_(0, labels, X)
+
+    return call
+
+
+def _sinkhorn(case, C, *_):
+    log_a = -torch.log(torch.tensor(float(case.n)))
+
+    def call():
+        f = EPSILON * (log_a - torch.logsumexp(C / -EPSILON, dim=1))
+        torch.logsumexp((f[:, None] - C) / EPSILON, dim=0)  # the column sums of the other half
+        return f
+
+    return call
+
+
+def _moments(case, X, _, labels):
+    def call():
+        covariances = []
+        for c in range(case.k):
+            rows = X[labels == c]
+            rows = rows - rows.mean(0)
+            covariances.append(rows.T @ rows / len(rows))
+        return torch.stack(covariances)
+
+    return call
+
+
+def _softmax(case, X, *_):
+    def call():
+        posterior = torch.softmax(X, dim=1)
+        torch.argmax(posterior, dim=1)
+        return posterior
+
+    return call
+
+
+def _fit(case, X, start, _):
+    """Lloyd's iteration from the given centres; the last labels are those of the last centres."""
+    labels = torch.empty(case.n, dtype=torch.int64, device=X.device)
+    ones = torch.ones(case.n, dtype=X.dtype, device=X.device)
+
+    def call():
+        centers = start.clone()
+        for _ in range(ITERATIONS):
+            _nearest(case, X, centers, labels)
+            sums = torch.zeros_like(centers).index_add_(0, labels, X)
+            counts = torch.zeros(case.k, dtype=X.dtype, device=X.device)
+            counts.index_add_(0, labels, ones)
+            centers = torch.where(counts[:, None] > 0, sums / counts[:, None], centers)
+        return _nearest(case, X, centers, labels), centers
+
+    return call

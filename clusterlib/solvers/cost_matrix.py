@@ -1,10 +1,11 @@
 """A cost that is stored: its range, its offset, its blocks of rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from clusterlib.kernels.checks import as_matrix, as_numeric
+from clusterlib.kernels.checks import as_numeric
+from clusterlib.solvers.sides import HOST, side_of
 
 __all__ = ["CostMatrix"]
 
@@ -22,27 +23,31 @@ class CostMatrix:
 
     Attributes
     ----------
-    values : ndarray of shape (n, m), float32 or float64
+    values : ndarray or device array of shape (n, m), float32 or float64
         Costs without the offset.
     offset : float
         What was subtracted from all of them, 0 unless it is large against their range.
     magnitude : float
         Largest absolute value.
+    side : HostSide or DeviceSide
+        Where the values lie.
     """
 
     values: np.ndarray
     offset: float = 0.0
     magnitude: float = 0.0
+    side: object = field(default=HOST, repr=False)
 
     @classmethod
     def checked(cls, cost, subtract_offset=True):
         """Take an array-like; one pass for what is not finite, the smallest and the largest."""
-        array = as_numeric("cost", cost)
+        side = side_of(cost)
+        array = as_numeric("cost", cost) if side.on_host else side.native(cost)
         if array.ndim != 2 or array.size == 0:
             raise ValueError(
                 f"cost must be a matrix of at least 1 row and 1 column, got shape {array.shape}"
             )
-        values = as_matrix("cost", array)
+        values = side.matrix("cost", array)
         low, high = float(values.min()), float(values.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError("cost contains NaN or infinity; every value must be finite")
@@ -59,7 +64,7 @@ class CostMatrix:
             )
         if values.dtype == np.float32 and not _NARROW_LOW < (magnitude or 1.0) < _NARROW_HIGH:
             values = values.astype(np.float64)
-        return cls(values, offset, magnitude)
+        return cls(values, offset, magnitude, side)
 
     @property
     def shape(self):
@@ -74,11 +79,11 @@ class CostMatrix:
     @property
     def T(self):
         """The cost with rows and columns exchanged, a view."""
-        return CostMatrix(self.values.T, self.offset, self.magnitude)
+        return replace(self, values=self.values.T)
 
     def astype(self, dtype):
         """The same cost in another dtype."""
-        return CostMatrix(self.values.astype(dtype, copy=False), self.offset, self.magnitude)
+        return replace(self, values=self.values.astype(dtype, copy=False))
 
     def block(self, rows, dtype=np.float64):
         """Costs of some rows, a slice, without the offset, as an array in ``dtype``."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clusterlib.kernels.checks import as_matrix
+from clusterlib.solvers.sides import side_of
 from clusterlib.solvers.transport_problem import PointCost
 
 __all__ = ["cost_scale"]
@@ -74,7 +74,8 @@ class _Magnitudes:
 
     def __init__(self, cost):
         self._is_points = isinstance(cost, PointCost)
-        self._cost = cost if self._is_points else as_matrix("cost", cost)
+        self._side = cost.side if self._is_points else side_of(cost)
+        self._cost = cost if self._is_points else self._side.matrix("cost", cost)
         self._shape = self._cost.shape
         self._count = self._shape[0] * self._shape[1]
         if self._count == 0:
@@ -129,7 +130,8 @@ class _Magnitudes:
             for chunk in self:
                 leading = _bits(chunk) >> n_open
                 digits = leading[leading >> _DIGIT_BITS == prefix] & (len(counts) - 1)
-                counts += np.bincount(digits.astype(np.intp), minlength=len(counts))
+                found = np.bincount(digits.astype(np.intp), minlength=len(counts))
+                counts += self._side.to_host(found)
             ends = below + np.cumsum(counts)
             digit = int(np.searchsorted(ends, rank, side="right"))
             inside = int(counts[digit])

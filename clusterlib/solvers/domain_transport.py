@@ -7,6 +7,7 @@ from clusterlib.solvers.assignment import assign
 from clusterlib.solvers.cost_matrix import CostMatrix
 from clusterlib.solvers.cost_scale import cost_scale
 from clusterlib.solvers.geometry import unit_rows
+from clusterlib.solvers.sides import side_of
 from clusterlib.solvers.transport_maps import dense_softmax_map, points_softmax_map
 from clusterlib.solvers.transport_objective import row_blocks
 from clusterlib.solvers.transport_problem import PointCost
@@ -59,7 +60,8 @@ def weighted_cost_scale(cost, kind, a=None, b=None):
             np.ones(length) if weight is None else weight
             for weight, length in zip((a, b), cost.shape, strict=True)
         )
-        cost = PointCost(cost.X[a > 0], cost.Y[b > 0], metric=cost.metric)
+        beside = cost.side.beside
+        cost = PointCost(cost.X[beside(a > 0)], cost.Y[beside(b > 0)], metric=cost.metric)
         a, b = a[a > 0] / a.sum(), b[b > 0] / b.sum()
     scale = cost_scale(cost, kind) if kind != "mean" or a is None else _mean_cost(cost, a, b)
     return scale if scale > _ROUNDING * cost.magnitude else 1.0
@@ -67,6 +69,7 @@ def weighted_cost_scale(cost, kind, a=None, b=None):
 
 def _mean_cost(cost, a, b):
     """Mean of the absolute costs of pairs that are drawn by the weights."""
+    a, b = map(cost.side.beside, (a, b))
     if cost.metric is Metric.SQEUCLIDEAN:
         means = a @ cost.X, b @ cost.Y
         spreads = (
@@ -263,5 +266,7 @@ def moved_as_nearest(X, sources, means):
     >>> moved_as_nearest(np.array([[0.5]]), sources, moved.__getitem__)
     array([[1.5]])
     """
-    nearest, place = np.unique(assign(X, sources), return_inverse=True)
+    side = side_of(X)
+    found = np.unique(side.to_host(assign(X, sources)), return_inverse=True)
+    nearest, place = map(side.beside, found)
     return X + (means(nearest) - sources[nearest])[place]

@@ -4,8 +4,8 @@ import numpy as np
 
 from clusterlib.blocks import tree_reduce
 from clusterlib.kernels import sinkhorn_plan, sinkhorn_sweep
-from clusterlib.kernels.checks import check_finite
 from clusterlib.kernels.leaves import SWEEP_ROWS
+from clusterlib.solvers.sides import side_of
 
 __all__ = ["ScoreSweeps"]
 
@@ -18,8 +18,8 @@ class ScoreSweeps:
 
     Parameters
     ----------
-    scores : ndarray of shape (n, k)
-        Similarities.
+    scores : ndarray or device array of shape (n, k)
+        Similarities; vectors are on the host in either case.
     epsilon : float
         Entropic strength.
     used : ndarray of shape (k,), bool
@@ -33,7 +33,7 @@ class ScoreSweeps:
 
     def __init__(self, scores, epsilon, used, precise, options):
         self.scores, self.epsilon, self.used, self.precise = scores, epsilon, used, precise
-        self.options = options
+        self.options, self.side = options, side_of(scores)
         self.f = np.zeros(len(scores))
         self._log_a = np.zeros(len(scores))
         narrow = scores.dtype == np.float32 and not precise
@@ -46,7 +46,7 @@ class ScoreSweeps:
         if not self.precise:
             return self._first_logs_in_range()
         # The best row of each column has the exponent 0 under these potentials.
-        g = -self.scores.max(axis=0).astype(np.float64)
+        g = -self.side.to_host(self.scores.max(axis=0)).astype(np.float64)
         return self._logs(self._sweep(slice(None), g, update_f=False), g / self.epsilon)
 
     def logs(self, loads):
@@ -65,16 +65,18 @@ class ScoreSweeps:
         The last potentials of the rows are where the kernel looks for its shift; they matter to
         the time, and to the last bits.
         """
-        sinkhorn_plan(
-            self.scores, self.epsilon, self.f, self.epsilon * loads, log_a=self._log_a, out=out,
-            precise=self.precise, scores=True, **self.options,
+        self.side.call(
+            sinkhorn_plan, self.scores, self.epsilon, self.f, self.epsilon * loads,
+            log_a=self._log_a, out=out, precise=self.precise, scores=True, written=(self.f,),
+            **self.options,
         )  # fmt: skip
         return out
 
     def _sweep(self, rows, g, update_f):
-        return sinkhorn_sweep(
-            self.scores[rows], self.epsilon, self._log_a[rows], self.f[rows], g,
-            update_f=update_f, precise=self.precise, scores=True, **self.options,
+        f = self.f[rows]
+        return self.side.call(
+            sinkhorn_sweep, self.scores[rows], self.epsilon, self._log_a[rows], f, g,
+            update_f=update_f, precise=self.precise, scores=True, written=(f,), **self.options,
         )  # fmt: skip
 
     def _first_logs_in_range(self):
@@ -86,7 +88,7 @@ class ScoreSweeps:
             rows = slice(start, start + step)
             # Large scores overflow their sums and NaN spoils them, but -inf would pass unseen.
             if not self.scores[rows].min() > -np.inf:
-                check_finite("scores", self.scores)
+                self.side.check_finite("scores", self.scores)
             parts.append(self._sweep(rows, zeros, update_f=False))
         return self._logs(tree_reduce(np.add, parts), zeros)
 
@@ -106,6 +108,6 @@ class ScoreSweeps:
         parts = []
         for start in range(0, len(self.f), SWEEP_ROWS):
             rows = slice(start, start + SWEEP_ROWS)
-            scores = self.scores[rows, columns].astype(np.float64)
+            scores = self.side.to_host(self.scores[rows, columns]).astype(np.float64)
             parts.append(np.logaddexp.reduce((self.f[rows, None] + scores) / self.epsilon, axis=0))
         return tree_reduce(np.logaddexp, parts)

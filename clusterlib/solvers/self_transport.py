@@ -77,9 +77,10 @@ def self_transport(cost, epsilon, log_a, tau, mass, *, tol, max_iter, **options)
     n_iter, is_precise = 0, cost.dtype == np.float64
     while True:
         update = np.zeros(len(f))
-        sums = sinkhorn_sweep_points(
-            cost.X, cost.Y, epsilon, log_a, update, f, metric=cost.metric, tau_a=tau, **options
-        )
+        sums = cost.side.call(
+            sinkhorn_sweep_points, cost.X, cost.Y, epsilon, log_a, update, f, metric=cost.metric,
+            tau_a=tau, written=(update,), **options,
+        )  # fmt: skip
         n_iter += 1
         error = _error(epsilon, log_a[present], tau, f[present], update[present]) / mass
         if n_iter >= max_iter or (is_precise and error <= tol):
@@ -92,7 +93,7 @@ def self_transport(cost, epsilon, log_a, tau, mass, *, tol, max_iter, **options)
 def _limit(cost):
     """The potential at epsilon = 0, half the cost of staying."""
     if cost.metric == Metric.INNER_PRODUCT:
-        return -0.5 * np.square(cost.X, dtype=np.float64).sum(axis=1)
+        return -0.5 * cost.side.to_host(np.square(cost.X, dtype=np.float64).sum(axis=1))
     return 0.0
 
 

@@ -144,6 +144,7 @@ def sinkhorn(
     epsilon = checked_epsilon(epsilon, problem.cost)
     _check_method_fits(method, problem)
     options = {"n_threads": n_threads, "backend": backend}
+    f, g = (problem.cost.side.numbers(name, start) for name, start in (("f", f), ("g", g)))
     f = None if f is None else _checked_start("f", f, problem.a, problem.offsets[0])
     g = None if g is None else _checked_start("g", g, problem.b, problem.offsets[1])
     if g is None and f is not None:
@@ -189,14 +190,16 @@ def _columns_from_rows(problem, epsilon, f, options):
     _, tau_b = problem.damping(epsilon)
     g, cost = np.zeros_like(problem.b), problem.cost.T
     for row, target, log_b in zip(*map(np.atleast_2d, (f, g, problem.log_b)), strict=True):
+        arguments = epsilon, log_b, target, row
         if isinstance(cost, PointCost):
-            sinkhorn_sweep_points(
-                cost.X, cost.Y, epsilon, log_b, target, row, metric=cost.metric, tau_a=tau_b,
-                **options,
+            cost.side.call(
+                sinkhorn_sweep_points, cost.X, cost.Y, *arguments, metric=cost.metric, tau_a=tau_b,
+                written=(target,), **options,
             )  # fmt: skip
         else:
-            sinkhorn_sweep(
-                cost.values, epsilon, log_b, target, row, tau_a=tau_b, precise=True, **options
-            )
+            cost.side.call(
+                sinkhorn_sweep, cost.values, *arguments, tau_a=tau_b, precise=True,
+                written=(target,), **options,
+            )  # fmt: skip
     g[problem.b == 0] = 0.0
     return g

@@ -114,7 +114,8 @@ def _newton_steps(sweeps):
     lazy = sweeps.problem
     if isinstance(lazy.cost, PointCost):
         values = lazy.cost.block(slice(None))
-        sweeps.problem = replace(lazy, cost=CostMatrix(values, 0.0, lazy.cost.magnitude))
+        stored = CostMatrix(values, 0.0, lazy.cost.magnitude, lazy.cost.side)
+        sweeps.problem = replace(lazy, cost=stored)
     newton(sweeps)
     sweeps.problem = lazy
     sweeps.make_precise()

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from clusterlib.kernels.checks import check_finite, checked_integer
+from clusterlib.kernels._cupy.checks import checked_device_output
+from clusterlib.kernels.checks import checked_integer
 from clusterlib.kernels.sinkhorn_checks import (
     as_cost,
     as_weight,
@@ -11,6 +12,7 @@ from clusterlib.kernels.sinkhorn_checks import (
 )
 from clusterlib.solvers.momentum import Momentum
 from clusterlib.solvers.score_sweeps import ScoreSweeps
+from clusterlib.solvers.sides import side_of
 
 __all__ = ["log_shares", "sinkhorn_assign"]
 
@@ -105,18 +107,19 @@ def sinkhorn_assign(
            [0.17, 0.83],
            [0.92, 0.08]])
     """
-    scores = as_cost("scores", scores)
+    side = side_of(scores)
+    scores = as_cost("scores", scores) if side.on_host else side.matrix("scores", scores)
     epsilon = checked_epsilon(epsilon)
     if n_iters is not None:
         n_iters = checked_integer("n_iters", n_iters, 1, _MOST_ITERATIONS)
     tol = checked_tolerance(tol)
     max_iter = checked_integer("max_iter", max_iter, 1, _MOST_ITERATIONS)
-    shares = log_shares(prior, scores.shape[1])
+    shares = log_shares(side.numbers("prior", prior), scores.shape[1])
     out = _checked_codes(out, scores)
     across = _Alone() if all_reduce is None else _Workers(all_reduce)
     n_rows = across.sum(float(len(scores)))
     if n_rows == 0:
-        return out
+        return side.like(out)
     wanted = shares + np.log(n_rows)
     options = {"n_threads": n_threads, "backend": backend}
     used = shares > -np.inf
@@ -125,10 +128,10 @@ def sinkhorn_assign(
         loads = _balance(batch, wanted, n_iters, tol, max_iter, across)
     except _OutOfRange:
         # One worker may have left the range where this one has not.
-        check_finite("scores", scores)
+        side.check_finite("scores", scores)
         batch = ScoreSweeps(scores, epsilon, used, True, options)
         loads = _balance(batch, wanted, n_iters, tol, max_iter, across)
-    return batch.codes(loads, out)
+    return side.like(batch.codes(loads, out))
 
 
 def log_shares(prior, n_clusters):
@@ -164,6 +167,8 @@ def log_shares(prior, n_clusters):
 
 
 def _checked_codes(out, scores):
+    if not side_of(scores).on_host:
+        return checked_device_output(out, scores.shape, scores.dtype)
     if out is None:
         return np.empty(scores.shape, dtype=scores.dtype)
     if not isinstance(out, np.ndarray) or out.shape != scores.shape or out.dtype != scores.dtype:

@@ -217,11 +217,11 @@ def _between(problem, of_X, of_Y, start, limits):
         # Damped weights may leave float64, but their logarithms do not, and every plain sweep
         # shrinks the errors by (rho / (rho + epsilon))^2 < 1/4.
         cost, f, g = problem.cost.astype(np.float64), np.zeros(problem.shape[0]), start.copy()
-        history = sinkhorn_iterate_points(
-            cost.X, cost.Y, epsilon, of_X.log_damped, of_Y.log_damped, f, g, metric=cost.metric,
-            tau_a=of_X.tau, tau_b=of_Y.tau, n_iters=limits["max_iter"],
+        history = cost.side.call(
+            sinkhorn_iterate_points, cost.X, cost.Y, epsilon, of_X.log_damped, of_Y.log_damped,
+            f, g, metric=cost.metric, tau_a=of_X.tau, tau_b=of_Y.tau, n_iters=limits["max_iter"],
             tol=tol * problem.mass, n_threads=limits["n_threads"],
-            backend=limits["backend"],
+            backend=limits["backend"], written=(f, g),
         )  # fmt: skip
         return f, g, len(history)
     # Of this solver the error is relative to the damped weights.
@@ -230,7 +230,8 @@ def _between(problem, of_X, of_Y, start, limits):
         problem.cost, epsilon, a=of_X.damped, b=of_Y.damped, rho_a=rho, rho_b=rho,
         g=np.where(problem.b > 0, start, 0.0), **(limits | {"tol": float(tol)}),
     )  # fmt: skip
-    return result.f.copy(), result.g, result.n_iter
+    f, g = map(problem.cost.side.to_host, (result.f, result.g))
+    return f.copy(), g, result.n_iter
 
 
 class _Side:
@@ -254,9 +255,9 @@ class _Side:
 
     def sweep(self, cost, f, g):
         """Update f for g, in place; returns the sums of the columns."""
-        return sinkhorn_sweep_points(
-            cost.X, cost.Y, self.epsilon, self.log_damped, f, g, metric=cost.metric,
-            tau_a=self.tau, **self._options,
+        return cost.side.call(
+            sinkhorn_sweep_points, cost.X, cost.Y, self.epsilon, self.log_damped, f, g,
+            metric=cost.metric, tau_a=self.tau, written=(f,), **self._options,
         )  # fmt: skip
 
     def error(self, sums, g):
@@ -274,10 +275,11 @@ class _Side:
         """The potential relative to the weights, also where there are none."""
         f, missing = self.relative(f), self.weights == 0
         if missing.any():
-            values, X = np.zeros(np.count_nonzero(missing)), cost.X[missing]
-            sinkhorn_sweep_points(
-                X, cost.Y, self.epsilon, np.zeros(len(X)), values, g, metric=cost.metric,
-                tau_a=self.tau, **self._options,
+            values = np.zeros(np.count_nonzero(missing))
+            X = cost.X[cost.side.beside(missing)]
+            cost.side.call(
+                sinkhorn_sweep_points, X, cost.Y, self.epsilon, np.zeros(len(X)), values, g,
+                metric=cost.metric, tau_a=self.tau, written=(values,), **self._options,
             )  # fmt: skip
             f[missing] = values
-        return f
+        return cost.side.like(f)

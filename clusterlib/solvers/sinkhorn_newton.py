@@ -55,7 +55,8 @@ def newton(sweeps):
     The memory of a second matrix like the cost.
     """
     several = sweeps.g.ndim > 1
-    buffer = np.empty(sweeps.problem.shape, dtype=sweeps.problem.cost.dtype)
+    cost = sweeps.problem.cost
+    buffer = cost.side.empty(cost.shape, cost.dtype)
     for index in range(len(sweeps.g)) if several else [...]:
         warm = np.ravel(sweeps.errors)[index if several else 0] <= _WARM
         side = _SemiDual(sweeps, index, buffer)
@@ -90,21 +91,27 @@ class _SemiDual:
         tau_a, _ = problem.damping(epsilon)
         is_exact = np.isinf(problem.rho_a)
         if not is_exact:
-            sinkhorn_sweep(
-                problem.cost.values, epsilon, problem.log_a, self.f, self.g, tau_a=tau_a,
-                precise=precise, **options,
+            self._call(
+                sinkhorn_sweep, problem.cost.values, epsilon, problem.log_a, self.f, self.g,
+                tau_a=tau_a, precise=precise, **options,
             )  # fmt: skip
             self.sweeps.spend(1)
         rows = problem.a if is_exact else _relaxed(problem.a, self.f, problem.rho_a)
         heavy = rows > _LIGHT * rows.max()
         self.row_weight = np.divide(tau_a, rows, out=np.zeros_like(rows), where=heavy)
-        done = sinkhorn_plan(
-            problem.cost.values, epsilon, self.f, self.g, row_weight=self.row_weight,
-            log_a=problem.log_a if is_exact else None, precise=precise, out=self.plan, **options,
+        done = self._call(
+            sinkhorn_plan, problem.cost.values, epsilon, self.f, self.g,
+            row_weight=self.row_weight, log_a=problem.log_a if is_exact else None,
+            precise=precise, out=self.plan, **options,
         )  # fmt: skip
+        self._row_weight = problem.cost.side.beside(self.row_weight)
         self.sweeps.spend(1)
         self._look_at(done.column_sums, epsilon, precise)
         self.column_squares = done.column_squares
+
+    def _call(self, kernel, *args, **options):
+        """Call a kernel that may write f, where the costs are."""
+        return self.problem.cost.side.call(kernel, *args, written=(self.f,), **options)
 
     def _look_at(self, column_sums, epsilon, precise):
         """Gradient, error and dual objective, from the sums of the columns."""
@@ -128,7 +135,8 @@ class _SemiDual:
     def product(self, vector):
         """``P' diag(tau_a / r) P vector``."""
         self.sweeps.spend(1)
-        return weighted_gram_product(self.plan, self.row_weight, vector, **self.sweeps.options)
+        arguments = self.plan, self._row_weight, vector
+        return self._call(weighted_gram_product, *arguments, **self.sweeps.options)
 
 
 def _relaxed(weight, potential, rho):

@@ -7,6 +7,7 @@ import numpy as np
 from clusterlib.kernels.checks import as_vector, checked_integer
 from clusterlib.solvers.partial_ascent import PartialAscent
 from clusterlib.solvers.partial_result import PartialSinkhornResult
+from clusterlib.solvers.sides import check_on_host
 from clusterlib.solvers.transport_problem import checked_epsilon, checked_real, transport_problem
 
 __all__ = ["partial_sinkhorn"]
@@ -105,6 +106,7 @@ def partial_sinkhorn(
     array([[0.5, 0. ],
            [0. , 0. ]])
     """
+    check_on_host("partial_sinkhorn", "cost", cost)
     # With relaxed rows the sums of a and b may differ, and the offset goes to the columns.
     problem = transport_problem(cost, a, b, rho_a=1.0)
     if problem.b.ndim > 1:

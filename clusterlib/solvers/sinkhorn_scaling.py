@@ -31,7 +31,7 @@ def scaling(sweeps):
     if not sweeps.is_active:
         return
     problem = sweeps.problem
-    plan = np.empty(problem.shape, dtype=problem.cost.dtype)
+    plan = problem.cost.side.empty(problem.shape, problem.cost.dtype)
     several = sweeps.g.ndim > 1
     for index in range(len(sweeps.g)) if several else [...]:
         side = problem if index is ... else problem.side(index)
@@ -43,9 +43,10 @@ def _iterate(sweeps, side, index, plan):
     """Build the plan, iterate on it, take the scalings into the potentials; whether all is done."""
     epsilon, f, g = sweeps.epsilon, sweeps.f[index], sweeps.g[index]
     precise = sweeps.tol < 8 * sweeps.floor()
-    sinkhorn_plan(
-        side.cost.values, epsilon, f, g, log_a=side.log_a, precise=precise, out=plan,
-        **sweeps.options,
+    call = side.cost.side.call
+    call(
+        sinkhorn_plan, side.cost.values, epsilon, f, g, log_a=side.log_a, precise=precise,
+        out=plan, written=(f,), **sweeps.options,
     )  # fmt: skip
     sweeps.spend(1)
     u, v = np.ones(len(f)), np.ones(len(g))
@@ -54,9 +55,10 @@ def _iterate(sweeps, side, index, plan):
     n_iters = min(sweeps.left, max(1, _ENTRIES_PER_CALL // plan.size))
     if n_iters == 0:
         return True
-    errors = scaling_iterate(
-        plan, side.a, side.b, u, v, n_iters=n_iters, tol=tol * mass, limit=_LIMIT, **sweeps.options
-    )
+    errors = call(
+        scaling_iterate, plan, side.a, side.b, u, v, n_iters=n_iters, tol=tol * mass,
+        limit=_LIMIT, written=(u, v), **sweeps.options,
+    )  # fmt: skip
     # The dual value rises; that of the last sweep in the log domain is a bound from below.
     for error in errors / mass:
         sweeps.spend(1, error, sweeps.history[-1][1])

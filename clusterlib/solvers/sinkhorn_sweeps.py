@@ -72,6 +72,8 @@ class Sweeps:
         self.is_done = self.is_stopped = False
         self.is_precise = problem.cost.dtype == np.float64
         self._cost = problem.cost
+        self._side = problem.cost.side
+        self._log_weights = self._side.beside(problem.log_a), self._side.beside(problem.log_b)
 
     @property
     def left(self):
@@ -135,30 +137,30 @@ class Sweeps:
 
     def _iterate(self, epsilon, n_iters, tol):
         tau_a, tau_b = self.problem.damping(epsilon)
-        weights = self.problem.log_a, self.problem.log_b
         options = {"tau_a": tau_a, "tau_b": tau_b, "n_iters": n_iters, "tol": tol, **self.options}
-        cost = self._cost
+        cost, written = self._cost, (self.f, self.g)
+        arguments = epsilon, *self._log_weights, *written
         if isinstance(cost, PointCost):
-            return sinkhorn_iterate_points(
-                cost.X, cost.Y, epsilon, *weights, self.f, self.g, metric=cost.metric, **options
-            )
-        return sinkhorn_iterate(
-            cost.values, epsilon, *weights, self.f, self.g, precise=self.is_precise, **options
-        )
+            return self._side.call(
+                sinkhorn_iterate_points, cost.X, cost.Y, *arguments, metric=cost.metric,
+                written=written, **options,
+            )  # fmt: skip
+        return self._side.call(
+            sinkhorn_iterate, cost.values, *arguments, precise=self.is_precise, written=written,
+            **options,
+        )  # fmt: skip
 
     def sweep(self):
         """Update f for the present g in float64; returns the sums of the columns."""
         self.make_precise()
         tau_a, _ = self.problem.damping(self.epsilon)
-        options = {"tau_a": tau_a, **self.options}
-        cost, log_a = self._cost, self.problem.log_a
+        options = {"tau_a": tau_a, "written": (self.f,), **self.options}
+        cost, arguments = self._cost, (self.epsilon, self._log_weights[0], self.f, self.g)
         if isinstance(cost, PointCost):
-            return sinkhorn_sweep_points(
-                cost.X, cost.Y, self.epsilon, log_a, self.f, self.g, metric=cost.metric, **options
+            return self._side.call(
+                sinkhorn_sweep_points, cost.X, cost.Y, *arguments, metric=cost.metric, **options
             )
-        return sinkhorn_sweep(
-            cost.values, self.epsilon, log_a, self.f, self.g, precise=True, **options
-        )
+        return self._side.call(sinkhorn_sweep, cost.values, *arguments, precise=True, **options)
 
     def _record(self, history):
         """Take over what the kernel saw: (n, 2) or (R, n, 2), errors not yet relative."""

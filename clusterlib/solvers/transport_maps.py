@@ -3,7 +3,6 @@
 import numpy as np
 
 from clusterlib.kernels import pairwise_logsumexp
-from clusterlib.kernels.checks import checked_values
 from clusterlib.solvers.transport_objective import row_blocks
 
 __all__ = ["dense_softmax_map", "points_softmax_map"]
@@ -15,13 +14,13 @@ def points_softmax_map(cost, X, epsilon, g, values):
     X and Y are those of the cost, with its centre subtracted. Computed in float64.
     """
     X, Y = X.astype(np.float64, copy=False), cost.Y.astype(np.float64, copy=False)
-    means = Y if values is None else checked_values(values, len(Y), np.float64)
+    means = Y if values is None else cost.side.values(values, len(Y))
     _, mapped = pairwise_logsumexp(
         X,
         Y,
         metric=cost.metric,
         inverse_temperature=1.0 / epsilon,
-        log_weight=g / epsilon,
+        log_weight=cost.side.beside(g) / epsilon,
         values=means,
     )
     return mapped + cost.center if values is None else mapped
@@ -31,8 +30,8 @@ def dense_softmax_map(cost, epsilon, g, values):
     """The same for a stored cost, in blocks of rows."""
     if values is None:
         raise ValueError("values is required where the cost is a matrix, got None")
-    values = checked_values(values, cost.shape[1], np.float64)
-    mapped = np.empty((cost.shape[0], values.shape[1]))
+    values, g = cost.side.values(values, cost.shape[1]), cost.side.beside(g)
+    mapped = cost.side.empty((cost.shape[0], values.shape[1]), np.float64)
     for rows in row_blocks(*cost.shape):
         exponent = np.subtract(g, cost.block(rows))
         exponent -= exponent.max(axis=1, keepdims=True)

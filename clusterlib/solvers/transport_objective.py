@@ -65,7 +65,7 @@ def kl_divergence(x, y):
 
 def sum_p_log_p(plan):
     """``sum P (log P - 1)`` with 0 log 0 = 0."""
-    logs = np.log(plan, out=np.zeros_like(plan), where=plan > 0)
+    logs = np.log(np.where(plan > 0, plan, 1.0))
     return float((plan * (logs - 1.0)).sum())
 
 
@@ -77,6 +77,7 @@ def row_blocks(n_rows, n_columns, itemsize=8):
 
 def plan_blocks(problem, epsilon, f, g):
     """Yield ``(rows, costs, plan)`` block by block, costs without their offset."""
+    f, g = map(problem.cost.side.beside, (f, g))
     for rows in row_blocks(*problem.shape):
         costs = problem.cost.block(rows)
         exponent = np.subtract(g, costs)

@@ -7,8 +7,10 @@ from numbers import Real
 import numpy as np
 
 from clusterlib.kernels import Metric, pairwise_distances
-from clusterlib.kernels.checks import as_matrix_pair, as_metric, as_numeric, check_finite
+from clusterlib.kernels.checks import as_metric, as_numeric
+from clusterlib.kernels.dispatch import is_device_array
 from clusterlib.solvers.cost_matrix import CostMatrix
+from clusterlib.solvers.sides import side_of
 
 __all__ = [
     "PointCost",
@@ -27,6 +29,8 @@ _FAR_FROM_ORIGIN = 0.5
 # Below this part of the largest cost, float64 cannot tell exp((f + g - C) / epsilon) any more.
 _SMALLEST_EPSILON = 1e-12
 _SMALLEST_NUMBER = 1e-290  # whose reciprocal is well inside the range of float64
+# Temporaries on a device hold about as many numbers.
+_CHUNK_VALUES = 1 << 24
 
 
 class PointCost:
@@ -35,7 +39,7 @@ class PointCost:
     Parameters
     ----------
     X : array-like of shape (n, d)
-        Sources; finite, n >= 1.
+        Sources; finite, n >= 1. Both clouds may be arrays of one float dtype on a CUDA device.
     Y : array-like of shape (m, d)
         Targets; finite, m >= 1.
     metric : str or Metric, default="sqeuclidean"
@@ -67,16 +71,19 @@ class PointCost:
     offset = 0.0
 
     def __init__(self, X, Y, *, metric="sqeuclidean"):
-        X, Y = as_matrix_pair(X, Y)
+        self.side = side_of(X)
+        if self.side.on_host:
+            self.side = side_of(Y)
+        X, Y = self.side.pair(X, Y)
         self.metric, _ = as_metric(metric, None)
         if not isinstance(self.metric, Metric):
             raise TypeError(f"metric of a PointCost must be a name, got the function {metric!r}")
         for name, points in (("X", X), ("Y", Y)):
             if len(points) == 0:
                 raise ValueError(f"{name} must have at least 1 row, got shape {points.shape}")
-            check_finite(name, points)
+            self.side.check_finite(name, points)
         self.X, self.Y = X, Y
-        self.center = np.zeros(X.shape[1], dtype=X.dtype)
+        self.center = self.side.zeros(X.shape[1], X.dtype)
         if self.metric in (Metric.SQEUCLIDEAN, Metric.EUCLIDEAN):
             self._subtract_mean()
 
@@ -110,12 +117,13 @@ class PointCost:
         """The same metric between other points that have the centre subtracted already."""
         other = object.__new__(PointCost)
         other.metric, other.center, other.X, other.Y = self.metric, self.center, X, Y
+        other.side = self.side
         return other
 
     def as_sources(self, X):
         """Other points than X in the coordinates of this cost; float32 or float64."""
-        X, _ = as_matrix_pair(X, self.Y)
-        check_finite("X", X)
+        X, _ = self.side.pair(X, self.Y)
+        self.side.check_finite("X", X)
         return X - self.center
 
     def block(self, rows, dtype=np.float64):
@@ -137,6 +145,10 @@ class PointCost:
 
 def _largest_norm(points):
     """Norm of the longest row, in float64, without a second array of the size of the first."""
+    if is_device_array(points):
+        step = max(1, _CHUNK_VALUES // points.shape[1])
+        chunks = (points[k : k + step].astype(np.float64) for k in range(0, len(points), step))
+        return max(float(np.sqrt(np.square(chunk).sum(axis=1).max())) for chunk in chunks)
     return float(np.sqrt(np.einsum("ij,ij->i", points, points, dtype=np.float64).max()))
 
 
@@ -240,6 +252,7 @@ def transport_problem(cost, a=None, b=None, *, rho_a=np.inf, rho_b=np.inf):
         # Where both marginals are relaxed, an offset is no matter of the potentials alone.
         cost = CostMatrix.checked(cost, subtract_offset=np.isinf(rho_a) or np.isinf(rho_b))
     n_rows, n_columns = cost.shape
+    a, b = (cost.side.numbers(name, weight) for name, weight in (("a", a), ("b", b)))
     a = None if a is None else checked_weights("a", a, n_rows, (1,))
     b = None if b is None else checked_weights("b", b, n_columns, (1, 2))
     if a is None:

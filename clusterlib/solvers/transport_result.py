@@ -122,15 +122,19 @@ class SinkhornResult:
 
     @cached_property
     def f(self):
-        return self.potentials[0] + self.problem.offsets[0]
+        return self._side.like(self.potentials[0] + self.problem.offsets[0])
 
     @cached_property
     def g(self):
-        return self.potentials[1] + self.problem.offsets[1]
+        return self._side.like(self.potentials[1] + self.problem.offsets[1])
 
     @cached_property
     def value(self):
         return self.dual + self._mass_of_offset * self.problem.cost.offset
+
+    @property
+    def _side(self):
+        return self.problem.cost.side
 
     @property
     def _mass_of_offset(self):
@@ -202,10 +206,10 @@ class SinkhornResult:
         return self._filled(rounded_blocks(*self._single("rounded_plan")))
 
     def _filled(self, blocks):
-        plan = np.empty(self.problem.shape)
+        plan = self._side.empty(self.problem.shape, np.float64)
         for rows, _, part in blocks:
             plan[rows] = part
-        return plan
+        return self._side.like(plan)
 
     def certificate(self):
         """Enclose the optimum between a feasible plan and the dual objective.
@@ -224,8 +228,9 @@ class SinkhornResult:
         for _, costs, plan in rounded_blocks(problem, epsilon, f, g):
             cost += float((costs * plan).sum())
             entropy += sum_p_log_p(plan)
-            row_sums.append(plan.sum(axis=1))
+            row_sums.append(self._side.to_host(plan.sum(axis=1)))
             column_sums = column_sums + plan.sum(axis=0)
+        column_sums = self._side.to_host(column_sums)
         primal = cost + epsilon * entropy
         if np.isfinite(problem.rho_a):
             primal += problem.rho_a * kl_divergence(np.concatenate(row_sums), problem.a)
@@ -259,8 +264,8 @@ class SinkhornResult:
         problem, epsilon, _, g = self._single("barycentric_map")
         cost = problem.cost
         if isinstance(cost, PointCost):
-            return points_softmax_map(cost, cost.X, epsilon, g, values)
-        return dense_softmax_map(cost, epsilon, g, values)
+            return self._side.like(points_softmax_map(cost, cost.X, epsilon, g, values))
+        return self._side.like(dense_softmax_map(cost, epsilon, g, values))
 
     def entropic_map(self, X_new):
         """Map new points as if they had been sources, the entropic map of the targets.
@@ -292,4 +297,5 @@ class SinkhornResult:
         problem, epsilon, _, g = self._single("entropic_map")
         if not isinstance(problem.cost, PointCost):
             raise TypeError("entropic_map needs the points: solve with a PointCost as cost")
-        return points_softmax_map(problem.cost, problem.cost.as_sources(X_new), epsilon, g, None)
+        X = problem.cost.as_sources(X_new)
+        return self._side.like(points_softmax_map(problem.cost, X, epsilon, g, None))

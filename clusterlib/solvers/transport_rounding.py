@@ -37,28 +37,27 @@ def rounded_blocks(problem, epsilon, f, g):
        optimal transport via Sinkhorn iteration", NIPS 2017, algorithm 2.
     """
     exact_rows, exact_columns = np.isinf(problem.rho_a), np.isinf(problem.rho_b)
+    a, b = map(problem.cost.side.beside, (problem.a, problem.b))
     if not exact_columns:
         for rows, costs, plan in plan_blocks(problem, epsilon, f, g):
             if exact_rows:
-                plan *= _ratio(problem.a[rows], plan.sum(axis=1))[:, None]
+                plan *= _ratio(a[rows], plan.sum(axis=1))[:, None]
             yield rows, costs, plan
         return
-    column_sums = np.zeros(problem.shape[1])
+    column_sums = problem.cost.side.zeros(problem.shape[1], np.float64)
     for rows, _, plan in plan_blocks(problem, epsilon, f, g):
-        column_sums += _scaled_rows(plan, problem.a[rows], exact_rows).sum(axis=0)
-    factor = _ratio(problem.b, column_sums)
+        column_sums += _scaled_rows(plan, a[rows], exact_rows).sum(axis=0)
+    factor = _ratio(b, column_sums)
     if exact_rows:
         factor = np.minimum(factor, 1.0)
-    missing = np.maximum(problem.b - factor * column_sums, 0.0)
-    total, shares = missing.sum(), problem.a / problem.a.sum()
+    missing = np.maximum(b - factor * column_sums, 0.0)
+    total, shares = float(missing.sum()), a / a.sum()
     for rows, costs, plan in plan_blocks(problem, epsilon, f, g):
-        plan = _scaled_rows(plan, problem.a[rows], exact_rows)
+        plan = _scaled_rows(plan, a[rows], exact_rows)
         plan *= factor
         if total > 0:
             # Relaxed rows take what a column that has underflowed lacks by their weights.
-            taken = (
-                np.maximum(problem.a[rows] - plan.sum(axis=1), 0.0) if exact_rows else shares[rows]
-            )
+            taken = np.maximum(a[rows] - plan.sum(axis=1), 0.0) if exact_rows else shares[rows]
             plan += np.outer(taken, missing / total if exact_rows else missing)
         yield rows, costs, plan
 
@@ -72,5 +71,5 @@ def _scaled_rows(plan, a, exact_rows):
 def _ratio(wanted, present):
     """wanted / present, finite; 1 where there is nothing to scale."""
     with np.errstate(over="ignore"):
-        ratio = np.divide(wanted, present, out=np.ones(len(wanted)), where=present > 0)
+        ratio = np.where(present > 0, wanted / np.where(present > 0, present, 1.0), 1.0)
     return np.minimum(ratio, np.finfo(np.float64).max)

@@ -12,6 +12,7 @@ from clusterlib.solvers import (
     weighted_cost_scale,
     weights_of_relative_entropy,
 )
+from clusterlib.solvers.sides import side_of
 from clusterlib.transport._transport_estimator import TransportEstimator, domain_cost
 from clusterlib.validation import (
     CostScale,
@@ -76,9 +77,9 @@ class SinkhornTransport(TransportEstimator):
 
     Attributes
     ----------
-    f_ : ndarray of shape (n_samples,), float64
+    f_ : array of shape (n_samples,), float64
         Potentials of the source rows in units of the cost; minus infinity for weight 0.
-    g_ : ndarray of shape (n_targets,), float64
+    g_ : array of shape (n_targets,), float64
         Potentials of the targets. The plan is ``exp((f_i + g_j - c_ij) / epsilon_effective_)``.
     epsilon_effective_ : float
         ``epsilon`` times the measured ``cost_scale``: the entropic strength in units of the cost.
@@ -94,9 +95,9 @@ class SinkhornTransport(TransportEstimator):
         Marginal error and dual objective as the solver met them.
     method_ : str
         What the solver did and why.
-    source_ : ndarray of shape (n_samples, n_features)
+    source_ : array of shape (n_samples, n_features)
         The rows it was fitted with (float32 or float64); not a copy.
-    target_ : ndarray of shape (n_targets, n_features)
+    target_ : array of shape (n_targets, n_features)
         The target rows (float32 or float64); not a copy.
     metric_ : Metric
         The metric.
@@ -146,6 +147,10 @@ class SinkhornTransport(TransportEstimator):
     stored but one that fits into a block (setting ``block_bytes``), or that ``target_labels``
     need, which change single costs. Weights are divided by their sums.
 
+    *CUDA devices.* X and target may be float32 or float64 arrays on a CUDA device, without labels of
+    the target. Rows and costs stay there, and so do the potentials and the answers of the methods;
+    weights may be on either side, and the history is on the host.
+
     *Differences from ot.da.SinkhornTransport of POT.* The same plan and maps for
     ``cost_scale=None`` or "max" and equal epsilon. Here ``limit`` is finite by default, because
     with an infinite cost between classes there may be no plan, parameters are not changed by
@@ -172,6 +177,8 @@ class SinkhornTransport(TransportEstimator):
            [6., 5.],
            [5., 6.]])
     """
+
+    _takes_device_arrays = True
 
     def __init__(
         self,
@@ -238,7 +245,8 @@ class SinkhornTransport(TransportEstimator):
             weights that are negative, not finite or all zero, labels of another length, labels or
             weights of a target that is not there.
         TypeError
-            For a parameter of a wrong type, or sparse data.
+            For a parameter of a wrong type, sparse data, X and target on different sides of a
+            CUDA device, or labels of a target on one.
         """
         metric = checked_metric(self.metric)
         scale = checked_cost_scale(self.cost_scale)
@@ -255,13 +263,14 @@ class SinkhornTransport(TransportEstimator):
         X = checked_matrix(self, X, reset=True)
         if target is not None:
             target = checked_second_matrix(self, "target", target)
+            _check_sides(self, X, target, target_labels)
         elif target_labels is not None or target_weight is not None:
             raise ValueError("target_labels and target_weight need a target; got target=None")
         else:
             _warn_of_no_target(self)
             target, target_weight = X, sample_weight
-        a = _distribution("sample_weight", sample_weight, len(X))
-        b = _distribution("target_weight", target_weight, len(target))
+        a = _distribution("sample_weight", sample_weight, X)
+        b = _distribution("target_weight", target_weight, target)
         classes = (None, None)
         if target_labels is not None:
             classes = checked_labels_of_sides(y, target_labels, len(X), len(target))
@@ -315,9 +324,24 @@ class SinkhornTransport(TransportEstimator):
             )
 
 
-def _distribution(name, weight, n_rows):
+def _check_sides(estimator, X, target, target_labels):
+    """Refuse rows on both sides of a CUDA device, and classes of targets on one."""
+    name = type(estimator).__name__
+    here, there = side_of(X), side_of(target)
+    if here.on_host != there.on_host:
+        where, other = ("the host", "a CUDA device")[:: 1 if here.on_host else -1]
+        raise TypeError(f"X is on {where} and target is on {other}: pass both on the same side")
+    if target_labels is not None and not here.on_host:
+        raise TypeError(
+            f"{name} works on host arrays where there are target_labels: pass cupy.asnumpy(X) and "
+            "cupy.asnumpy(target)"
+        )
+
+
+def _distribution(name, weight, rows):
     """Weights that add up to 1."""
-    weight = checked_sample_weight(weight, n_rows, name=name)
+    n_rows = len(rows)
+    weight = checked_sample_weight(weight, n_rows, name=name, beside=rows)
     return np.full(n_rows, 1 / n_rows) if weight is None else weight / weight.sum()
 
 

@@ -10,12 +10,14 @@ from clusterlib.solvers import (
     moved_by_matrix,
     moved_to_means,
 )
+from clusterlib.solvers.sides import side_of
 from clusterlib.validation import (
     OutOfSample,
     check_is_fitted,
     checked_choice,
     checked_matrix,
     checked_row_flags,
+    checked_same_side,
 )
 
 __all__ = ["TransportEstimator", "domain_cost"]
@@ -78,21 +80,29 @@ class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X is no finite matrix with the features seen in ``fit``, or ``in_target`` has
             another length.
         TypeError
-            If ``in_target`` is not boolean.
+            If ``in_target`` is not boolean, or X is not on the side of the rows of ``fit``.
 
         Notes
         -----
         O(n_samples m d) time, no n_samples x m matrix.
         """
         check_is_fitted(self)
-        X = checked_matrix(self, X, reset=False)
+        X, side = self._checked_rows(X)
         stays = checked_row_flags("in_target", in_target, len(X))
         if stays is None:
-            return self._moved(X, forwards=True)
+            return side.like(self._moved(X, forwards=True))
         moved = X.copy()
         if not stays.all():
-            moved[~stays] = self._moved(X[~stays], forwards=True)
-        return moved
+            goes = side.beside(~stays)
+            moved[goes] = self._moved(X[goes], forwards=True)
+        return side.like(moved)
+
+    def _checked_rows(self, X):
+        """Rows beside those of ``fit``, for arithmetic, and the side they are on."""
+        X = checked_matrix(self, X, reset=False)
+        checked_same_side(self, X, self.source_)
+        side = side_of(X)
+        return side.native(X), side
 
     def inverse_transform(self, X):
         """Move rows of the target domain to where they would lie in the source.
@@ -116,7 +126,8 @@ class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X is no finite matrix with the features seen in ``fit``.
         """
         check_is_fitted(self)
-        return self._moved(checked_matrix(self, X, reset=False), forwards=False)
+        X, side = self._checked_rows(X)
+        return side.like(self._moved(X, forwards=False))
 
     def plan(self):
         """How much mass of each source row goes to each target row.
@@ -132,16 +143,18 @@ class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         classes = self.source_classes_, self.target_classes_
         cost = domain_cost(self.source_, self.target_, self.metric_, classes, self.penalty_)
         costs = cost.block(slice(None)) if self.penalty_ is None else cost
-        exponent = np.subtract(self.g_, costs, dtype=np.float64)
-        exponent += self.f_[:, None]
+        side = side_of(self.source_)
+        exponent = np.subtract(side.native(self.g_), costs, dtype=np.float64)
+        exponent += side.native(self.f_)[:, None]
         exponent /= self.epsilon_effective_
-        return np.exp(exponent, out=exponent)
+        return side.like(np.exp(exponent, out=exponent))
 
     def _sides(self, forwards):
         """Points, classes and potentials, where rows come from and where they go."""
+        native = side_of(self.source_).native
         sides = [
-            (self.source_, self.source_classes_, self.f_),
-            (self.target_, self.target_classes_, self.g_),
+            (native(self.source_), self.source_classes_, native(self.f_)),
+            (native(self.target_), self.target_classes_, native(self.g_)),
         ]
         return sides if forwards else sides[::-1]
 

@@ -15,6 +15,9 @@ products with X or from its cells and their weights.
 weights of its rows, ``shift`` and ``tempered`` the posteriors of n rows with d classes in k domains,
 to the power 1 and 3.
 
+``moments`` are the scatters of k classes of rows, ``softmax`` the posteriors of d classes from scores
+X (n, d).
+
 ``nmf`` and ``counts`` are whole factorisations, of a dense matrix (n, d) and of a sparse table of
 counts, see ``factor_fits``.
 
@@ -109,6 +112,10 @@ class Case:
         entries = self.problems * self.n * self.k
         if self.op == "sums":
             return self.n * self.d
+        if self.op == "moments":  # one triangle
+            return self.n * self.d * (self.d + 1)
+        if self.op == "softmax":
+            return 4 * self.n * self.d
         if self.op == "hals":
             return 2 * self.n * self.k**2
         if self.op in ("capacity", "pairing"):
@@ -131,6 +138,10 @@ class Case:
             return self.n * self.d * self.itemsize
         if self.op in ("sinkhorn", "scaling", "batch", "solve", "capacity", "pairing"):
             return entries * self.itemsize
+        if self.op == "moments":
+            return self.n * self.d * self.itemsize + self.k * self.d**2 * 8
+        if self.op == "softmax":
+            return 2 * self.n * self.d * self.itemsize
         if self.op == "codes":
             return 2 * entries * self.itemsize
         if self.op in ("plsa", "fold"):
@@ -248,6 +259,9 @@ CASES = (
     *(Case("distances", 10_000, d, 10_000, goals=("distances",)) for d in (64, 256)),
     Case("distances", 10_000, 64, 10_000, metric="euclidean", goals=("distances",)),
     Case("sums", 200_000, 64, 256),
+    *(Case("moments", n, d, k) for n, d, k in ((50_000, 512, 10), (200_000, 64, 100))),
+    Case("moments", 50_000, 512, 10, dtype="float64"),
+    *(Case("softmax", n, k, 1) for n, k in ((1_000_000, 10), (50_000, 1000))),
     *(_sweep(n, k) for n, k in ((100_000, 10), (100_000, 20), (20_000, 50), (10_000, 100))),
     *(_sweep(n, k, dtype="float64") for n, k in ((100_000, 20), (10_000, 100))),
     *(Case("masked", n, d, 20) for n, d in ((5000, 100), (1000, 1000))),
@@ -314,6 +328,8 @@ SHORT = (
     Case("distances", 4_000, 64, 4_000, goals=("distances",)),
     Case("distances", 4_000, 64, 4_000, metric="euclidean", goals=("distances",)),
     Case("sums", 100_000, 64, 256),
+    Case("moments", 20_000, 128, 10),
+    Case("softmax", 100_000, 10, 1),
     *(_sweep(20_000, 20, dtype=dtype) for dtype in ("float32", "float64")),
     Case("masked", 2000, 100, 20),
     Case("plsa", 500, 5000, 20),

@@ -35,7 +35,7 @@ def digest(problem: Problem, answer) -> np.ndarray | tuple[float, int] | None:
     if problem.case.op in factor_fits.OPS:
         return factor_fits.objective(problem.case, answer)
     answer = np.asarray(answer)
-    by_rows = problem.case.op in ("distances", "logsumexp")
+    by_rows = problem.case.op in ("distances", "logsumexp", "softmax")
     if by_rows or is_factor(problem) or mixtures.is_mixture(problem):
         return np.array(answer[problem.rows], dtype=np.float64)
     return np.array(answer)
@@ -124,10 +124,27 @@ def _true_sums(problem):
     return sums
 
 
+def _true_scatters(problem):
+    scatters = np.zeros((problem.case.k, problem.case.d, problem.case.d))
+    for label, scatter in enumerate(scatters):
+        x = problem.X[problem.labels == label].astype(np.float64)
+        x -= x.mean(axis=0) if len(x) else 0
+        scatter[:] = x.T @ x
+    return scatters
+
+
+def _true_posteriors(problem):
+    scores = problem.X[problem.rows].astype(np.float64)
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
 _TRUTHS = {
     "distances": _true_distances,
     "logsumexp": _true_logsumexp,
     "sums": _true_sums,
+    "moments": _true_scatters,
+    "softmax": _true_posteriors,
     "hals": true_rows,
     "masked": true_rows,
     **dict.fromkeys(("plsa", "fold", "shift", "tempered"), mixtures.true_rows),

@@ -54,7 +54,7 @@ def has_floor(line: dict) -> bool:
     """Whether time over the operations of a case means anything, see :class:`bench.cases.Case`."""
     if line["op"] in ("lazy", "quotas"):
         return True
-    others = ("sums", "nmf", "counts", "shift", "tempered", "pairing")
+    others = ("sums", "softmax", "nmf", "counts", "shift", "tempered", "pairing")
     return line["op"] not in (*others, *TRANSPORT, *SDP, *QUOTAS)
 
 

@@ -9,12 +9,14 @@
 #include "centers.hpp"
 #include "linear_assignment.hpp"
 #include "mixtures.hpp"
+#include "moments.hpp"
 #include "nonnegative.hpp"
 #include "pairwise.hpp"
 #include "parallel.hpp"
 #include "screening.hpp"
 #include "simplex.hpp"
 #include "sinkhorn.hpp"
+#include "softmax.hpp"
 #include "targets.hpp"
 
 namespace py = pybind11;
@@ -40,6 +42,8 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
   m.doc() = "Native kernels; called through clusterlib.kernels, which checks the arguments.";
   cl::register_pairwise(m);
   cl::register_centers(m);
+  cl::register_moments(m);
+  cl::register_softmax(m);
   cl::register_sinkhorn(m);
   cl::register_simplex(m);
   cl::register_mixtures(m);

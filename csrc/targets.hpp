@@ -197,6 +197,31 @@ struct RowSums {
   const double* weight;        // null: 1
 };
 
+// Columns [first, first + columns) by [second, second + other_columns) of the scatter of one class.
+template <class T>
+struct ScatterBlock {
+  Matrix<T> X;
+  const std::ptrdiff_t* rows;  // of the class
+  const double* weight;        // null: 1
+  const double* mean;          // (d)
+  std::ptrdiff_t first, columns, stride;
+  std::ptrdiff_t second, other_columns, other_stride;
+};
+
+// What the columns of such a block are padded to, and rows that are gathered at a time.
+struct ScatterShape {
+  std::ptrdiff_t lanes, scalars, depth;
+};
+
+template <class T>
+struct SoftmaxJob {
+  Matrix<T> scores;     // (n, k)
+  const T* log_weight;  // (k) or null
+  T *posteriors, *lse;  // (n, k), may be the scores; (n)
+  std::int32_t* labels;  // (n) or null
+  int threads;
+};
+
 // Sums of products of numbers up to 1 that count as 0: clusterlib.kernels.leaves has the same.
 inline constexpr double kLeastShare = 0x1p-300;
 
@@ -323,6 +348,11 @@ struct Kernels {
   double (*largest)(const Matrix<T>&, std::ptrdiff_t begin, std::ptrdiff_t end);
   void (*add_rows)(const RowSums<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
                    double* weights);
+  void (*row_softmax)(const SoftmaxJob<T>&);
+  // Adds rows [begin, end) of a class to other_stride rows of `stride` sums, and on the diagonal the
+  // weighted sums of the columns after them. scratch: depth (stride + other_stride).
+  void (*scatter_leaf)(const ScatterBlock<T>&, std::ptrdiff_t begin, std::ptrdiff_t end, double* sums,
+                       double* scratch);
 };
 
 struct Target {
@@ -331,6 +361,7 @@ struct Target {
   Kernels<double> f64;
   void (*soft_loads)(const SoftJob&, std::ptrdiff_t begin, std::ptrdiff_t end, std::int64_t* loads,
                      std::int64_t* common, float* scratch);
+  ScatterShape scatter;
   template <class T>
   const Kernels<T>& kernels() const;
 };

@@ -21,12 +21,14 @@ CONTRACTS = [
     "centers",
     "linear_assignment",
     "mixtures",
+    "moments",
     "nonnegative",
     "pairwise",
     "scaling",
     "simplex",
     "sinkhorn",
     "sinkhorn_plan",
+    "softmax",
 ]
 PACKAGES = [source for source in LIBRARY if source.is_package]
 EVERYWHERE = LIBRARY + TESTS + BENCH

@@ -8,4 +8,6 @@ ADAPTERS = (
     "bench_sinkhorn",
     "bench_nonnegative",
     "bench_mixtures",
+    "bench_moments",
+    "bench_softmax",
 )

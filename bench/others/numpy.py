@@ -3,6 +3,7 @@
 Of a sweep over weighted cells: column after column, with the residuals of all rows. Of posteriors:
 arrays of all rows and a count for each class; tuned, one array, and one count of its cells, whose
 places are known beforehand. Of the weights of rows: two products with the full table an iteration.
+Of scatters: a product for each class. Of a softmax: the formula.
 """
 
 import numpy as np
@@ -22,6 +23,10 @@ def entries(problem):
     if problem.case.op in POWERS:
         yield "numpy by the book", lambda: _posteriors(problem)
         yield "numpy tuned", lambda: _tuned_posteriors(problem)
+    if problem.case.op == "moments":
+        yield "numpy by class", lambda: lambda: _scatters(problem)
+    if problem.case.op == "softmax":
+        yield "numpy by the book", lambda: lambda: _softmax(problem.X)
     if problem.case.op == "fold":
         yield "numpy dense rows", lambda: _fold(problem)
     if problem.case.op == "scaling":
@@ -30,6 +35,22 @@ def entries(problem):
         yield "numpy batch", lambda: _batch(problem)
     if problem.case.op == "episodes":
         yield "numpy batch", lambda: align(problem, lambda costs: _settled(problem, costs))
+
+
+def _scatters(problem):
+    scatters = np.zeros((problem.case.k, problem.case.d, problem.case.d))
+    for label in range(problem.case.k):
+        x = problem.X[problem.labels == label].astype(np.float64)
+        if len(x):
+            x -= x.mean(axis=0)
+            np.matmul(x.T, x, out=scatters[label])
+    return scatters
+
+
+def _softmax(scores):
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    exponentials /= exponentials.sum(axis=1, keepdims=True)
+    return exponentials
 
 
 def _columns(problem):

@@ -1,9 +1,9 @@
-"""SciPy: cdist, logsumexp over products in blocks, and linear assignment. One thread by nature."""
+"""SciPy: cdist, softmax, logsumexp over products in blocks, and linear assignment. One thread by nature."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from bench.pairings import Paired
 from bench.race import fastest
@@ -19,6 +19,8 @@ def entries(problem):
         yield "scipy cdist", lambda: lambda: cdist(X, Y, metric)
     if problem.case.op == "logsumexp":
         yield "scipy logsumexp", lambda: _logsumexp(problem)
+    if problem.case.op == "softmax":
+        yield "scipy softmax", lambda: lambda: softmax(problem.X, axis=1)
     if problem.case.op == "pairing":
         cost = problem.cost
         yield "scipy linear_sum_assignment", lambda: lambda: Paired(linear_sum_assignment(cost)[1])

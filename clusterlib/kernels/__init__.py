@@ -20,6 +20,7 @@ from clusterlib.kernels.mixtures import (
     plsa_step,
     tempered_posterior,
 )
+from clusterlib.kernels.moments import ClassMoments, class_moments, merge_moments
 from clusterlib.kernels.nonnegative import hals_sweep, masked_hals_sweep
 from clusterlib.kernels.pairwise import (
     pairwise_argmin,
@@ -37,14 +38,17 @@ from clusterlib.kernels.sinkhorn import (
     sinkhorn_sweep_points,
 )
 from clusterlib.kernels.sinkhorn_plan import SinkhornPlan, sinkhorn_batch, sinkhorn_plan
+from clusterlib.kernels.softmax import RowSoftmax, row_softmax
 from clusterlib.kernels.tiles import pack_rows, unpack_rows
 
 __all__ = [  # noqa: RUF022 -- in the order of sorted(), constants among classes
     "BOUND_GROUPS",
     "CapacityAssignment",
+    "ClassMoments",
     "LEAF_ROWS",
     "LinearAssignment",
     "Metric",
+    "RowSoftmax",
     "SimplexDescent",
     "SinkhornPlan",
     "TemperedPosterior",
@@ -53,10 +57,12 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), constants among classes
     "bounded_argmin",
     "capacity_assignment",
     "capacity_assignment_points",
+    "class_moments",
     "cluster_sums",
     "hals_sweep",
     "linear_assignment",
     "masked_hals_sweep",
+    "merge_moments",
     "mixture_weights",
     "pack_rows",
     "pairwise_argmin",
@@ -66,6 +72,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), constants among classes
     "pairwise_topk",
     "plsa_step",
     "priced_argmin",
+    "row_softmax",
     "scaling_iterate",
     "simplex_descent",
     "simplex_projection",

@@ -65,6 +65,25 @@ def cluster_sums(
     weights: NDArray[np.float64],  # (n_clusters,)
     n_threads: int,
 ) -> None: ...
+def class_moments(
+    X: NDArray[_Float],  # (n, d); what is not finite in a row of a class is not finite in a scatter
+    labels: NDArray[np.int32],  # (n,), negative: skipped
+    sample_weight: NDArray[np.float64] | None,  # (n,), not negative
+    weights: NDArray[np.float64],  # (n_classes,), as cluster_sums leaves them
+    means: NDArray[
+        np.float64
+    ],  # (n_classes, d), in and out: shifts, then corrected by what is left
+    scatters: NDArray[np.float64],  # (n_classes, d, d)
+    n_threads: int,
+) -> None: ...
+def row_softmax(
+    scores: NDArray[_Float],  # (n, k)
+    log_weight: NDArray[_Float] | None,  # (k,)
+    posteriors: NDArray[_Float],  # (n, k), may be scores
+    lse: NDArray[_Float],  # (n,); NaN for a row with NaN or +inf, -inf for one of -inf only
+    labels: NDArray[np.int32] | None,  # (n,)
+    n_threads: int,
+) -> None: ...
 def bounded_argmin(
     X: NDArray[_Float],  # (n, d)
     centers: NDArray[_Float],  # (k, d)

@@ -202,11 +202,11 @@ def checked_groups(mask, x_group, y_group, n_rows, n_columns):
     return MASKS[mask], *groups
 
 
-def checked_labels(labels, length, n_clusters):
+def checked_labels(labels, length, n_clusters, limit="n_clusters"):
     """Return int32 labels below ``n_clusters``; negative ones stay negative (skipped rows)."""
     labels = _as_integers("labels", labels, length)
     if labels.size and labels.max() >= n_clusters:
-        raise ValueError(f"labels must be below n_clusters={n_clusters}, got {labels.max()}")
+        raise ValueError(f"labels must be below {limit}={n_clusters}, got {labels.max()}")
     if labels.dtype.kind == "i" and labels.dtype.itemsize > 4:
         labels = np.maximum(labels, -1)  # a label below the int32 range must not wrap around
     return _as_packed(labels, np.int32)

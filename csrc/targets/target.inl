@@ -40,6 +40,8 @@ namespace CL_NAMESPACE {
 #include "../capacity_rows.hpp"
 #include "../largest.hpp"
 #include "../row_sums.hpp"
+#include "../softmax_rows.hpp"
+#include "../scatter_leaf.hpp"
 
 template <class T>
 const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
@@ -47,8 +49,9 @@ const Kernels<T> kernels = {argmin<T>, topk<T>, distances<T>, threshold<T>,
                             sinkhorn_batch<T>, scaling<T>, gram<T>, simplex_projection<T>, simplex_sweep<T>,
                             steepest<T>, plsa_step<T>, mixture_weights<T>, tempered_posterior<T>,
                             hals_sweep<T>, masked_hals<T>, linear_assignment<T>, pair_costs<T>, row_norms<T>,
-                            select_candidates<T>, largest_magnitude<T>, add_rows<T>};
+                            select_candidates<T>, largest_magnitude<T>, add_rows<T>,
+                            row_softmax<T>, scatter_leaf<T>};
 
-const Target table = {CL_NAME, kernels<float>, kernels<double>, soft_loads};
+const Target table = {CL_NAME, kernels<float>, kernels<double>, soft_loads, kScatterShape};
 }  // namespace CL_NAMESPACE
 }  // namespace cl

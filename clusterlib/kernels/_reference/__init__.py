@@ -8,6 +8,7 @@ from clusterlib.kernels._reference.assignment import (
 from clusterlib.kernels._reference.centers import bounded_argmin, cluster_sums
 from clusterlib.kernels._reference.linear_assignment import linear_assignment
 from clusterlib.kernels._reference.mixtures import mixture_weights, plsa_step, tempered_posterior
+from clusterlib.kernels._reference.moments import class_moments
 from clusterlib.kernels._reference.nonnegative import hals_sweep, masked_hals_sweep
 from clusterlib.kernels._reference.pairwise import (
     pairwise_argmin,
@@ -27,11 +28,13 @@ from clusterlib.kernels._reference.sinkhorn import (
     sinkhorn_sweep_points,
     weighted_gram_product,
 )
+from clusterlib.kernels._reference.softmax import row_softmax
 
 __all__ = [
     "bounded_argmin",
     "capacity_assignment",
     "capacity_assignment_points",
+    "class_moments",
     "cluster_sums",
     "hals_sweep",
     "linear_assignment",
@@ -44,6 +47,7 @@ __all__ = [
     "pairwise_topk",
     "plsa_step",
     "priced_argmin",
+    "row_softmax",
     "scaling_iterate",
     "simplex_descent",
     "simplex_projection",

@@ -19,6 +19,7 @@ from clusterlib.kernels import (
     pairwise_logsumexp,
     pairwise_threshold,
     pairwise_topk,
+    row_softmax,
     scaling_iterate,
     sinkhorn_iterate,
     sinkhorn_iterate_points,
@@ -118,6 +119,15 @@ def _centers(runtime):
             cluster_sums(X, labels, n_clusters, sample_weight=weight)
 
 
+def _softmax(runtime):
+    rng = np.random.default_rng(0)
+    for dtype in DTYPES:
+        for n, k in ((19, 5), (9, 70), (2, 1100)):
+            scores = runtime.to_device(rng.normal(size=(n, k)).astype(dtype))
+            log_weight = runtime.to_device(np.full(k, -np.log(k)))
+            row_softmax(scores, log_weight=log_weight, return_labels=True, out=scores)
+
+
 def _transport(runtime, n, m, dtype):
     """A cost and, in float64, weights as logarithms and potentials."""
     cost = np.random.default_rng([n, m]).uniform(size=(n, m)).astype(dtype)
@@ -163,6 +173,7 @@ CASES = [
     Case("pairwise_distances", _distances),
     Case("pairwise_logsumexp", _logsumexp),
     Case("centers", _centers),
+    Case("softmax", _softmax),
     Case("sinkhorn", _sinkhorn),
     Case("sinkhorn_points", _sinkhorn_points),
     Case("scaling", _scaling),

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from clusterlib.kernels import LEAF_ROWS, cluster_sums
+from clusterlib.kernels import (
+    BOUND_GROUPS,
+    LEAF_ROWS,
+    bounded_argmin,
+    cluster_sums,
+    pairwise_argmin,
+)
 from clusterlib.kernels._cupy.sorted_rows import sort_rows
 from tests.cuda.emul.emulator import ORDERS
 from tests.helpers import DTYPES, SIZES
@@ -96,6 +102,26 @@ def test_skipped_rows_are_not_looked_at(emulated):
     sums, weights = sums_on(emulated, X, labels, 3)
     assert np.array_equal(sums, [[1.0], [2.0], [0.0]])
     assert np.array_equal(weights, [1.0, 1.0, 0.0])
+
+
+def test_bounded_labels_are_those_of_the_nearest_centres(emulated):
+    rng = np.random.default_rng(0)
+    X, centers = rng.standard_normal((300, 5)), rng.standard_normal((40, 5))
+    arrays = [
+        np.ones(40, np.float32),
+        np.zeros(300, np.int32),
+        np.full(300, 9, np.float32),
+        np.full((300, BOUND_GROUPS), 9, np.float32),
+    ]
+    moves, labels, upper, lower = map(emulated.to_device, arrays)
+    on_device = [emulated.to_device(array) for array in (X, centers)]
+    assert bounded_argmin(*on_device, moves, labels, upper, lower) == (0, 0)
+    assert np.array_equal(emulated.to_host(labels), pairwise_argmin(X, centers))
+    # Bounds that promise nothing.
+    assert np.isinf(emulated.to_host(upper)).all()
+    assert (emulated.to_host(lower) == 0).all()
+    with pytest.raises(ValueError, match="lower must be an array of shape"):
+        bounded_argmin(*on_device, moves, labels, upper, upper)
 
 
 def test_bad_input(emulated):

@@ -1,0 +1,62 @@
+"""CUDA version of the kernel in ``kernels/softmax.py``."""
+
+import numpy as np
+
+from clusterlib.kernels._cupy.checks import (
+    as_device_matrix,
+    as_device_vector,
+    checked_device_options,
+    checked_device_output,
+)
+from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.runtime import active
+from clusterlib.kernels.softmax import RowSoftmax
+from clusterlib.kernels.softmax_checks import check_rows
+
+__all__ = ["INSTANCES", "row_softmax"]
+
+_THREADS = 256
+_LANES = {
+    np.dtype(np.float32): Instance("softmax.cuh", "cl::softmax_of_lanes<float>", _THREADS),
+    np.dtype(np.float64): Instance("softmax.cuh", "cl::softmax_of_lanes<double>", _THREADS),
+}
+_BLOCKS = {
+    np.dtype(np.float32): Instance("softmax.cuh", "cl::softmax_of_blocks<float>", _THREADS),
+    np.dtype(np.float64): Instance("softmax.cuh", "cl::softmax_of_blocks<double>", _THREADS),
+}
+INSTANCES = (*_LANES.values(), *_BLOCKS.values())
+
+_MOST_COLUMNS_OF_A_WARP = 1024
+
+
+def row_softmax(
+    scores, *, log_weight=None, return_labels=False, out=None, n_threads=None, backend=None
+):
+    """Posteriors, normalisers and labels of rows; one pass over memory and two over the cache."""
+    runtime = active()
+    checked_device_options(n_threads, backend)
+    original, scores = scores, as_device_matrix("scores", scores)
+    n, k = scores.shape
+    if log_weight is not None:
+        log_weight = as_device_vector("log_weight", log_weight, k, allow_minus_inf=True)
+        with np.errstate(over="ignore"):  # what leaves the range spoils its rows
+            log_weight = log_weight.astype(scores.dtype)
+    posteriors = checked_device_output(out, scores.shape, scores.dtype)
+    if out is not None and out is not original and np.may_share_memory(posteriors, scores):
+        raise ValueError("out must be scores itself or not overlap it in memory")
+    lse = runtime.empty((n,), scores.dtype)
+    labels = runtime.empty((n,), np.int32) if return_labels else None
+    if k <= _MOST_COLUMNS_OF_A_WARP:
+        lanes = min(32, 1 << (k - 1).bit_length())
+        size = np.int64(n), np.int32(k), np.int32(lanes)
+        instance, grid = _LANES[scores.dtype], -(-n * lanes // _THREADS)
+    else:
+        size = (np.int32(k),)
+        instance, grid = _BLOCKS[scores.dtype], n
+    runtime.launch(instance, grid, scores, log_weight, *size, posteriors, lse, labels)
+    check_rows(lse)
+    if out is None:
+        out = runtime.like(posteriors, original)
+    if labels is not None:
+        labels = runtime.like(labels, original)
+    return RowSoftmax(out, runtime.like(lse, original), labels)

@@ -1,0 +1,108 @@
+"""Softmax of rows on the emulated device against extended precision and the host."""
+
+import numpy as np
+import pytest
+
+from clusterlib.kernels import row_softmax
+from tests.cuda.emul.emulator import ORDERS
+from tests.helpers import DTYPES, SIZES
+from tests.kernels.test_softmax import assert_within_bound, problem
+
+# A row of a part of a warp, of a warp, of a block.
+COLUMNS = [*SIZES[1:10], 33, 65, 1024, 1025, 2000]
+
+
+def on_host(device, result):
+    return result._replace(
+        **{
+            name: None if array is None else device.to_host(array)
+            for name, array in result._asdict().items()
+        }
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("emulated", ORDERS, indirect=True)
+def test_all_sizes(emulated, dtype):
+    for i, k in enumerate(COLUMNS):
+        n = SIZES[(3 * i) % 12] if k < 1000 else 3
+        scores, weight = problem(n, k, dtype)
+        for log_weight in (None, weight):
+            given = None if log_weight is None else emulated.to_device(log_weight)
+            result = on_host(
+                emulated,
+                row_softmax(emulated.to_device(scores), log_weight=given, return_labels=True),
+            )
+            assert_within_bound(result, scores, log_weight)
+            host = row_softmax(scores, log_weight=log_weight, return_labels=True)
+            assert result.labels.dtype == np.int32
+            assert np.array_equal(result.labels, host.labels)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [5, 33, 1100])
+def test_any_magnitude(emulated, dtype, k):
+    rng = np.random.default_rng(k)
+    largest = 1e37 if dtype == np.float32 else 1e307
+    scores = np.array([rng.standard_normal(k) * s for s in (1e-30, 1, 1e3, largest)]).astype(dtype)
+    scores[1, ::2] = -np.inf
+    result = on_host(emulated, row_softmax(emulated.to_device(scores)))
+    assert_within_bound(result, scores, None)
+    assert result.labels is None
+
+
+@pytest.mark.parametrize("k", [1, 6, 40, 1024, 1500])
+def test_ties_go_to_the_lowest_column(emulated, k):
+    scores = np.zeros((9, k), dtype=np.float32)
+    rng = np.random.default_rng(k)
+    for row in scores[1:]:
+        row[rng.integers(0, k, 3)] = 1.0
+    result = row_softmax(emulated.to_device(scores), return_labels=True)
+    assert np.array_equal(emulated.to_host(result.labels), scores.argmax(axis=1))
+
+
+@pytest.mark.parametrize("k", [10, 1100])
+def test_in_place_and_into_an_array(emulated, k):
+    scores = problem(20, k, np.float32)[0]
+    expected = emulated.to_host(row_softmax(emulated.to_device(scores)).posteriors)
+    out = emulated.empty(scores.shape, scores.dtype)
+    assert row_softmax(emulated.to_device(scores), out=out).posteriors is out
+    own = emulated.to_device(scores)
+    assert row_softmax(own, out=own).posteriors is own
+    for result in (out, own):
+        assert np.array_equal(emulated.to_host(result), expected)
+
+
+@pytest.mark.parametrize("k", [1, 4, 65, 1030])
+def test_rows_without_a_posterior_are_refused(emulated, k):
+    for value, message in [
+        (np.nan, r"got NaN or \+inf in row 5$"),
+        (np.inf, r"got NaN or \+inf in row 5$"),
+        (-np.inf, "all scores of row 5"),
+    ]:
+        scores = np.zeros((7, k))
+        scores[5, -1] = value
+        if np.isneginf(value):
+            scores[5] = value
+        with pytest.raises(ValueError, match=message):
+            row_softmax(emulated.to_device(scores))
+
+
+def test_bad_input(emulated):
+    scores = np.zeros((3, 2))
+    on_device = emulated.to_device(scores)
+    with pytest.raises(TypeError, match="log_weight is on the host"):
+        row_softmax(on_device, log_weight=np.zeros(2))
+    with pytest.raises(TypeError, match="out is on the host"):
+        row_softmax(on_device, out=scores)
+    with pytest.raises(TypeError, match="scores must be float32 or float64"):
+        row_softmax(emulated.to_device(scores.astype(np.int64)))
+    with pytest.raises(ValueError, match="log_weight must be finite"):
+        row_softmax(on_device, log_weight=np.inf)
+    with pytest.raises(ValueError, match="out must have shape"):
+        row_softmax(on_device, out=emulated.to_device(np.zeros((2, 3))))
+    wide = emulated.to_device(np.zeros((4, 2)))
+    with pytest.raises(ValueError, match="out must be scores itself or not overlap"):
+        row_softmax(wide[1:], out=wide[:-1])
+    with pytest.raises(ValueError, match="n_threads must be from 1"):
+        row_softmax(on_device, n_threads=0)

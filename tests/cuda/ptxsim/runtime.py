@@ -3,6 +3,7 @@
 from tests.cuda.compiling import compile_source
 from tests.cuda.emul.arrays import as_host
 from tests.cuda.emul.emulator import EmulatedRuntime
+from tests.cuda.ptxsim.counters import Counters
 from tests.cuda.ptxsim.launch import run
 
 __all__ = ["SimulatedRuntime"]
@@ -11,15 +12,20 @@ __all__ = ["SimulatedRuntime"]
 class SimulatedRuntime(EmulatedRuntime):
     """Has the arrays of the emulated runtime, but launches what nvcc has made of the sources.
 
+    Parameters
+    ----------
+    counting : bool, default=False
+        Whether to count what launches do.
+
     Attributes
     ----------
-    counters : Counters or None
-        What all launches do is added to it.
+    counters : dict
+        {kernel: Counters}, of all its launches.
     """
 
-    def __init__(self, counters=None):
+    def __init__(self, counting=False):
         super().__init__()
-        self.counters = counters
+        self._counting, self.counters = counting, {}
 
     def launch(self, instance, grid, *args):
         """Run every block of a kernel in the simulator."""
@@ -29,5 +35,8 @@ class SimulatedRuntime(EmulatedRuntime):
         compiled = compile_source(instance.source, self.folder)
         arguments = [as_host(arg) for arg in args]
         symbol = compiled.symbols[instance.kernel]
-        run(compiled.ptx, symbol, (*blocks, 1)[:2], instance.threads, arguments, self.counters)
+        counters = None
+        if self._counting:
+            counters = self.counters.setdefault(instance.kernel, Counters())
+        run(compiled.ptx, symbol, (*blocks, 1)[:2], instance.threads, arguments, counters)
         self.launched.append((instance, grid))

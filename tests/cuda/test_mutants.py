@@ -1,0 +1,103 @@
+"""M: slips in the device sources are noticed by small runs on the emulated device.
+
+All mutants of a source are built into one library, each in a namespace of its own, as starting
+the compiler takes longer than compiling a kernel.
+"""
+
+import functools
+import re
+from collections import defaultdict
+
+import pytest
+
+from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.runtime import source_text, use
+from tests.cuda.emul.arrays import host_copies_refused
+from tests.cuda.emul.emulator import ORDERS, EmulatedRuntime
+from tests.cuda.mutant_checks import CHECKS
+from tests.cuda.mutants import MUTANTS
+
+_FILE = "mutants.cuh"
+_OPENING = "namespace cl {"
+
+
+class MutantRuntime(EmulatedRuntime):
+    """Launches kernels of one source from a namespace of a library of mutants."""
+
+    def __init__(self, library, source, namespace):
+        super().__init__()
+        self.library, self.source, self.namespace = library, source, namespace
+
+    def launch_blocks(self, instance, *rest):
+        """Run the kernel of that name that has the slip."""
+        if instance.source != self.source:
+            super().launch_blocks(instance, *rest)
+        else:
+            self.library.order, self.library.seed = self.order, self.seed
+            instance = _renamed(instance, self.namespace)
+            if instance not in self.library.instances:
+                raise KeyError(instance)  # nothing that a check may take for a slip
+            self.library.launch_blocks(instance, *rest)
+
+
+def _renamed(instance, namespace):
+    return Instance(_FILE, _qualified(instance.kernel, namespace), instance.threads)
+
+
+def _qualified(text, namespace):
+    return re.sub(r"\bcl::", f"{namespace}::", text)
+
+
+def _passes(check, runtime):
+    """Whether a check passes with all orders of threads."""
+    for order in range(len(ORDERS)):
+        runtime.order = order
+        with use(runtime), host_copies_refused():
+            try:
+                CHECKS[check](runtime)
+            except (AssertionError, RuntimeError, ValueError):
+                return False
+    return True
+
+
+@functools.cache
+def _launched(check):
+    """The instances that a check launches; it has to pass without a slip."""
+    runtime = EmulatedRuntime()
+    assert _passes(check, runtime), f"{check} fails without a slip"
+    return frozenset(instance for instance, _ in runtime.launched)
+
+
+def _mutated(mutant):
+    text = source_text(mutant.source)
+    assert text.count(mutant.old) == 1, f"{mutant.old!r} occurs {text.count(mutant.old)} times"
+    return text.replace(mutant.old, mutant.new)
+
+
+@pytest.fixture(scope="session")
+def libraries(compiler, tmp_path_factory):
+    """Source -> runtime with the kernels of all its mutants, and of one without a slip."""
+    by_source = defaultdict(list)
+    for number, mutant in enumerate(MUTANTS):
+        by_source[mutant.source].append((f"cl_{number}", _mutated(mutant), _launched(mutant.check)))
+    runtimes = {}
+    for source, mutants in by_source.items():
+        instances, texts = [], []
+        for namespace, text, launched in mutants:
+            assert _OPENING in text
+            text = text.replace(_OPENING, f"namespace {namespace} {{")
+            texts.append(_qualified(text, namespace))
+            instances += [_renamed(i, namespace) for i in launched if i.source == source]
+        folder = tmp_path_factory.mktemp("mutants")
+        (folder / _FILE).write_text("#pragma once\n" + "\n".join(texts), encoding="utf-8")
+        runtimes[source] = EmulatedRuntime(
+            instances=sorted(instances), folder=folder, flags=("-O1",)
+        )
+    return runtimes
+
+
+@pytest.mark.parametrize("number", range(len(MUTANTS)), ids=lambda i: f"{MUTANTS[i].check}-{i}")
+def test_slips_are_noticed(libraries, number):
+    mutant = MUTANTS[number]
+    runtime = MutantRuntime(libraries[mutant.source], mutant.source, f"cl_{number}")
+    assert not _passes(mutant.check, runtime), f"nothing notices {mutant.old!r} -> {mutant.new!r}"

@@ -137,12 +137,13 @@ def _transport(runtime, n, m, dtype):
 
 def _sinkhorn(runtime):
     for dtype, few, many in ((np.float32, 40, 4097), (np.float64, 40, 3073)):
-        for precise in (False, True):
+        for precise in (False, True)[: 2 if dtype == np.float32 else 1]:
             for m in (few, many, 10241):
                 n = 35 if m == few else 2
                 cost, log_a, log_b, f, g = _transport(runtime, n, m, dtype)
                 sinkhorn_sweep(cost, 0.1, log_a, f, g, precise=precise)
             cost, log_a, log_b, f, g = _transport(runtime, 35, few, dtype)
+            cost[:, -1] += 100  # a column that is summed up anew
             sinkhorn_iterate(
                 cost, 0.1, log_a, log_b, f, g, tau_a=0.9, tau_b=0.8, n_iters=2, precise=precise
             )
@@ -150,12 +151,12 @@ def _sinkhorn(runtime):
 
 
 def _sinkhorn_points(runtime):
+    # Their pairs are those of the log-sum-exp, whose own cases go through every tile.
     for dtype in DTYPES:
-        for n, m, d in _for_every_tile():
-            X, Y = _points(runtime, n, m, d, dtype)
-            _, log_a, log_b, f, g = _transport(runtime, n, m, dtype)
-            sinkhorn_sweep_points(X, Y, 0.1, log_a, f, g)
-            sinkhorn_iterate_points(X, Y, 0.1, log_a, log_b, f, g, n_iters=1)
+        X, Y = _points(runtime, 35, 33, 3, dtype)
+        _, log_a, log_b, f, g = _transport(runtime, 35, 33, dtype)
+        sinkhorn_sweep_points(X, Y, 0.1, log_a, f, g)
+        sinkhorn_iterate_points(X, Y, 0.1, log_a, log_b, f, g, n_iters=1)
 
 
 def _scaling(runtime):

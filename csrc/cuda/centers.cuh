@@ -5,7 +5,7 @@
 // walks the rows of one cluster in one span of 2^j leaves and merges leaves on the way, so that no
 // table of a leaf is ever stored; spans are merged at the end.
 #pragma once
-#include "device.cuh"
+#include "node_stack.cuh"
 
 namespace cl {
 
@@ -13,44 +13,7 @@ constexpr int kSumThreads = 256;
 constexpr int kLeafShift = 12;  // 4096 rows: clusterlib.kernels.leaves.LEAF_ROWS
 constexpr int kSumBatch = 8;    // rows that are read before they are added
 
-// Nodes of the tree of which the right neighbour is still to come. A missing leaf is a sum of 0, and
-// adding 0 changes no bit of a sum that began as 0.
-template <int LEVELS>
-struct NodeStack {
-  double left[LEVELS];
-  unsigned filled;
-
-  CL_DEVICE void start() {
-    filled = 0;
-#pragma unroll
-    for (int level = 0; level < LEVELS; ++level) left[level] = 0;
-  }
-
-  // Leaf `index` has the sum `value`, and the next one that is not empty is `next`: merges what can
-  // be merged. The result is the root, once `next` lies beyond all leaves.
-  CL_DEVICE double add(double value, long long index, long long next) {
-    bool rising = true;
-#pragma unroll
-    for (int level = 0; level < LEVELS; ++level) {
-      if (rising) {
-        const unsigned bit = 1u << level;
-        if (index % 2 == 1) {
-          if (filled & bit) value = __dadd_rn(left[level], value);
-          filled &= ~bit;
-        } else if (next < (index + 2) << level) {
-          left[level] = value;
-          filled |= bit;
-          rising = false;
-        }
-        index /= 2;
-      }
-    }
-    return value;
-  }
-};
-
 constexpr int kSpanLevels = 8, kMergeLevels = 16;
-constexpr long long kNoLeaf = 1ll << 40;
 
 // parts[span * k * d + label * d + feature]; a group has `lanes` threads, a power of two up to 32.
 template <class T>

@@ -13,6 +13,7 @@ import numpy as np
 
 from clusterlib.kernels import (
     LEAF_ROWS,
+    class_moments,
     cluster_sums,
     pairwise_argmin,
     pairwise_distances,
@@ -119,6 +120,16 @@ def _centers(runtime):
             cluster_sums(X, labels, n_clusters, sample_weight=weight)
 
 
+def _moments(runtime):
+    rng = np.random.default_rng(0)
+    for dtype in DTYPES:
+        for n, d in ((1500, 5), (70, 20), (70, 70)):
+            X = runtime.to_device(rng.normal(size=(n, d)).astype(dtype))
+            labels = runtime.to_device(rng.integers(-1, 2, n).astype(np.int32))
+            weight = runtime.to_device(rng.uniform(size=n))
+            class_moments(X, labels, 2, sample_weight=weight)
+
+
 def _softmax(runtime):
     rng = np.random.default_rng(0)
     for dtype in DTYPES:
@@ -174,6 +185,7 @@ CASES = [
     Case("pairwise_distances", _distances),
     Case("pairwise_logsumexp", _logsumexp),
     Case("centers", _centers),
+    Case("moments", _moments),
     Case("softmax", _softmax),
     Case("sinkhorn", _sinkhorn),
     Case("sinkhorn_points", _sinkhorn_points),

@@ -186,6 +186,10 @@ def launch(text, kernel, grid, threads, *args, counters=None):
     run(module.ptx, module.symbols[kernel], grid, threads, args, counters)
 
 
+def zeros(size):
+    return np.zeros(size, np.float32)
+
+
 def random(kind, size, seed=0):
     rng = np.random.default_rng(seed)
     return (rng.standard_normal(size) * 3).astype(kind)
@@ -354,19 +358,13 @@ def test_arguments_are_checked(given, message):
         launch(FAULTS, "faulty<0>", 1, 128, *given)
 
 
-def aligned(size):
-    raw = np.zeros(size * 4 + 256, np.uint8)
-    start = -raw.ctypes.data % 256
-    return raw[start : start + size * 4].view(np.float32)
-
-
 @pytest.mark.parametrize(
     ("step", "sectors", "ideal"), [(1, 4, 4), (2, 8, 4), (8, 32, 4), (0, 1, 1)]
 )
 def test_sectors_are_counted(step, sectors, ideal):
     counters = Counters()
     kernel = f"global_steps<{step}>"
-    launch(TRAFFIC, kernel, 1, 64, aligned(512), aligned(64), counters=counters)
+    launch(TRAFFIC, kernel, 1, 64, zeros(512), zeros(64), counters=counters)
     loads = counters.loads
     assert (loads.requests, loads.taken, loads.ideal) == (2, 2 * sectors, 2 * ideal)
     assert (counters.stores.requests, counters.stores.taken) == (2, 8)
@@ -374,7 +372,7 @@ def test_sectors_are_counted(step, sectors, ideal):
 
 def test_an_array_out_of_line_takes_one_sector_more():
     counters = Counters()
-    launch(TRAFFIC, "global_steps<1>", 1, 32, aligned(512)[1:], aligned(32), counters=counters)
+    launch(TRAFFIC, "global_steps<1>", 1, 32, zeros(512)[1:], zeros(32), counters=counters)
     assert (counters.loads.taken, counters.loads.ideal) == (5, 4)
 
 

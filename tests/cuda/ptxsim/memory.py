@@ -6,6 +6,7 @@ aligned base in the 40 low ones; no two buffers are neighbours, so no access str
 
 import numpy as np
 
+from tests.cuda.emul.arrays import Allocation
 from tests.cuda.ptxsim.errors import PtxError
 from tests.cuda.ptxsim.races import RaceDetector
 
@@ -20,17 +21,13 @@ _UNWRITTEN = 0xFF  # NaN in every float
 
 
 class _Buffer:
-    """The memory of one argument; ``before`` is its distance from an aligned base.
-
-    It is that of the array in the memory of the host, so that a slice is as much out of line as it
-    would be on the device.
-    """
+    """The memory of one argument; ``before`` is its distance from an aligned base."""
 
     def __init__(self, array):
         if not array.flags.c_contiguous:
             raise PtxError("an argument is not contiguous")
         self.bytes = array.reshape(-1).view(np.uint8)
-        self.before = array.__array_interface__["data"][0] % _BASE
+        self.before = _distance_from_base(array)
         self._views = {}
 
     def view(self, dtype):
@@ -38,6 +35,20 @@ class _Buffer:
             whole = self.bytes.size // dtype.itemsize * dtype.itemsize
             self._views[dtype] = self.bytes[:whole].view(dtype)
         return self._views[dtype]
+
+
+def _distance_from_base(array):
+    """A slice is as much out of line as it would be on the device, where arrays are aligned.
+
+    So are those that stand for device arrays; of others the whole counts as aligned.
+    """
+    whole = array
+    while isinstance(whole.base, np.ndarray) and not isinstance(whole, Allocation):
+        whole = whole.base
+    start = array.__array_interface__["data"][0]
+    if not isinstance(whole, Allocation):
+        start -= whole.__array_interface__["data"][0]
+    return start % _BASE
 
 
 class Memory:

@@ -20,8 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from clusterlib.kernels._cupy.binaries import COMPILE_OPTIONS
 from clusterlib.kernels._cupy.instances import all_instances
-from clusterlib.kernels._cupy.runtime import COMPILE_OPTIONS
 
 __all__ = [
     "ARCHITECTURES",

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from clusterlib.kernels._cupy.runtime import COMPILE_OPTIONS, source_text
+from clusterlib.kernels._cupy.binaries import COMPILE_OPTIONS
+from clusterlib.kernels._cupy.runtime import source_text
 from tests.cuda import nvrtc
 from tests.cuda.compiling import (
     ARCHITECTURES,

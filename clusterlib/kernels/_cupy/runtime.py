@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from clusterlib.kernels._cupy.binaries import binary_of, cache_folder
+
 __all__ = [
-    "COMPILE_OPTIONS",
     "CupyRuntime",
     "active",
     "device_is_usable",
@@ -23,15 +24,6 @@ __all__ = [
     "source_text",
     "use",
 ]
-
-# Contracted products are part of the error bounds; flushing denormal numbers is not.
-COMPILE_OPTIONS = (
-    "--std=c++17",
-    "--fmad=true",
-    "--ftz=false",
-    "--prec-div=true",
-    "--prec-sqrt=true",
-)
 
 _INCLUDE = re.compile(r'^#include "([\w.]+\.cuh)"$', re.MULTILINE)
 _ONCE = re.compile(r"^#pragma once$", re.MULTILINE)
@@ -148,6 +140,7 @@ class CupyRuntime:
         if count == 0:
             raise RuntimeError("CuPy finds a CUDA driver but no device")
         self._functions = {}
+        self._cache = cache_folder()
 
     def owns(self, value):
         """Tell whether ``value`` is an array of a CUDA device (CuPy, or DLPack such as torch)."""
@@ -217,7 +210,7 @@ class CupyRuntime:
         Parameters
         ----------
         instance : Instance
-            Which kernel; compiled at its first use on a device, and kept by CuPy's cache.
+            Which kernel; compiled at its first use, and kept in a file.
         grid : int or tuple of int
             Blocks along x (and y).
         *args : array, numpy scalar or None
@@ -243,10 +236,13 @@ class CupyRuntime:
     def _function(self, instance):
         key = self._cupy.cuda.Device().id, instance
         if key not in self._functions:
-            module = self._cupy.RawModule(
-                code=source_text(instance.source),
-                options=COMPILE_OPTIONS,
-                name_expressions=[instance.kernel],
+            binary = binary_of(
+                self._cupy.cuda.nvrtc,
+                source_text(instance.source),
+                instance.kernel,
+                self.compute_capability(),
+                self._cache,
             )
-            self._functions[key] = module.get_function(instance.kernel)
+            module = self._cupy.RawModule(path=str(binary.path))
+            self._functions[key] = module.get_function(binary.symbol)
         return self._functions[key]

@@ -61,6 +61,15 @@ def test_rows_with_themselves(emulated, dtype):
             assert np.array_equal(np.diagonal(D), np.zeros(67))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_distances_of_equal_rows_are_never_negative(emulated, dtype):
+    X = rows(67, 5, dtype) * 100  # expansions leave rounding errors of both signs
+    for metric in ("sqeuclidean", "euclidean", "cosine"):
+        D = on_device(emulated, X, X.copy(), metric=metric)
+        assert np.all(D >= 0)
+        assert_distances_within_bound(D, exact(X, X, metric), X, X, metric)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_scales_and_offsets(emulated, dtype, metric):

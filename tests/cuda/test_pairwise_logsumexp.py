@@ -163,6 +163,13 @@ def test_weights_of_zero_leave_rows_out(emulated, dtype):
     assert np.all(np.isneginf(lse)) and np.array_equal(weighted, np.zeros((17, 5)))
 
 
+def test_weights_of_zero_win_over_infinite_products(emulated):
+    X, Y = np.full((1, 2), 1e200), np.array([[1e200, 1e200], [0.0, 0.0]])
+    log_weight = np.array([-np.inf, 0.5])
+    lse = on_device(emulated, X, Y, metric="inner_product", log_weight=log_weight)
+    assert np.array_equal(lse, [0.5])
+
+
 def test_no_allowed_column_is_minus_infinity_and_zero(emulated):
     X, Y = np.zeros((3, 2)), np.ones((4, 2))
     groups = {"x_group": np.array([1, 2, 1]), "y_group": np.array([1, 1, 1, 1])}

@@ -2,8 +2,8 @@
 
 ``argmin``, ``distances``, ``topk`` (10 nearest) and ``logsumexp`` compare X (n, d) with Y (k, d);
 ``sums`` adds the rows of k clusters, ``sinkhorn`` is half an iteration on a stored cost (n, k),
-``moments`` means and covariances of k classes, ``softmax`` posteriors of scores (n, k), and ``fit``
-20 iterations of k-means with k centres.
+``moments`` weights, means and scatters of k classes in float64, ``softmax`` posteriors and labels
+from scores (n, k), and ``fit`` 20 iterations of k-means with k centres.
 """
 
 from dataclasses import dataclass, replace
@@ -33,6 +33,11 @@ class Case:
         return 8 if self.dtype == "float64" else 4
 
     @property
+    def products_in(self) -> str:
+        """The dtype that the contract of the operation multiplies in."""
+        return "float64" if self.op == "moments" else self.dtype
+
+    @property
     def flops(self) -> int:
         """Multiply-adds, twice, that a dense pass cannot avoid; exponentials are not counted."""
         pairs = self.n * self.k
@@ -57,7 +62,7 @@ class Case:
             "sums": cells + 4 * self.n + 8 * self.k * self.d,
             "sinkhorn": pairs,
             "softmax": 2 * pairs,
-            "moments": cells + 4 * self.n + self.k * self.d * (self.d + 1) * self.itemsize,
+            "moments": cells + 4 * self.n + 8 * self.k * self.d * (self.d + 1),
             "fit": ITERATIONS * cells,
         }[self.op]
 
@@ -77,6 +82,8 @@ CASES = (
     Case("topk", 1_000_000, 64, 10_000),
     Case("sums", 1_000_000, 64, 1000),
     Case("sinkhorn", 10_000, 1, 10_000),
+    Case("moments", 50_000, 512, 20),
+    Case("softmax", 1_000_000, 1, 100),
     Case("fit", 1_000_000, 64, 256),
 )
 

@@ -1,9 +1,11 @@
 """The device of the bench: arrays, timings by CUDA events, and what is known about it."""
 
 import importlib.metadata
-import importlib.util
 import subprocess
+import sys
 import time
+
+import numpy as np
 
 from clusterlib.kernels._cupy.runtime import active
 
@@ -26,11 +28,12 @@ class CupyDevice:
 
     def normal(self, shape, dtype, seed):
         """Standard normal numbers."""
-        return self._cupy.random.default_rng(seed).standard_normal(shape, dtype=dtype)
+        rng = self._cupy.random.default_rng(seed)
+        return rng.standard_normal(shape, dtype=np.dtype(dtype))
 
     def uniform(self, shape, dtype, seed):
         """Uniform numbers from 0 to 1."""
-        return self._cupy.random.default_rng(seed).random(shape, dtype=dtype)
+        return self._cupy.random.default_rng(seed).random(shape, dtype=np.dtype(dtype))
 
     def to_host(self, array):
         """Copy an array of CuPy's or PyTorch's, or a NumPy array, to the host."""
@@ -66,10 +69,8 @@ class CupyDevice:
     def free(self):
         """Give memory back that nobody holds any more."""
         self._cupy.get_default_memory_pool().free_all_blocks()
-        if importlib.util.find_spec("torch"):
-            import torch
-
-            torch.cuda.empty_cache()
+        if "torch" in sys.modules:
+            sys.modules["torch"].cuda.empty_cache()
 
     def describe(self):
         """Name, memory, versions and, where nvidia-smi is there, driver and clocks."""

@@ -82,13 +82,14 @@ def _softmax(problem, posterior):
     return _deviation(_sampled(problem, posterior), expected)
 
 
-def _moments(problem, covariances):
-    """Covariances of the first classes; divided by their numbers of rows."""
+def _moments(problem, scatters):
+    """Scatters of the first classes."""
     X, labels = (problem.device.to_host(array) for array in (problem.X, problem.labels))
     some = range(min(3, problem.case.k))
-    expected = [np.cov(X[labels == c].astype(np.float64).T, bias=True) for c in some]
-    result = problem.device.to_host(covariances)[: len(some)]
-    return _deviation(result, np.reshape(expected, result.shape))
+    members = [X[labels == c].astype(np.float64) for c in some]
+    centred = [rows - rows.sum(axis=0) / max(len(rows), 1) for rows in members]
+    expected = [rows.T @ rows for rows in centred]
+    return _deviation(problem.device.to_host(scatters[: len(some)]), np.array(expected))
 
 
 def _fit(problem, answer):

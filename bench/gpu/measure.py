@@ -45,7 +45,7 @@ class Ceilings(NamedTuple):
 
     def floor(self, case: Case) -> tuple[float, str]:
         """(least milliseconds that the ceilings allow, which of them binds)."""
-        compute = case.flops / self.flops[case.dtype]
+        compute = case.flops / self.flops[case.products_in]
         memory = case.bytes / self.bytes
         return 1000 * max(compute, memory), "products" if compute > memory else "memory"
 

@@ -73,13 +73,13 @@ def _sinkhorn(problem):
 
 
 def _moments(problem):
-    function = kernels.class_moments
-    return lambda: function(problem.X, problem.labels, problem.case.k)
+    return lambda: kernels.class_moments(problem.X, problem.labels, problem.case.k).scatters
 
 
 def _softmax(problem):
-    function = kernels.row_softmax
-    return lambda: function(problem.X)
+    case = problem.case
+    out = problem.device.runtime.empty((case.n, case.k), np.dtype(case.dtype))
+    return lambda: kernels.row_softmax(problem.X, return_labels=True, out=out).posteriors
 
 
 def _fit(problem):

@@ -17,7 +17,7 @@ def entries(problem):
         ("torch addmm + logsumexp", "logsumexp", _logsumexp),
         ("torch index_add", "sums", _sums),
         ("torch logsumexp", "sinkhorn", _sinkhorn),
-        ("torch class by class", "moments", _moments),
+        ("torch class by class, float64", "moments", _moments),
         ("torch softmax", "softmax", _softmax),
         ("torch cdist + index_add", "fit", _fit),
     ):
@@ -88,13 +88,15 @@ def _sinkhorn(case, C, *_):
 
 
 def _moments(case, X, _, labels):
+    """In float64, as the contract asks for."""
+
     def call():
-        covariances = []
+        scatters = []
         for c in range(case.k):
-            rows = X[labels == c]
+            rows = X[labels == c].double()
             rows = rows - rows.mean(0)
-            covariances.append(rows.T @ rows / len(rows))
-        return torch.stack(covariances)
+            scatters.append(rows.T @ rows)
+        return torch.stack(scatters)
 
     return call
 

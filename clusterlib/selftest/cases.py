@@ -94,6 +94,10 @@ def _clusters(X, Y, rng):
     labels = rng.integers(-1, len(Y), size=len(X)).astype(np.int32)
     weight = rng.uniform(size=len(X))
     yield Case(kernels.cluster_sums, (X, labels, len(Y)), {"sample_weight": weight})
+    yield Case(kernels.class_moments, (X, labels, len(Y)), {"sample_weight": weight})
+    scores = X @ Y.T
+    priors = np.log(rng.dirichlet(np.full(len(Y), 5.0)))
+    yield Case(kernels.row_softmax, (scores,), {"log_weight": priors, "return_labels": True})
     state = (
         np.zeros(len(Y), dtype=np.float32),
         np.zeros(len(X), dtype=np.int32),

@@ -50,8 +50,9 @@ CL_DEVICE void nearest_of_block(double& value, int& index) {
 }
 
 // Block (i, s): the nearest of columns [s * part, (s + 1) * part) for row doubts[i]. Each column is
-// scored in T once more; only those that may be the nearest are evaluated in float64, that is those
-// whose score and bound reach the best score of the row less its bound.
+// scored in T once more, or from row i of `products` where they are given; only those that may be
+// the nearest are evaluated in float64, that is those whose score and bound reach the best score of
+// the row less its bound.
 template <class T>
 __global__ void __launch_bounds__(kRowThreads)
     exact_rows(const T* __restrict__ X, int d, const T* __restrict__ shift, T scale,
@@ -60,8 +61,9 @@ __global__ void __launch_bounds__(kRowThreads)
                const double* __restrict__ lengths, const double* __restrict__ x_norms,
                const double* __restrict__ y_norms, const double* __restrict__ tops, double unit,
                double square, double tiny, double vanish, double vanish_quotient, double missing,
-               const T* __restrict__ best, const long long* __restrict__ doubts, long long part,
-               double* __restrict__ values, int* __restrict__ indices) {
+               const T* __restrict__ best, const long long* __restrict__ doubts,
+               const T* __restrict__ products, long long part, double* __restrict__ values,
+               int* __restrict__ indices) {
   const ErrorBound bound =
       error_bound(kind, unit, square, tiny, vanish, vanish_quotient, missing, tops);
   const long long row = doubts[blockIdx.x];
@@ -75,12 +77,16 @@ __global__ void __launch_bounds__(kRowThreads)
   for (long long column0 = start; column0 < end; column0 += kRowsAtOnce) {
     const long long column = column0 + row_group();
     const bool inside = column < end;
-    const T* y = prepared + column * d;
     T score = T(0);
-    if (inside)
-      for (int f = row_lane(); f < d; f += kLanes)
-        score = fused((x[f] - (shift ? shift[f] : T(0))) * scale, y[f], score);
-    score = join_lanes(score);
+    if (products) {
+      if (inside) score = products[blockIdx.x * m + column];
+    } else {
+      const T* y = prepared + column * d;
+      if (inside)
+        for (int f = row_lane(); f < d; f += kLanes)
+          score = fused((x[f] - (shift ? shift[f] : T(0))) * scale, y[f], score);
+      score = join_lanes(score);
+    }
     bool open = false;
     if (inside) {
       if (bias) score += bias[column];

@@ -151,16 +151,17 @@ __global__ void __launch_bounds__(kRowThreads)
   raise_top(tops + 1, inverse);
 }
 
-// out = (X - shift) * scale for rows first, first + 1, ..., first + count - 1, where a matrix
+// out[i] = (x - shift) * scale for row first + i of X, or for row listed[first + i], where a matrix
 // product wants them so.
 template <class T>
 __global__ void __launch_bounds__(kRowThreads)
-    shift_rows(const T* __restrict__ X, long long first, long long count, int d,
-               const T* __restrict__ shift, T scale, T* __restrict__ out) {
-  const long long row = static_cast<long long>(blockIdx.x) * kRowsAtOnce + row_group();
-  if (row < count) {
+    shift_rows(const T* __restrict__ X, const long long* __restrict__ listed, long long first,
+               long long count, int d, const T* __restrict__ shift, T scale, T* __restrict__ out) {
+  const long long i = static_cast<long long>(blockIdx.x) * kRowsAtOnce + row_group();
+  if (i < count) {
+    const long long row = listed ? listed[first + i] : first + i;
     for (int f = row_lane(); f < d; f += kLanes)
-      out[row * d + f] = (X[(first + row) * d + f] - (shift ? shift[f] : T(0))) * scale;
+      out[i * d + f] = (X[row * d + f] - (shift ? shift[f] : T(0))) * scale;
   }
 }
 

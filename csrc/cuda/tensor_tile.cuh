@@ -1,7 +1,9 @@
 // The tile on tensor cores: three products of halves of the fraction instead of one product.
 //
 // x = big + small with ten bits each, and x y = small big + big small + big big up to 2^-21 of
-// |x| |y|, which is near float32. docs/kernels/cuda_pairwise.md bounds the rest.
+// |x| |y|, which is near float32. Tensor cores cut sums off instead of rounding them: they add up
+// eight features alone, which float32 additions put together.
+// docs/kernels/cuda_pairwise.md bounds the rest.
 #pragma once
 #include "tile.cuh"
 
@@ -47,11 +49,12 @@ struct TensorTile {
           split(ys[j * 4 + group()][f + place() + e * 4], big_b[e], small_b[e]);
 #pragma unroll
         for (int i = 0; i < MT; ++i) {
-          float &c0 = acc[2 * i][j], &c1 = acc[2 * i][j + 1];
-          float &c2 = acc[2 * i + 1][j], &c3 = acc[2 * i + 1][j + 1];
+          float c0 = 0.0f, c1 = 0.0f, c2 = 0.0f, c3 = 0.0f;
           multiply_fragments(c0, c1, c2, c3, small_a[i], big_b);
           multiply_fragments(c0, c1, c2, c3, big_a[i], small_b);
           multiply_fragments(c0, c1, c2, c3, big_a[i], big_b);
+          acc[2 * i][j] += c0, acc[2 * i][j + 1] += c1;
+          acc[2 * i + 1][j] += c2, acc[2 * i + 1][j + 1] += c3;
         }
       }
     }

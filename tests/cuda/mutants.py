@@ -94,7 +94,7 @@ _ROWS = [
         ("m * lane / count * d + f", "m / count * lane * d + f"),
         ("half = -0.5 *", "half = 0.5 *"),
         ("infinity<T>();\n        moved", "raw;\n        moved"),
-        ("X[(first + row) * d + f]", "X[row * d + f]"),
+        ("listed[first + i] : first + i", "listed[first + i] : i"),
         ("wide * exact_scale / length", "wide / length"),
         ("larger(inverse, 1.0 / length)", "1.0 / length"),
         *_without(

@@ -130,15 +130,16 @@ def test_a_smaller_bound_gives_wrong_labels(emulated, screen, monkeypatch, shape
     assert wrong_labels(emulated, shape, "close_rivals", dtype) > 0
 
 
-def test_tensor_cores_need_the_wider_bound(emulated, monkeypatch):
-    # With the bound of plain products, and less of it, only the labels of tensor cores go wrong.
+def test_halves_of_fractions_lose_more_than_sums_of_three(emulated, monkeypatch):
+    # A small part of the bound of plain products is nearly enough for those, with few features.
     monkeypatch.setattr(pairwise_bound, "BOUND_FACTOR", 0.02)
-    wrong = {}
-    for tensor in (True, False):
-        monkeypatch.setattr(passes, "TENSOR_CORES", tensor)
-        monkeypatch.setattr(passes, "screen_bound", lambda problem, _: BOUND(problem, False))
-        wrong[tensor] = wrong_labels(emulated, (256, 64), "close_rivals", np.float32)
-    assert wrong[True] > wrong[False]
+    monkeypatch.setattr(passes, "screen_bound", lambda problem, _: BOUND(problem, False))
+    for family in hard.FAMILIES:
+        wrong = {}
+        for tensor in (True, False):
+            monkeypatch.setattr(passes, "TENSOR_CORES", tensor)
+            wrong[tensor] = wrong_labels(emulated, (300, 3), family, np.float32)
+        assert wrong[True] > wrong[False]
 
 
 BOUND = pairwise_bound.screen_bound
@@ -184,6 +185,16 @@ def test_rows_in_doubt_share_the_columns_among_blocks(emulation, monkeypatch, dt
         assert_same_as_the_host(emulation, X, Y, metric)
         grids = [grid for i, grid in emulation.launched if "exact_rows" in i.kernel]
         assert grids == [(4, 8), (4, 8), (1, 8)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_many_rows_in_doubt_are_scored_by_products(emulated, monkeypatch, dtype):
+    monkeypatch.setattr(passes, "_DOUBTS_FOR_PRODUCTS", 5)
+    monkeypatch.setattr(passes, "_CHUNK_BYTES", 7 * 60 * np.dtype(dtype).itemsize)
+    for family in ("repeated", "two_sides", "outlier", "zeros"):
+        X, Y = rows_of(family, 50, 60, 9, dtype)
+        for metric in METRICS:
+            assert_same_as_the_host(emulated, X, Y, metric)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -297,7 +308,7 @@ def test_offsets_beyond_an_int(emulation, dtype):
     values, indices = emulation.empty((n,), np.float64), emulation.empty((n,), np.int32)
     exact = (kind, problem.exact_scale, None, problem.x_norms, problem.y_norms, problem.tops)
     columns = (problem.Y, problem.columns, np.int64(m), problem.bias)
-    out = (doubts, np.int64(m), values, indices)
+    out = (doubts, None, np.int64(m), values, indices)
     shifted = [Shifted(a, rows * (d if a is x else 1)) for a in (x, problem.x_norms, best, labels)]
     emulation.launch(
         passes._ROWS[np.dtype(dtype)], (n, 1), shifted[0], width, *moved, *columns,

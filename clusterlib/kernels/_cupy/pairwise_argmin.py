@@ -28,6 +28,7 @@ _WARPS = _THREADS // 32
 _BLOCKS_WANTED = 2048  # enough for a device when few rows are in doubt
 _LEAST_PART = 256  # columns that a block looks at, at least
 _DOUBTS_AT_ONCE = 1 << 22
+_DOUBTS_FOR_PRODUCTS = 1024
 
 
 def _instances(source, kernel):
@@ -111,13 +112,29 @@ def nearest_labels(problem):
         best, second, np.int64(n), np.int32(KINDS[problem.metric]), *norms, *bound, doubts, count,
     )  # fmt: skip
     n_doubts = int(runtime.to_host(count)[0])
-    for start in range(0, n_doubts, _DOUBTS_AT_ONCE):
-        some = doubts[start : min(n_doubts, start + _DOUBTS_AT_ONCE)]
-        _settle(problem, bound, best, some, labels)
+    if n_doubts >= _DOUBTS_FOR_PRODUCTS:
+        _settle_with_products(problem, bound, best, doubts[:n_doubts], labels)
+        return labels
+    for first in range(0, n_doubts, _DOUBTS_AT_ONCE):
+        some = doubts[first : min(n_doubts, first + _DOUBTS_AT_ONCE)]
+        _settle(problem, bound, best, some, None, labels)
     return labels
 
 
-def _settle(problem, bound, best, doubts, labels):
+def _settle_with_products(problem, bound, best, doubts, labels):
+    """Let cuBLAS score rows in doubt again where they are many."""
+    runtime = active()
+    d, m = problem.X.shape[1], len(problem.columns)
+    chunk = min(len(doubts), max(1, _CHUNK_BYTES // (m * problem.dtype.itemsize)))
+    scores, moved = (runtime.empty((chunk, width), problem.dtype) for width in (m, d))
+    for first in range(0, len(doubts), chunk):
+        some = doubts[first : first + chunk]
+        rows = shifted_rows(problem, first, len(some), moved, doubts)
+        runtime.matmul(rows, problem.columns, scores[: len(some)])
+        _settle(problem, bound, best, some, scores, labels)
+
+
+def _settle(problem, bound, best, doubts, products, labels):
     """Evaluate rows in doubt in float64; few of them share the columns among blocks."""
     runtime = active()
     count, m, d = len(doubts), len(problem.columns), problem.X.shape[1]
@@ -130,11 +147,9 @@ def _settle(problem, bound, best, doubts, labels):
     columns = (problem.Y, problem.columns, np.int64(m), problem.bias)
     exact = (np.int32(KINDS[problem.metric]), problem.exact_scale, problem.defined_norms)
     norms = (problem.x_norms, problem.y_norms, problem.tops)
-    runtime.launch(
-        _ROWS[problem.dtype],
-        (count, parts),
-        *rows, *columns, *exact, *norms, *bound, best, doubts, np.int64(part), values, indices,
-    )  # fmt: skip
+    listed = (best, doubts, products, np.int64(part), values, indices)
+    args = (*rows, *columns, *exact, *norms, *bound, *listed)
+    runtime.launch(_ROWS[problem.dtype], (count, parts), *args)
     args = (doubts, np.int64(count), values, indices, np.int32(parts), labels)
     runtime.launch(_SETTLE, row_blocks(count, _THREADS), *args)
 

@@ -30,7 +30,7 @@ def _exponent_of(scale):
 
 def _screen_unit(d, dtype, tensor):
     """Relative error of a screened score against that of real numbers."""
-    steps = 10 * d + 112 if tensor else d + 16
+    steps = d / 8 + 96 if tensor else d + 16
     lost = steps * float(np.finfo(dtype).eps) / 2
     return 1.02 * lost / (1.0 - lost) if lost < 0.5 else math.inf
 

@@ -236,14 +236,16 @@ def prepare_problem(X, Y, metric, *, both=False):
     return problem
 
 
-def shifted_rows(problem, first, count, out=None):
-    """Rows x' from ``first`` on as a matrix, for products; X itself where x' is x."""
-    rows = problem.X[first : first + count]
-    if problem.shift is None and problem.x_scale == 1:
-        return rows
-    d = rows.shape[1]
+def shifted_rows(problem, first, count, out=None, listed=None):
+    """Rows x' as a matrix, for products: ``count`` from ``first`` on, of X or of a list of rows.
+
+    The rows of X themselves where x' is x.
+    """
+    if listed is None and problem.shift is None and problem.x_scale == 1:
+        return problem.X[first : first + count]
+    d = problem.X.shape[1]
     out = active().empty((count, d), problem.dtype) if out is None else out[:count]
-    args = (problem.X, np.int64(first), np.int64(count), np.int32(d))
+    args = (problem.X, listed, np.int64(first), np.int64(count), np.int32(d))
     moved = (*args, problem.shift, problem.x_scale, out)
     active().launch(_ROWS[problem.dtype], row_blocks(count), *moved)
     return out

@@ -122,13 +122,13 @@ __global__ void __launch_bounds__(kRowThreads)
       }
       length = root(join_lanes(length));
     }
+    const double over = length > 0.0 ? 1.0 / length : 0.0;
     if (row < m) {
       for (int f = row_lane(); f < d; f += kLanes) {
         const T y = Y[row * d + f], s = shift ? shift[f] : T(0);
         const double wide = static_cast<double>(y);
         T value = (y - s) * scale;
-        if (kind == kCosine)
-          value = length > 0.0 ? static_cast<T>(wide * exact_scale / length) : T(0);
+        if (kind == kCosine) value = static_cast<T>(wide * exact_scale * over);
         if (kind == kEuclidean) {
           const double moved = (wide - static_cast<double>(s)) * static_cast<double>(scale);
           half = fused(moved, moved, half);
@@ -140,7 +140,7 @@ __global__ void __launch_bounds__(kRowThreads)
     half = -0.5 * join_lanes(half);
     squares = root(join_lanes(squares));
     largest = larger(largest, squares);
-    if (length > 0.0) inverse = larger(inverse, 1.0 / length);
+    inverse = larger(inverse, over);
     if (row < m && row_lane() == 0) {
       norms[row] = squares;
       if (kind == kEuclidean) bias[row] = static_cast<T>(half);

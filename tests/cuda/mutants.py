@@ -95,8 +95,8 @@ _ROWS = [
         ("half = -0.5 *", "half = 0.5 *"),
         ("infinity<T>();\n        moved", "raw;\n        moved"),
         ("listed[first + i] : first + i", "listed[first + i] : i"),
-        ("wide * exact_scale / length", "wide / length"),
-        ("larger(inverse, 1.0 / length)", "1.0 / length"),
+        ("wide * exact_scale * over", "wide * over"),
+        ("larger(inverse, over)", "over"),
         *_without(
             "__syncthreads();  // the previous call",
             "= value;\n  __syncthreads();\n  if (threadIdx.x == 0) {\n    for (int w",

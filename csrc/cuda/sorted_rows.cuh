@@ -87,8 +87,7 @@ __global__ void __launch_bounds__(kSortThreads)
       earlier += j < t && seen[j] == label ? 1 : 0;
     if (label >= 0) rows[starts[label] + place[label] + earlier] = static_cast<int>(row);
     __syncthreads();
-    if (label >= 0) atomicAdd(&place[label], 1);
-    __syncthreads();
+    if (label >= 0) atomicAdd(&place[label], 1);  // read after the next barrier
   }
 }
 

@@ -12,10 +12,15 @@ import pytest
 
 from clusterlib.kernels._cupy.instances import Instance
 from clusterlib.kernels._cupy.runtime import source_text, use
+from tests.cuda.class_mutant_checks import CLASS_CHECKS
+from tests.cuda.class_mutants import CLASS_MUTANTS
 from tests.cuda.emul.arrays import host_copies_refused
 from tests.cuda.emul.emulator import ORDERS, EmulatedRuntime
-from tests.cuda.mutant_checks import CHECKS
-from tests.cuda.mutants import MUTANTS
+from tests.cuda.mutant_checks import CHECKS as PAIRWISE_CHECKS
+from tests.cuda.mutants import MUTANTS as PAIRWISE_MUTANTS
+
+MUTANTS = [*PAIRWISE_MUTANTS, *CLASS_MUTANTS]
+CHECKS = PAIRWISE_CHECKS | CLASS_CHECKS
 
 _FILE = "mutants.cuh"
 _OPENING = "namespace cl {"

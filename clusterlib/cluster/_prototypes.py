@@ -18,6 +18,7 @@ from clusterlib.validation import (
     checked_prior,
     checked_real,
     checked_same_clusters,
+    checked_same_side,
     checked_sample_weight,
     checked_verbose,
 )
@@ -78,7 +79,7 @@ def fit_prototypes(estimator, X, sample_weight):
     starts = options.starts
     random_state = check_random_state(estimator.random_state)
     X = checked_matrix(estimator, X, reset=True)
-    weight = checked_sample_weight(sample_weight, len(X))
+    weight = checked_sample_weight(sample_weight, len(X), beside=X)
     checked_n_samples(starts.n_clusters, len(X), weight)
     blocks = as_blocks(X)
     directed = options.weight_of_directions(blocks, weight)
@@ -104,32 +105,33 @@ def fit_prototypes(estimator, X, sample_weight):
                     sample_weight=weight,
                     max_iter=options.max_iter,
                     tol=options.tol,
-                    callback=_reporting(report),
+                    callback=_reporting(report, blocks),
                     **options.codes,
                 )
                 if best is None or result.objective > best.objective:
                     best = result
-                stopped = report.end_start(lambda best=best: {"cluster_centers_": best.centers})
+                kept = blocks.like(best.centers)
+                stopped = report.end_start(lambda kept=kept: {"cluster_centers_": kept})
                 if stopped:
                     break
             if stopped:
                 break
-        _store(estimator, best, weight)
+        _store(estimator, best, blocks, weight)
         _forget_queue(estimator, blocks)
-        report.end(lambda: {"cluster_centers_": best.centers})
+        report.end(lambda: {"cluster_centers_": blocks.like(best.centers)})
 
 
-def _reporting(report):
+def _reporting(report, blocks):
     def callback(centers, history):
         message = f"objective {history[-1]:.9g}"
-        return report.end_iteration(message, lambda: {"cluster_centers_": centers})
+        return report.end_iteration(message, lambda: {"cluster_centers_": blocks.like(centers)})
 
     return callback
 
 
-def _store(estimator, result, weight):
-    estimator.cluster_centers_ = result.centers
-    estimator.labels_ = result.labels
+def _store(estimator, result, blocks, weight):
+    estimator.cluster_centers_ = blocks.like(result.centers)
+    estimator.labels_ = blocks.like(result.labels)
     estimator.prior_ = result.prior
     estimator.marginal_error_ = float(np.abs(result.sums - result.prior).sum())
     estimator.code_entropy_ = result.entropy
@@ -139,9 +141,9 @@ def _store(estimator, result, weight):
     estimator.n_iter_ = result.n_iter
     estimator.n_sweeps_ = result.n_sweeps
     estimator.converged_ = result.converged
-    estimator.cluster_sizes_ = np.bincount(
-        result.labels, weights=weight, minlength=len(result.centers)
-    ).astype(np.float64)
+    labels = blocks.to_host(result.labels)
+    sizes = np.bincount(labels, weights=weight, minlength=len(result.centers))
+    estimator.cluster_sizes_ = blocks.like(sizes.astype(np.float64))
     total = len(result.labels) if weight is None else float(weight.sum())
     estimator.counts_ = total * result.sums
     estimator.vectors_ = result.vectors
@@ -149,7 +151,7 @@ def _store(estimator, result, weight):
 
 
 def _forget_queue(estimator, blocks):
-    estimator.queue_ = np.empty((0, blocks.n_features), dtype=blocks.dtype)
+    estimator.queue_ = blocks.like(blocks.zeros((0, blocks.n_features), blocks.dtype))
 
 
 def follow_prototypes(estimator, X):
@@ -169,17 +171,20 @@ def follow_prototypes(estimator, X):
     if is_first:
         _begin(estimator, options, X, blocks)
     else:
+        checked_same_side(estimator, X, estimator.cluster_centers_)
         checked_same_clusters(options.starts.n_clusters, estimator.cluster_centers_)
         if not options.codes["normalize"]:
             checked_lengths(row_norms(blocks), options.codes["epsilon"])
     log_prior = options.log_prior
     if options.kind is Prior.ESTIMATE:
         log_prior = np.log(estimator.prior_)
-    rows = X.astype(estimator.cluster_centers_.dtype, copy=False)
-    queue = estimator.queue_
+    centers = blocks.to_host(estimator.cluster_centers_)
+    rows = X if blocks.on_host else blocks.rows(0, blocks.n_samples)
+    rows = rows.astype(centers.dtype, copy=False)
+    queue = blocks.from_host(estimator.queue_)
     pulled = pull_prototypes(
         rows,
-        estimator.cluster_centers_,
+        centers,
         estimator.vectors_,
         estimator.counts_,
         queue=queue if 0 < len(queue) == options.queue_size else None,
@@ -188,9 +193,10 @@ def follow_prototypes(estimator, X):
         **options.codes,
     )
     # Only now, so that a batch never meets itself; the oldest rows fall out at the end.
-    estimator.queue_ = np.concatenate([rows, queue])[: options.queue_size]
-    estimator.cluster_centers_, estimator.vectors_ = pulled.centers, pulled.vectors
-    estimator.counts_, estimator.labels_ = pulled.counts, pulled.labels
+    estimator.queue_ = blocks.like(np.concatenate([rows, queue])[: options.queue_size])
+    estimator.cluster_centers_ = blocks.like(pulled.centers)
+    estimator.vectors_, estimator.counts_ = pulled.vectors, pulled.counts
+    estimator.labels_ = blocks.like(pulled.labels)
     estimator.prior_ = pulled.prior
     estimator.marginal_error_ = pulled.error
     estimator.n_steps_ += 1
@@ -204,8 +210,9 @@ def _begin(estimator, options, X, blocks):
     seed = int(check_random_state(estimator.random_state).randint(MAX_SEED))
     draws = RowDraws(blocks, directed) if starts.draws_rows else None
     source = X if draws is None else blocks
-    estimator.cluster_centers_ = starts.centers(source, draws, seed, spherical=True)
-    estimator.vectors_ = np.zeros(estimator.cluster_centers_.shape)
+    centers = starts.centers(source, draws, seed, spherical=True)
+    estimator.cluster_centers_ = blocks.like(centers)
+    estimator.vectors_ = np.zeros(centers.shape)
     estimator.counts_ = np.zeros(starts.n_clusters)
     estimator.prior_ = np.exp(options.log_prior)
     estimator.n_steps_ = 0

@@ -117,7 +117,9 @@ default="k-means++"
     is about 160 bytes for each row and, during k-means++, what it takes in :class:`KMeans`. A
     memory-mapped float32 or float64 X is read block by block. A row of zeros has no direction and
     no part in the fit. The same seed gives the same answer for any
-    number of threads, any block size and any layout of X. Fitting warns (ConvergenceWarning) when
+    number of threads, any block size and any layout of X. X may be a float32 or float64 array on a
+    CUDA device: labels, prototypes, sizes, the queue and what the methods return live there, too, and
+    potentials of rows travel, 8 bytes for each row and sweep. Fitting warns (ConvergenceWarning) when
     ``max_iter`` came before ``tol``, and when fewer different clusters were found than asked for.
 
     References
@@ -140,6 +142,7 @@ default="k-means++"
     """
 
     _spherical = True
+    _takes_device_arrays = True
 
     def __init__(
         self,
@@ -262,13 +265,15 @@ default="k-means++"
         ValueError
             If X is no finite matrix with the features seen in ``fit``.
         """
-        return self._similarities(self._fitted_blocks(X))
+        blocks = self._fitted_blocks(X)
+        return blocks.like(self._similarities(blocks))
 
     def _similarities(self, blocks):
         similarities = center_distances(blocks, self.cluster_centers_, spherical=True)
         np.subtract(1.0, similarities, out=similarities)
         if not self.normalize:
-            similarities *= row_norms(blocks)[:, None].astype(similarities.dtype)
+            norms = row_norms(blocks)[:, None].astype(similarities.dtype)
+            similarities *= blocks.from_host(norms)
         return similarities
 
     def predict_proba(self, X):
@@ -291,13 +296,14 @@ default="k-means++"
             above 0.
         """
         temperature = checked_real("temperature", self.temperature, 0, low_open=True)
-        scores = self._similarities(self._fitted_blocks(X))
+        blocks = self._fitted_blocks(X)
+        scores = self._similarities(blocks)
         scores -= scores.max(axis=1, keepdims=True)
         with np.errstate(over="ignore"):  # minus infinity has the probability 0
             scores /= temperature
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=1, keepdims=True)
-        return scores
+        return blocks.like(scores)
 
     def assign(self, X):
         """Compute balanced codes of a batch of rows.
@@ -327,8 +333,9 @@ default="k-means++"
         options = {"epsilon": self.epsilon, "n_iters": self.n_iters, "prior": self.prior_}
         present = row_norms(blocks) > 0
         if present.all():
-            return sinkhorn_assign(scores, **options)
+            return blocks.like(sinkhorn_assign(scores, **options))
         codes = np.empty_like(scores)
-        codes[:] = self.prior_
+        codes[:] = blocks.from_host(self.prior_)
+        present = blocks.from_host(present)
         codes[present] = sinkhorn_assign(scores[present], **options)
-        return codes
+        return blocks.like(codes)

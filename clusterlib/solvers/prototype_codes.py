@@ -9,6 +9,7 @@ from clusterlib.kernels import (
     pairwise_logsumexp,
     sinkhorn_sweep_points,
 )
+from clusterlib.kernels.dispatch import is_device_array
 from clusterlib.kernels.leaves import LEAF_ROWS
 from clusterlib.solvers.geometry import row_norms
 from clusterlib.solvers.momentum import Momentum
@@ -16,6 +17,7 @@ from clusterlib.solvers.momentum import Momentum
 __all__ = ["PrototypeCodes"]
 
 _LABEL_VALUES = 1 << 18
+_DEVICE_LABEL_VALUES = 1 << 24
 _DUAL_NOISE = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-12}
 # Below this a sum of plan entries has lost some of them to underflow.
 _LEAST_SUM = {np.dtype(np.float32): 1e-28, np.dtype(np.float64): 1e-290}
@@ -30,7 +32,7 @@ class PrototypeCodes:
     Parameters
     ----------
     blocks : Blocks
-        The rows.
+        The rows. Weights and potentials of rows, and all that prototypes have, are on the host.
     epsilon : float
         Entropic strength.
     sample_weight : ndarray of shape (n_samples,), default=None
@@ -75,8 +77,8 @@ class PrototypeCodes:
         self.n_sweeps += 1
         arguments = (centers, self.epsilon, g, self.metric)
         parts = map_blocks(_swept, self.blocks, self.log_a, self.f, broadcast=arguments)
-        self.f = np.concatenate([f for _, f in parts])
-        sums = tree_reduce(np.add, (part for part, _ in parts))
+        self.f = self.blocks.to_host(self.blocks.joined([f for _, f in parts]))
+        sums = self.blocks.to_host(tree_reduce(np.add, (part for part, _ in parts)))
         used = g > -np.inf
         seen = used & (sums > _LEAST_SUM[self.blocks.dtype])
         logs = np.log(sums, out=np.full(len(sums), -np.inf), where=seen)
@@ -146,7 +148,8 @@ class PrototypeCodes:
         """
         log_weight = self.f / self.epsilon + self.log_scale
         broadcast = (centers, 1.0 / self.epsilon, self.metric)
-        return map_reduce(_leaf_means, _merged_means, self.blocks, log_weight, broadcast=broadcast)
+        found = map_reduce(_leaf_means, _merged_means, self.blocks, log_weight, broadcast=broadcast)
+        return tuple(map(self.blocks.to_host, found))
 
     def vectors(self, centers, g):
         """Weighted sums of the rows (of their directions) under the codes of f and g."""
@@ -154,13 +157,14 @@ class PrototypeCodes:
         return self.total * np.exp(logs + g / self.epsilon)[:, None] * means
 
     def labels(self, centers, g):
-        """Prototype with the largest code of each row, the lowest index on ties."""
+        """Prototype with the largest code of each row, the lowest index on ties; beside the rows."""
         broadcast = (centers, g, self.metric)
-        return np.concatenate(map_blocks(_largest_codes, self.blocks, broadcast=broadcast))
+        return self.blocks.joined(map_blocks(_largest_codes, self.blocks, broadcast=broadcast))
 
     def _exact_logs(self, centers, log_weight):
         broadcast = (centers, 1.0 / self.epsilon, self.metric)
-        return map_reduce(_leaf_logs, np.logaddexp, self.blocks, log_weight, broadcast=broadcast)
+        logs = map_reduce(_leaf_logs, np.logaddexp, self.blocks, log_weight, broadcast=broadcast)
+        return self.blocks.to_host(logs)
 
 
 def share_error(logs, log_prior):
@@ -174,8 +178,11 @@ def _swept(rows, log_a, f, centers, epsilon, g, metric):
     return sums, f
 
 
-def _leaves(n):
-    return [slice(start, start + LEAF_ROWS) for start in range(0, max(n, 1), LEAF_ROWS)]
+def _leaves(rows):
+    """Rows that are summed up by themselves; on a device the kernel cuts all of them."""
+    if is_device_array(rows):
+        return [slice(None)]
+    return [slice(start, start + LEAF_ROWS) for start in range(0, max(len(rows), 1), LEAF_ROWS)]
 
 
 def _leaf_logs(rows, log_weight, centers, beta, metric):
@@ -190,7 +197,7 @@ def _leaf_logs(rows, log_weight, centers, beta, metric):
                 inverse_temperature=beta,
                 log_weight=log_weight[leaf],
             ).astype(np.float64)
-            for leaf in _leaves(len(rows))
+            for leaf in _leaves(rows)
         ),
     )
 
@@ -205,7 +212,7 @@ def _leaf_means(rows, log_weight, centers, beta, metric):
             log_weight=log_weight[leaf],
             values=rows[leaf],
         )
-        for leaf in _leaves(len(rows))
+        for leaf in _leaves(rows)
     )
     return tree_reduce(_merged_means, ([p.astype(np.float64) for p in part] for part in parts))
 
@@ -219,10 +226,11 @@ def _merged_means(left, right):
 
 
 def _largest_codes(rows, centers, g, metric):
-    labels = np.empty(len(rows), dtype=np.int32)
-    step = max(1, _LABEL_VALUES // len(centers))
-    for start in range(0, len(rows), step):
-        chunk = slice(start, start + step)
-        cost = pairwise_distances(rows[chunk], centers, metric=metric)
-        labels[chunk] = np.argmax(g - cost, axis=1)
-    return labels
+    values = _DEVICE_LABEL_VALUES if is_device_array(rows) else _LABEL_VALUES
+    step = max(1, values // len(centers))
+    costs = (
+        pairwise_distances(rows[start : start + step], centers, metric=metric)
+        for start in range(0, len(rows), step)
+    )
+    labels = [np.argmax(g - cost, axis=1).astype(np.int32) for cost in costs]
+    return np.concatenate(labels) if labels else np.empty(0, dtype=np.int32)

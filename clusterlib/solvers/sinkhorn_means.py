@@ -28,8 +28,9 @@ class SinkhornMeansResult(NamedTuple):
     ----------
     centers : ndarray of shape (n_clusters, n_features)
         Unit vectors in the dtype of X, of the last codes.
-    labels : ndarray of shape (n_samples,), int32
-        Prototype with the largest code of each row, under the returned centres.
+    labels : array of shape (n_samples,), int32
+        Prototype with the largest code of each row, under the returned centres. Where the rows
+        lie; all else is on the host.
     g : ndarray of shape (n_clusters,), float64
         Potentials of the prototypes.
     prior : ndarray of shape (n_clusters,), float64

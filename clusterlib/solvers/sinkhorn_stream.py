@@ -63,14 +63,14 @@ def pull_prototypes(
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_features)
+    X : ndarray or device array of shape (n, n_features)
         The batch.
     centers : ndarray of shape (n_clusters, n_features)
         Unit vectors.
     vectors, counts : ndarray of shape (n_clusters, n_features) and (n_clusters,), float64
         What the last pull returned; zeros at first.
-    queue : ndarray of shape (m, n_features), default=None
-        Earlier rows.
+    queue : ndarray or device array of shape (m, n_features), default=None
+        Earlier rows, where those of the batch are.
     epsilon, log_prior, n_iters, normalize
         As for :func:`sinkhorn_means`.
     estimate : bool, default=False

@@ -91,6 +91,13 @@ def test_tolerance_stops_before_the_step(emulated):
     assert not np.array_equal(again[1], g)  # without a tolerance the last step is taken
 
 
+@pytest.mark.parametrize("precise", [False, True])
+def test_potentials_are_left_as_the_next_sweep_sees_them(emulated, precise):
+    p = problem(20, 15, np.float32)
+    g = iterate(emulated, p, 0.1, n_iters=2, precise=precise)[1]
+    assert np.array_equal(g, g.astype(np.float32)) == (not precise)
+
+
 def test_histories_of_any_length(emulated):
     p = problem(3, 2)
     history = iterate(emulated, p, 0.1, n_iters=300)[2]

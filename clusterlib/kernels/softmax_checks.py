@@ -30,7 +30,7 @@ def check_rows(lse):
     if not wrong.any():
         return
     row = int(np.argmax(wrong))
-    if np.isneginf(lse[row]):
+    if lse[row] == -np.inf:
         raise ValueError(
             f"scores must leave a class to every row, but all scores of row {row} (with "
             f"log_weight) are -inf"

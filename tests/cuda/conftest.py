@@ -43,3 +43,11 @@ def emulated(request):
     request.getfixturevalue("compiler")
     with use(EmulatedRuntime(order)) as runtime, host_copies_refused():
         yield runtime
+
+
+@pytest.fixture
+def emulation(emulated):
+    """The runtime, for tests of what only the emulation can do."""
+    if not isinstance(emulated, EmulatedRuntime):
+        pytest.skip("a real device neither lists its launches nor takes addresses out of nowhere")
+    return emulated

@@ -10,7 +10,9 @@ from clusterlib.kernels import (
     cluster_sums,
     pairwise_argmin,
 )
+from clusterlib.kernels._cupy import centers as passes
 from clusterlib.kernels._cupy.sorted_rows import sort_rows
+from tests.cuda.emul.arguments import Shifted
 from tests.cuda.emul.emulator import ORDERS
 from tests.helpers import DTYPES, SIZES
 
@@ -63,15 +65,15 @@ def test_tree_over_leaves(emulated, n, d, k):
     assert_bits_of_the_host(emulated, X, labels, k, weight)
 
 
-def test_spans_of_several_leaves(emulated):
+def test_spans_of_several_leaves(emulation):
     # Partial sums of 75 leaves would take more than X does: leaves are merged on the way, and a
     # cluster is missing in most of them.
     n, d, k = 75 * LEAF_ROWS + 99, 1, 400
     X, labels, weight = problem(n, d, k, np.float32)
     labels[labels == 7] = -1
     labels[[LEAF_ROWS, 2 * LEAF_ROWS, 70 * LEAF_ROWS, n - 1]] = 7
-    assert_bits_of_the_host(emulated, X, labels, k, weight)
-    grids = {instance.kernel: grid for instance, grid in emulated.launched}
+    assert_bits_of_the_host(emulation, X, labels, k, weight)
+    grids = {instance.kernel: grid for instance, grid in emulation.launched}
     assert "cl::merge_parts" in grids
     assert grids["cl::sum_rows<float>"][0] < 75 * k // 256 // 2
 
@@ -122,6 +124,27 @@ def test_bounded_labels_are_those_of_the_nearest_centres(emulated):
     assert (emulated.to_host(lower) == 0).all()
     with pytest.raises(ValueError, match="lower must be an array of shape"):
         bounded_argmin(*on_device, moves, labels, upper, upper)
+
+
+def test_offsets_beyond_the_range_of_int(emulation):
+    # Rows whose numbers are so large that their offsets leave the int range; as many leaves as a
+    # power of two before them change nothing in the tree.
+    n, d, k, before = LEAF_ROWS + 30, 515, 2, 1 << 22
+    X, labels, weight = problem(n, d, k, np.float32)
+    order = sort_rows(emulation.to_device(labels), k)
+    results = []
+    for shift in (0, before):
+        sums = emulation.empty((k, d), np.float64)
+        emulation.launch(
+            passes._SUM[X.dtype], -(-k * 17 * 32 // 256),
+            Shifted(emulation.to_device(X), shift * d), np.int32(d),
+            Shifted(emulation.to_device(weight), shift), order.rows + shift, order.starts,
+            order.places, np.int64(3), np.int32(4), np.int32(2), np.int64(1), np.int64(k),
+            np.int32(32), sums,
+        )  # fmt: skip
+        results.append(emulation.to_host(sums))
+    assert np.array_equal(*results)
+    assert np.array_equal(results[0], cluster_sums(X, labels, k, sample_weight=weight)[0])
 
 
 def test_bad_input(emulated):

@@ -5,6 +5,8 @@ import pytest
 
 from clusterlib.kernels import LEAF_ROWS, class_moments, merge_moments
 from clusterlib.kernels._cupy import moments as passes
+from clusterlib.kernels._cupy.sorted_rows import sort_rows
+from tests.cuda.emul.arguments import Shifted
 from tests.cuda.emul.emulator import ORDERS
 from tests.helpers import DTYPES
 from tests.kernels.test_moments import U, assert_within_bound, problem
@@ -47,13 +49,13 @@ def test_chunks_of_rows(emulated):
     assert (moments.scatters[2] == 0).all()
 
 
-def test_longer_chunks_where_parts_would_be_large(emulated, monkeypatch):
+def test_longer_chunks_where_parts_would_be_large(emulation, monkeypatch):
     X, labels, weight = problem(7000, 5, 2, np.float64)
-    several = on_host(emulated, moments_on(emulated, X, labels, 2, weight))
+    several = on_host(emulation, moments_on(emulation, X, labels, 2, weight))
     monkeypatch.setattr(passes, "_PART_BYTES", 400)  # of two chunks
-    longer = on_host(emulated, moments_on(emulated, X, labels, 2, weight))
+    longer = on_host(emulation, moments_on(emulation, X, labels, 2, weight))
     chunks = [
-        grid[0] for instance, grid in emulated.launched if "scatter_chunks" in instance.kernel
+        grid[0] for instance, grid in emulation.launched if "scatter_chunks" in instance.kernel
     ]
     assert chunks[0] > 4 >= chunks[1]
     for moments in (several, longer):
@@ -90,6 +92,29 @@ def test_skipped_rows_and_empty_classes(emulated):
     assert np.array_equal(moments.means, [[2, 2], [0, 0], [0, 0], [0, 0]])
     assert np.array_equal(moments.scatters[0], [[2, 0], [0, 0]])
     assert (moments.scatters[1:] == 0).all()
+
+
+def test_offsets_beyond_the_range_of_int(emulation):
+    n, d, k, before = 1100, 40, 1, 1 << 26
+    X, labels, weight = problem(n, d, k, np.float32)
+    order = sort_rows(emulation.to_device(0 * labels), k)
+    chunks = passes._chunks_of(order, n, d)
+    first = 2**31 // (d * (d + 1)) + 1
+    instance = passes._CHUNKS[X.dtype, 64]
+    means = emulation.to_device(X[:1].astype(np.float64))
+    results = []
+    for shift, block in ((0, 0), (before, first)):
+        parts = emulation.zeros((2, d + 1, d), np.float64)
+        emulation.launch_blocks(
+            instance, (block + 2, 1), block, block + 2,
+            Shifted(emulation.to_device(X), shift * d), np.int32(d),
+            Shifted(emulation.to_device(weight), shift), order.rows + shift,
+            Shifted(chunks.bounds, 2 * block), Shifted(chunks.labels, block), means,
+            Shifted(parts, block * d * (d + 1)),
+        )  # fmt: skip
+        results.append(emulation.to_host(parts))
+    assert results[0].any()
+    assert np.array_equal(*results)
 
 
 def test_bad_input(emulated):

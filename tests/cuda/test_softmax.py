@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from clusterlib.kernels import row_softmax
+from clusterlib.kernels._cupy import softmax as passes
+from tests.cuda.emul.arguments import Shifted
 from tests.cuda.emul.emulator import ORDERS
 from tests.helpers import DTYPES, SIZES
 from tests.kernels.test_softmax import assert_within_bound, problem
@@ -86,6 +88,25 @@ def test_rows_without_a_posterior_are_refused(emulated, k):
             scores[5] = value
         with pytest.raises(ValueError, match=message):
             row_softmax(emulated.to_device(scores))
+
+
+@pytest.mark.parametrize(("k", "rows_of_block"), [(70, 8), (1100, 1)])
+def test_offsets_beyond_the_range_of_int(emulation, k, rows_of_block):
+    n = 2 * rows_of_block
+    scores = problem(n, k, np.float32)[0]
+    expected = on_host(emulation, row_softmax(emulation.to_device(scores), return_labels=True))
+    first = 2**31 // (k * rows_of_block) + 1
+    before = first * rows_of_block
+    arrays = scores, np.empty_like(scores), np.empty(n, np.float32), np.empty(n, np.int32)
+    z, out, lse, labels = map(emulation.to_device, arrays)
+    far = [Shifted(a, before * (k if a.ndim == 2 else 1)) for a in (z, out, lse, labels)]
+    size = (
+        (np.int64(before + n), np.int32(k), np.int32(32)) if rows_of_block > 1 else (np.int32(k),)
+    )
+    instance = (passes._LANES if rows_of_block > 1 else passes._BLOCKS)[scores.dtype]
+    emulation.launch_blocks(instance, first + 2, first, first + 2, far[0], None, *size, *far[1:])
+    for got, wanted in zip((out, lse, labels), expected, strict=True):
+        assert np.array_equal(emulation.to_host(got), wanted)
 
 
 def test_bad_input(emulated):

@@ -69,7 +69,7 @@ def screen_of_tensor_cores(runtime):
 
 
 def screen_of_products(runtime):
-    with mock.patch.object(argmin, "_CHUNK_BYTES", 4 * 67 * 11):
+    with mock.patch.multiple(pairwise_setup, _CACHED_BYTES=1, _LEAST_ROWS=11):
         for metric in (Metric.SQEUCLIDEAN, Metric.INNER_PRODUCT):
             _check_screen(runtime, argmin._screen_with_products, (25, 67, 5), metric)
 
@@ -214,7 +214,8 @@ def nearest_few(runtime):
 
 def nearest_many(runtime):
     X, Y = rows_of("normal", 4, 90, 3, np.float32)
-    with mock.patch.multiple(topk, MOST_SELECTED=3, _LEAST_PART=20, _CHUNK_BYTES=8 * 90 * 3):
+    few_rows = mock.patch.multiple(pairwise_setup, _CACHED_BYTES=1, _LEAST_ROWS=3)
+    with few_rows, mock.patch.multiple(topk, MOST_SELECTED=3, _LEAST_PART=20):
         _check_topk(runtime, X, Y, 60)
 
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-__all__ = ["FAMILIES", "REFUSED", "SHAPES", "rows_of"]
+from clusterlib.kernels._cupy import pairwise_setup
+
+__all__ = ["FAMILIES", "REFUSED", "SHAPES", "few_rows_at_once", "rows_of"]
 
 # (n, m, d) beside the edges of every tile (128 or 64 rows, 64 or 32 columns, 32 or 16 features):
 # rows of whole vectors and others, primes, single rows and features.
@@ -92,6 +94,12 @@ def rows_of(family, n, m, d, dtype):
     """X and Y of a family, in a dtype."""
     X, Y = FAMILIES[family](np.random.default_rng([n, m, d]), n, m, d)
     return X.astype(dtype), Y.astype(dtype)
+
+
+def few_rows_at_once(monkeypatch, rows):
+    """Let products of matrices have so many rows at a time."""
+    monkeypatch.setattr(pairwise_setup, "_CACHED_BYTES", 1)
+    monkeypatch.setattr(pairwise_setup, "_LEAST_ROWS", rows)
 
 
 # What is given for X, what for Y, the error and its words. "host" stays on the host.

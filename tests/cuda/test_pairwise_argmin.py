@@ -11,7 +11,7 @@ from clusterlib.kernels._cupy.pairwise_setup import prepare_problem
 from clusterlib.kernels.metrics import Metric
 from tests.cuda.emul.arguments import Shifted
 from tests.cuda.emul.emulator import ORDERS, EmulatedRuntime
-from tests.cuda.pairwise_data import FAMILIES, REFUSED, SHAPES, rows_of
+from tests.cuda.pairwise_data import FAMILIES, REFUSED, SHAPES, few_rows_at_once, rows_of
 from tests.helpers import DTYPES, METRICS
 from tests.kernels import test_screen_bound as hard
 
@@ -190,7 +190,7 @@ def test_rows_in_doubt_share_the_columns_among_blocks(emulation, monkeypatch, dt
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_many_rows_in_doubt_are_scored_by_products(emulated, monkeypatch, dtype):
     monkeypatch.setattr(passes, "_DOUBTS_FOR_PRODUCTS", 5)
-    monkeypatch.setattr(passes, "_CHUNK_BYTES", 7 * 60 * np.dtype(dtype).itemsize)
+    few_rows_at_once(monkeypatch, 7)
     for family in ("repeated", "two_sides", "outlier", "zeros"):
         X, Y = rows_of(family, 50, 60, 9, dtype)
         for metric in METRICS:
@@ -206,7 +206,7 @@ def test_all_rows_in_doubt(emulated, screen, dtype):
 
 
 def test_chunks_of_products(emulated, screen, monkeypatch):
-    monkeypatch.setattr(passes, "_CHUNK_BYTES", 4 * 37 * 50)
+    few_rows_at_once(monkeypatch, 37)
     X, Y = rows_of("normal", 131, 50, 9, np.float32)
     for metric in METRICS:
         assert_same_as_the_host(emulated, X, Y, metric)

@@ -7,7 +7,7 @@ from clusterlib.kernels import pairwise_topk
 from clusterlib.kernels._cupy import pairwise_bound
 from clusterlib.kernels._cupy import pairwise_topk as passes
 from tests.cuda.emul.emulator import ORDERS, EmulatedRuntime
-from tests.cuda.pairwise_data import FAMILIES, REFUSED, SHAPES, rows_of
+from tests.cuda.pairwise_data import FAMILIES, REFUSED, SHAPES, few_rows_at_once, rows_of
 from tests.helpers import DTYPES, METRICS
 from tests.kernels import test_screen_bound as hard
 
@@ -86,7 +86,7 @@ def test_as_many_candidates_as_a_block_sorts(emulated, extra, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_chunks(emulated, monkeypatch, dtype):
-    monkeypatch.setattr(passes, "_CHUNK_BYTES", 7 * 8 * 600)
+    few_rows_at_once(monkeypatch, 7)
     monkeypatch.setattr(passes, "_LEAST_PART", 100)
     X, Y = rows_of("normal", 33, 600, 5, dtype)
     for metric in METRICS:

@@ -9,6 +9,7 @@ from clusterlib.kernels._cupy.pairwise_setup import (
     KINDS,
     prepare_problem,
     row_blocks,
+    rows_at_once,
     shifted_rows,
 )
 from clusterlib.kernels._cupy.runtime import active
@@ -21,7 +22,6 @@ TENSOR_CORES = True
 MATRIX_PRODUCTS = {np.dtype(np.float32): (256, 256), np.dtype(np.float64): (64, 64)}
 """From how many features and rows of Y on cuBLAS writes the scores, by dtype."""
 
-_CHUNK_BYTES = 30 << 20  # scores that stay in the cache of the device
 _SCREEN, _EXACT = "pairwise_argmin.cuh", "exact_rows.cuh"
 _THREADS = 256
 _WARPS = _THREADS // 32
@@ -68,7 +68,7 @@ def _screen_with_products(problem, outputs):
     """CuBLAS multiplies a chunk of rows at a time."""
     runtime = active()
     (n, d), m = problem.X.shape, len(problem.columns)
-    chunk = min(max(1, n), max(1, _CHUNK_BYTES // (m * problem.dtype.itemsize)))
+    chunk = rows_at_once(n, m, problem.dtype.itemsize)
     scores = runtime.empty((chunk, m), problem.dtype)
     moved = None if problem.shift is None else runtime.empty((chunk, d), problem.dtype)
     for first in range(0, n, chunk):
@@ -125,7 +125,7 @@ def _settle_with_products(problem, bound, best, doubts, labels):
     """Let cuBLAS score rows in doubt again where they are many."""
     runtime = active()
     d, m = problem.X.shape[1], len(problem.columns)
-    chunk = min(len(doubts), max(1, _CHUNK_BYTES // (m * problem.dtype.itemsize)))
+    chunk = rows_at_once(len(doubts), m, problem.dtype.itemsize)
     scores, moved = (runtime.empty((chunk, width), problem.dtype) for width in (m, d))
     for first in range(0, len(doubts), chunk):
         some = doubts[first : first + chunk]

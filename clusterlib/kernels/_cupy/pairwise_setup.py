@@ -20,6 +20,7 @@ __all__ = [
     "is_euclidean",
     "prepare_problem",
     "row_blocks",
+    "rows_at_once",
     "shifted_rows",
     "typed",
 ]
@@ -29,6 +30,9 @@ _THREADS = 256
 _ROWS_AT_ONCE = 32  # rows of a block, eight threads for each
 _MOST_BLOCKS = 2048  # blocks that walk over the rows: as many atomic maxima
 _FEATURES_AT_ONCE = 8  # medians of a block, one warp for each
+_CACHED_BYTES = 30 << 20  # scores that stay in the cache of the device between two kernels
+_LEAST_ROWS = 1024  # with fewer rows at once the device is not busy
+_MOST_BYTES = 512 << 20
 KINDS = {
     Metric.SQEUCLIDEAN: 1,
     Metric.EUCLIDEAN: 1,
@@ -234,6 +238,12 @@ def prepare_problem(X, Y, metric, *, both=False):
     outputs = (columns, bias, y_norms, defined_norms, tops)
     runtime.launch(_COLUMNS[dtype], _walking_blocks(m), *args, problem.exact_scale, *outputs)
     return problem
+
+
+def rows_at_once(n, m, itemsize):
+    """How many rows of an n x m matrix of scores to write before they are read."""
+    of_bytes = [max(1, size // (m * itemsize)) for size in (_CACHED_BYTES, _MOST_BYTES)]
+    return max(1, min(n, max(of_bytes[0], min(of_bytes[1], _LEAST_ROWS))))
 
 
 def shifted_rows(problem, first, count, out=None, listed=None):

@@ -5,7 +5,12 @@ import numpy as np
 from clusterlib.kernels._cupy.checks import as_device_pair, checked_device_options, device_metric
 from clusterlib.kernels._cupy.instances import Instance
 from clusterlib.kernels._cupy.pairwise_bound import screen_bound
-from clusterlib.kernels._cupy.pairwise_setup import KINDS, prepare_problem, shifted_rows
+from clusterlib.kernels._cupy.pairwise_setup import (
+    KINDS,
+    prepare_problem,
+    rows_at_once,
+    shifted_rows,
+)
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels.checks import checked_integer
 
@@ -14,7 +19,6 @@ __all__ = ["INSTANCES", "MOST_SELECTED", "pairwise_topk"]
 MOST_SELECTED = 512
 """Up to this k candidates are selected and sorted by one block; beyond, all values are sorted."""
 
-_CHUNK_BYTES = 30 << 20  # scores that stay in the cache of the device
 _SOURCE = "pairwise_topk.cuh"
 _THREADS = 256
 _BLOCKS_WANTED = 2048
@@ -34,10 +38,6 @@ _STORE = _instances("store_nearest")
 INSTANCES = tuple(i for table in (_SELECT, _VALUES, _STORE) for i in table.values())
 
 
-def _chunk(n, m, itemsize):
-    return max(1, min(n, _CHUNK_BYTES // (m * itemsize)))
-
-
 def _exact(problem):
     return np.int32(KINDS[problem.metric]), problem.exact_scale, problem.defined_norms
 
@@ -46,7 +46,7 @@ def _select(problem, k, distances, nearest):
     """Answer the rows that have few candidates; return (list of the others, how many)."""
     runtime = active()
     (n, d), m = problem.X.shape, len(problem.columns)
-    chunk = _chunk(n, m, problem.dtype.itemsize)
+    chunk = rows_at_once(n, m, problem.dtype.itemsize)
     scores = runtime.empty((chunk, m), problem.dtype)
     moved = None if problem.shift is None else runtime.empty((chunk, d), problem.dtype)
     crowded, count = runtime.empty((n,), np.int64), runtime.zeros((1,), np.uint64)
@@ -96,7 +96,7 @@ def pairwise_topk(X, Y, k, *, metric="sqeuclidean", n_threads=None, backend=None
     rows, count = None, n
     if k <= MOST_SELECTED:
         rows, count = _select(problem, k, distances, nearest)
-    chunk = _chunk(count, m, np.dtype(np.float64).itemsize)
+    chunk = rows_at_once(count, m, 2 * np.dtype(np.float64).itemsize)  # values and their order
     for first in range(0, count, chunk):
         size = min(chunk, count - first)
         _sort_all(problem, rows, first, size, k, distances, nearest)

@@ -17,6 +17,14 @@ namespace cl {
 
 constexpr unsigned kFullWarp = 0xffffffffu;
 
+// For compute capability 10 the same code takes more registers: kernels that fill them have room
+// for one block less on a multiprocessor.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr int kBlocksLess = 1;
+#else
+constexpr int kBlocksLess = 0;
+#endif
+
 template <class T>
 CL_DEVICE T infinity();
 template <>

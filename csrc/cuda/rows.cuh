@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(kRowThreads)
 // defined_norms[j], for the cosine: the norm of the defined evaluation, of Y * exact_scale.
 // tops[0]: the largest of norms; tops[1]: 1 / the smallest positive defined norm. Both start at 0.
 template <class T>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 4)
     prepare_columns(const T* __restrict__ Y, long long m, int d, const T* __restrict__ shift,
                     T scale, int kind, double exact_scale, T* __restrict__ out,
                     T* __restrict__ bias, double* __restrict__ norms,

@@ -16,7 +16,11 @@ namespace cl {
 // Blocks of a multiprocessor at a time that the registers of a thread allow for.
 template <class T, int Q>
 struct SweepShape {
-  static constexpr int resident = sizeof(T) * Q <= 64 ? 3 : Q <= 12 || sizeof(T) == 4 ? 2 : 1;
+  static constexpr int bytes = sizeof(T) * Q;
+  static constexpr int resident = bytes <= 64    ? 3 - kBlocksLess
+                                  : bytes <= 96  ? 2
+                                  : bytes <= 160 ? 2 - kBlocksLess
+                                                 : 1;
 };
 
 // Exponentials of a row in registers, for the columns lane, lane + span, ...
@@ -162,7 +166,7 @@ __global__ void __launch_bounds__(kSweepThreads, 4)
 // whatever is asked for by a pointer of the column sums of leaves (leaves, R, m), the plan (n, m)
 // and the weighted sums of its squares (leaves, m), the last two for one right-hand side.
 template <class S, class T>
-__global__ void __launch_bounds__(kSweepThreads)
+__global__ void __launch_bounds__(kSweepThreads, 6)
     sinkhorn_panels(const S* __restrict__ C, long long n, int m, int sides, int panels, T sign,
                     double epsilon, const T* __restrict__ g, const double* __restrict__ shifts,
                     const double* __restrict__ factors, const double* __restrict__ row_weight,

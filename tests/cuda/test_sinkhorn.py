@@ -13,11 +13,11 @@ from tests.helpers import DTYPES
 from tests.kernels.transport_cases import TAUS, Bound, logs, problem, weights
 
 # (n, m): around leaves of 32 rows, teams of 8 to 256 threads, and the columns they can hold: 512
-# and 384 to a warp, 4096 and 3072 to a block, 10240 in the deepest kernel.
+# and 384 to a warp, 4096 and 3072 to a block, 10240 and 9216 in the deepest kernels.
 SHAPES = [
     *((1, 1), (2, 8), (31, 9), (32, 7), (33, 31), (37, 33), (64, 64), (65, 1), (67, 127)),
     *((97, 129), (35, 383), (9, 385), (7, 512), (5, 513), (3, 1025), (2, 3073), (2, 4096)),
-    *((3, 4097), (1, 10240), (2, 10241), (33, 10243)),
+    *((3, 4097), (2, 9216), (1, 9217), (1, 10240), (2, 10241), (33, 10243)),
 ]
 
 

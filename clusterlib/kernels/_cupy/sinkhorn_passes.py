@@ -18,7 +18,7 @@ _LEAST_LEAVES = 512  # that are swept together, so that a large device has work
 _NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 _KINDS = (("float", "float"), ("float", "double"), ("double", "double"))
 # Columns of a thread that fit into its registers, the fewest first.
-_DEPTHS = {"float": (16, 40), "double": (12, 40)}
+_DEPTHS = {"float": (16, 40), "double": (12, 36)}
 
 
 def _instance(kernel, *arguments):

@@ -17,6 +17,7 @@ pytest.importorskip("threadpoolctl")
 from bench.gpu import __main__ as program
 from bench.gpu import report
 from bench.gpu.cases import CASES, Case, select
+from bench.gpu.device import CupyDevice
 from bench.gpu.judge import judge
 from bench.gpu.measure import OURS, Budget, Ceilings, measure, measure_ceilings
 from bench.gpu.peers import PEERS, matrix_products
@@ -195,6 +196,64 @@ def test_floors_are_what_the_ceilings_allow(device):
     )
     measured = measure_ceilings(device, copied=1 << 16, side=16)
     assert measured.bytes > 0 and set(measured.flops) == {"float32", "float64"}
+
+
+def fake_cupy(events):
+    """As much of CuPy as ``CupyDevice`` uses, on NumPy."""
+    properties = {
+        "name": b"a device",
+        "multiProcessorCount": 132,
+        "totalGlobalMem": 1 << 36,
+        "l2CacheSize": 1 << 21,
+    }
+    runtime = SimpleNamespace(
+        getDeviceProperties=lambda number: properties,
+        runtimeGetVersion=lambda: 13000,
+        driverGetVersion=lambda: 13010,
+    )
+
+    class Event:
+        def record(self):
+            events.append("record")
+
+        def synchronize(self):
+            events.append("synchronize")
+
+    def empty(size, dtype):
+        events.append(("flushes", size))
+        return SimpleNamespace(fill=lambda value: events.append("flush"))
+
+    return SimpleNamespace(
+        random=np.random,
+        empty=empty,
+        asnumpy=np.asarray,
+        get_default_memory_pool=lambda: SimpleNamespace(
+            free_all_blocks=lambda: events.append("free")
+        ),
+        cuda=SimpleNamespace(
+            Event=Event,
+            get_elapsed_time=lambda start, end: 2.5,
+            Device=lambda: SimpleNamespace(id=0),
+            runtime=runtime,
+        ),
+    )
+
+
+def test_the_device_is_timed_by_events_with_a_cold_cache(device, monkeypatch):
+    events = []
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(events))
+    real = CupyDevice()
+    for _ in range(2):
+        assert real.milliseconds(lambda: events.append("call")) == 2.5
+    once = ["flush", "record", "call", "record", "synchronize"]
+    assert events == [("flushes", 1 << 22), *once, *once]
+    assert real.normal((3, 2), "float32", 1).dtype == np.float32
+    assert real.uniform((4,), np.float64, 1).shape == (4,)
+    told = json.loads(json.dumps(real.describe()))
+    assert told["device"] == "a device" and told["cuda_driver"] == 13010
+    assert "numpy" in told["versions"]
+    real.free()
+    assert events[-1] == "free"
 
 
 def test_without_a_device_it_says_so_in_one_line():

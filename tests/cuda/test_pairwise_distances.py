@@ -140,13 +140,13 @@ def test_result_goes_where_it_is_told(emulated):
         pairwise_distances(X, Y, out=np.empty((5, 4), np.float32))
 
 
-def test_rows_that_begin_at_odd_addresses(emulated):
+def test_rows_that_begin_at_odd_addresses(emulation):
     X, Y = rows(70, 8, np.float32, 1), rows(40, 8, np.float32, 2)
-    memory = emulated.to_device(np.concatenate([[0.0], X.ravel()]).astype(np.float32))
-    D = pairwise_distances(memory[1:].reshape(70, 8), emulated.to_device(Y))
-    assert "false" in emulated.launched[-1][0].kernel
-    assert np.array_equal(emulated.to_host(D), on_device(emulated, X, Y))
-    assert "true" in emulated.launched[-1][0].kernel
+    memory = emulation.to_device(np.concatenate([[0.0], X.ravel()]).astype(np.float32))
+    D = pairwise_distances(memory[1:].reshape(70, 8), emulation.to_device(Y))
+    assert "false" in emulation.launched[-1][0].kernel
+    assert np.array_equal(emulation.to_host(D), on_device(emulation, X, Y))
+    assert "true" in emulation.launched[-1][0].kernel
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

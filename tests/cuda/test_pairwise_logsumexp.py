@@ -88,33 +88,33 @@ def test_sharp_and_flat_temperatures(emulated, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_parts_of_the_columns_are_put_together(emulated, dtype):
+def test_parts_of_the_columns_are_put_together(emulation, dtype):
     X, Y = rows(5, 3, dtype, 1), rows(1100, 3, dtype, 2)
     log_weight = np.linspace(-300, 300, 1100)
     for options in ({}, {"log_weight": log_weight}, {"log_weight": log_weight[::-1].copy()}):
-        check(emulated, X, Y, **options)
-        sums = [grid for kernel, grid in emulated.launched if "logsumexp_tiles" in kernel.kernel]
+        check(emulation, X, Y, **options)
+        sums = [grid for kernel, grid in emulation.launched if "logsumexp_tiles" in kernel.kernel]
         assert sums[-1] == (4,)  # five tiles of 64 columns each, three in the last
     only_last = np.where(np.arange(1100) < 1090, -np.inf, 0.0)
-    check(emulated, X, Y, log_weight=only_last, q=2)
+    check(emulation, X, Y, log_weight=only_last, q=2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_chunks_of_the_softmax(emulated, monkeypatch, dtype):
+def test_chunks_of_the_softmax(emulation, monkeypatch, dtype):
     X, Y = rows(70, 4, dtype, 1), rows(101, 4, dtype, 2)
     groups = np.arange(70) % 3, np.arange(101) % 3
     values = rows(101, 5, dtype, 3)
-    whole = on_device(emulated, X, Y, values=values)
+    whole = on_device(emulation, X, Y, values=values)
     monkeypatch.setattr(pairwise_sums, "_CHUNK_COLUMNS", 40)
     monkeypatch.setattr(pairwise_sums, "_CHUNK_BYTES", 40 * 16 * np.dtype(dtype).itemsize)
-    launches = len(emulated.launched)
-    chunks = on_device(emulated, X, Y, values=values)
-    softmax = [k for k, _ in emulated.launched[launches:] if "softmax_tiles" in k.kernel]
+    launches = len(emulation.launched)
+    chunks = on_device(emulation, X, Y, values=values)
+    softmax = [k for k, _ in emulation.launched[launches:] if "softmax_tiles" in k.kernel]
     assert len(softmax) == 15
     assert np.array_equal(whole[0], chunks[0])
     assert np.allclose(whole[1], chunks[1], rtol=0, atol=8 * np.finfo(dtype).eps)
     for mask in MASKS:
-        check(emulated, X, Y, mask=mask, groups=groups, log_weight=np.sin(np.arange(101.0)), q=3)
+        check(emulation, X, Y, mask=mask, groups=groups, log_weight=np.sin(np.arange(101.0)), q=3)
 
 
 @pytest.mark.parametrize("metric", METRICS)

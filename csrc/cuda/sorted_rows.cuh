@@ -9,32 +9,57 @@
 namespace cl {
 
 constexpr int kSortThreads = 512;
+constexpr int kScanLabels = 32, kScanParts = kSortThreads / kScanLabels;
+constexpr int kScanBatch = 8;  // counts that are read before they are written over
 
-// counts[unit * k + label] += 1; zero before. Negative labels are skipped.
+// counts[unit * k + label] += 1 and, of labels that are too large, the largest in `beyond`; zero
+// before. Negative labels are skipped.
 __global__ void __launch_bounds__(kSortThreads)
     count_labels(const int* __restrict__ labels, long long n, int unit_rows, long long k,
-                 int* __restrict__ counts) {
+                 int* __restrict__ counts, int* __restrict__ beyond) {
   const long long begin = static_cast<long long>(blockIdx.x) * unit_rows;
   const long long end = begin + unit_rows < n ? begin + unit_rows : n;
   for (long long i = begin + threadIdx.x; i < end; i += kSortThreads) {
     const int label = labels[i];
-    if (label >= 0) atomicAdd(&counts[blockIdx.x * k + label], 1);
+    if (label >= 0 && label < k) atomicAdd(&counts[blockIdx.x * k + label], 1);
+    if (label >= k) atomicMax(beyond, label);
   }
 }
 
-// Counts of a label become sums over earlier units; totals[label] is the sum over all.
+// Counts of a label become sums over earlier units; totals[label] is the sum over all. Units are cut
+// into parts, whose sums are taken first.
 __global__ void __launch_bounds__(kSortThreads)
     scan_units(int* __restrict__ counts, long long units, long long k, int* __restrict__ totals) {
-  const long long label = static_cast<long long>(blockIdx.x) * kSortThreads + threadIdx.x;
+  CL_SHARED(int, sums, [kScanParts][kScanLabels]);
+  const int lane = static_cast<int>(threadIdx.x) % kScanLabels;
+  const int part = static_cast<int>(threadIdx.x) / kScanLabels;
+  const long long label = static_cast<long long>(blockIdx.x) * kScanLabels + lane;
+  const long long share = (units + kScanParts - 1) / kScanParts;
+  const long long begin = share * part < units ? share * part : units;
+  const long long end = begin + share < units ? begin + share : units;
+  int sum = 0;
   if (label < k) {
-    int sum = 0;
 #pragma unroll 8
-    for (long long u = 0; u < units; ++u) {
-      const int count = counts[u * k + label];
-      counts[u * k + label] = sum;
-      sum += count;
+    for (long long u = begin; u < end; ++u) sum += counts[u * k + label];
+  }
+  sums[part][lane] = sum;
+  __syncthreads();
+  int place = 0;
+#pragma unroll
+  for (int p = 0; p < kScanParts; ++p) place += p < part ? sums[p][lane] : 0;
+  if (label < k) {
+    if (part == kScanParts - 1) totals[label] = place + sum;
+    for (long long first = begin; first < end; first += kScanBatch) {
+      int count[kScanBatch];
+#pragma unroll
+      for (int q = 0; q < kScanBatch; ++q)
+        count[q] = first + q < end ? counts[(first + q) * k + label] : 0;
+#pragma unroll
+      for (int q = 0; q < kScanBatch; ++q) {
+        if (first + q < end) counts[(first + q) * k + label] = place;
+        place += count[q];
+      }
     }
-    totals[label] = sum;
   }
 }
 
@@ -76,7 +101,8 @@ __global__ void __launch_bounds__(kSortThreads)
   int* place = places + blockIdx.x * k;
   for (long long round = begin; round < end; round += kSortThreads) {
     const long long row = round + t;
-    const int label = row < end ? labels[row] : -1;
+    int label = row < end ? labels[row] : -1;
+    if (label >= k) label = -1;
     seen[t] = label;
     __syncthreads();
     int earlier = 0;

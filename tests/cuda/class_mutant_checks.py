@@ -17,16 +17,18 @@ __all__ = ["CLASS_CHECKS"]
 
 
 def starts_of_labels(runtime):
-    for n, k in ((700, 5), (5000, 2), (1100, 700)):
+    for n, k in ((700, 5), (32700, 2), (1100, 700)):
         labels = np.random.default_rng(n).integers(-1, k, n).astype(np.int32)
         labels[-1] = 0
         units = -(-n // 2048)
         places, totals = runtime.zeros((units, k), np.int32), runtime.zeros(k, np.int32)
+        beyond = runtime.zeros(1, np.int32)
         starts, on_device = runtime.zeros(k + 1, np.int32), runtime.to_device(labels)
         size = np.int64(n), np.int32(2048), np.int64(k)
-        runtime.launch(sorting.INSTANCES[0], units, on_device, *size, places)
-        runtime.launch(sorting.INSTANCES[1], -(-k // 512), places, np.int64(units), size[2], totals)
+        runtime.launch(sorting.INSTANCES[0], units, on_device, *size, places, beyond)
+        runtime.launch(sorting.INSTANCES[1], -(-k // 32), places, np.int64(units), size[2], totals)
         runtime.launch(sorting.INSTANCES[2], 1, totals, size[2], starts)
+        assert not runtime.to_host(beyond)[0]
         kept = labels[labels >= 0]
         ends = np.cumsum(np.bincount(kept, minlength=k))
         assert np.array_equal(runtime.to_host(starts), np.concatenate([[0], ends]))

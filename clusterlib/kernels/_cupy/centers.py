@@ -11,7 +11,7 @@ from clusterlib.kernels._cupy.checks import (
 from clusterlib.kernels._cupy.instances import Instance
 from clusterlib.kernels._cupy.pairwise_argmin import pairwise_argmin
 from clusterlib.kernels._cupy.runtime import active
-from clusterlib.kernels._cupy.sorted_rows import checked_device_labels, sort_rows
+from clusterlib.kernels._cupy.sorted_rows import as_device_labels, check_labels, sort_rows
 from clusterlib.kernels.checks import check_finite, checked_integer
 from clusterlib.kernels.leaves import BOUND_GROUPS, LEAF_ROWS
 
@@ -37,9 +37,11 @@ def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, b
     checked_device_options(n_threads, backend)
     original, X = X, as_device_matrix("X", X)
     n_clusters = checked_integer("n_clusters", n_clusters, 1, 2**31 - 1)
-    labels = checked_device_labels(labels, len(X), n_clusters, "n_clusters")
+    labels = as_device_labels(labels, len(X))
     sample_weight = as_device_weights(sample_weight, len(X))
-    sums, weights = sums_in_order(X, sort_rows(labels, n_clusters), sample_weight)
+    order = sort_rows(labels, n_clusters)
+    sums, weights = sums_in_order(X, order, sample_weight)
+    check_labels(order, "n_clusters")
     check_finite("X (or the sum of its rows)", sums)
     return runtime.like(sums, original), runtime.like(weights, original)
 

@@ -12,7 +12,7 @@ from clusterlib.kernels._cupy.checks import (
 )
 from clusterlib.kernels._cupy.instances import Instance
 from clusterlib.kernels._cupy.runtime import active
-from clusterlib.kernels._cupy.sorted_rows import checked_device_labels, sort_rows
+from clusterlib.kernels._cupy.sorted_rows import as_device_labels, check_labels, sort_rows
 from clusterlib.kernels.checks import check_finite, checked_integer
 from clusterlib.kernels.merged_moments import ClassMoments
 
@@ -51,11 +51,12 @@ def class_moments(X, labels, n_classes, *, sample_weight=None, n_threads=None, b
     checked_device_options(n_threads, backend)
     original, X = X, as_device_matrix("X", X)
     n_classes = checked_integer("n_classes", n_classes, 1, 2**31 - 1)
-    labels = checked_device_labels(labels, len(X), n_classes, "n_classes")
+    labels = as_device_labels(labels, len(X))
     if sample_weight is not None:
         sample_weight = as_device_vector("sample_weight", sample_weight, len(X), low=0)
     tile = _tile_columns(X.shape[1])
     order = sort_rows(labels, n_classes)
+    check_labels(order, "n_classes")
     means, weights = sums_in_order(X, order, sample_weight)
     check_finite("X (or the sum of its rows)", means)
     check_finite("sample_weight (or its sum)", weights)

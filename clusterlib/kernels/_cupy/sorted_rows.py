@@ -9,9 +9,10 @@ from clusterlib.kernels._cupy.instances import Instance
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels.dispatch import is_device_array
 
-__all__ = ["INSTANCES", "SortedRows", "checked_device_labels", "sort_rows"]
+__all__ = ["INSTANCES", "SortedRows", "as_device_labels", "check_labels", "sort_rows"]
 
 _THREADS = 512
+_SCAN_LABELS_AT_ONCE = 32  # kScanLabels of sorted_rows.cuh
 _UNIT_ROWS = 2048
 _MOST_PLACES = 1 << 23
 _MOST_ROWS = 2**31 - 1
@@ -36,32 +37,37 @@ class SortedRows(NamedTuple):
         Rows of each label up to the end of each unit of ``unit_rows`` rows.
     unit_rows : int
         A power of two.
+    beyond : array of shape (1,), int32
+        The largest label of k and more, whose rows are skipped; 0 if there is none.
     """
 
     rows: object
     starts: object
     places: object
     unit_rows: int
+    beyond: object
 
 
-def checked_device_labels(labels, length, n_labels, limit):
-    """Return int32 labels below ``n_labels`` on the device; negative ones stay negative."""
+def as_device_labels(labels, length):
+    """Return int32 labels on the device, negative ones negative; :func:`check_labels` comes later."""
     if length > _MOST_ROWS:
         raise ValueError(f"X must have at most {_MOST_ROWS} rows on a CUDA device, got {length}")
     if is_device_array(labels):
         labels = active().asarray(labels)
         if labels.dtype == np.int64:
             labels = np.maximum(labels, -1)  # a label below the int32 range must not wrap around
-    labels = as_device_integers("labels", labels, length, np.int32)
-    if length:
-        most = int(labels.max())
-        if most >= n_labels:
-            raise ValueError(f"labels must be below {limit}={n_labels}, got {most}")
-    return labels
+    return as_device_integers("labels", labels, length, np.int32)
+
+
+def check_labels(order, limit):
+    """Refuse labels that are too large, once the device has looked at all of them."""
+    most = int(order.beyond[0])
+    if most:
+        raise ValueError(f"labels must be below {limit}={len(order.starts) - 1}, got {most}")
 
 
 def sort_rows(labels, n_labels):
-    """Sort rows by labels that :func:`checked_device_labels` has returned."""
+    """Sort rows by labels that :func:`as_device_labels` has returned."""
     runtime = active()
     n, k = len(labels), np.int64(n_labels)
     unit_rows = _UNIT_ROWS
@@ -69,11 +75,14 @@ def sort_rows(labels, n_labels):
         unit_rows *= 2
     units = max(1, -(-n // unit_rows))
     places = runtime.zeros((units, n_labels), np.int32)
+    beyond = runtime.zeros((1,), np.int32)
     totals, starts = (runtime.empty((n_labels + extra,), np.int32) for extra in (0, 1))
     rows = runtime.empty((max(n, 1),), np.int32)
     size = np.int64(n), np.int32(unit_rows), k
-    runtime.launch(_COUNT, units, labels, *size, places)
-    runtime.launch(_SCAN_UNITS, -(-n_labels // _THREADS), places, np.int64(units), k, totals)
+    runtime.launch(_COUNT, units, labels, *size, places, beyond)
+    runtime.launch(
+        _SCAN_UNITS, -(-n_labels // _SCAN_LABELS_AT_ONCE), places, np.int64(units), k, totals
+    )
     runtime.launch(_SCAN_LABELS, 1, totals, k, starts)
     runtime.launch(_PLACE, units, labels, *size, starts, places, rows)
-    return SortedRows(rows, starts, places, unit_rows)
+    return SortedRows(rows, starts, places, unit_rows, beyond)

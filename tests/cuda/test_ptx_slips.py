@@ -1,0 +1,80 @@
+"""L2 notices what is wrong with a tile although its numbers may come out right."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.cuda.compiling import SOURCES, compile_kernels, find_nvcc
+from tests.cuda.ptxsim import Counters, PtxError, run
+
+pytestmark = pytest.mark.skipif(
+    find_nvcc() is None, reason="nvcc was found neither in PATH nor in /usr/local/cuda or a wheel"
+)
+
+KERNEL = "cl::argmin_tiles<cl::Wide<float, true>>"
+ROWS, COLUMNS, FEATURES = 150, 70, 68
+BARRIER = "    __syncthreads();\n"
+STRIDE = "stride = BK + 16 / static_cast<int>(sizeof(T))"
+
+
+def labels_of(folder, shift=0, counters=None):
+    """Labels of a few rows by the screen of the nearest row that the folder has the source of."""
+    module = compile_kernels('#include "pairwise_argmin.cuh"\n', [KERNEL], folder)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal(ROWS * FEATURES + shift).astype(np.float32)[shift:]
+    X = X.reshape(ROWS, FEATURES)
+    Y = rng.standard_normal((COLUMNS, FEATURES)).astype(np.float32)
+    labels, best = np.zeros(ROWS, np.int32), np.zeros((2, ROWS), np.float32)
+    args = [X, np.int64(ROWS), np.int32(FEATURES), None, np.float32(1), Y, np.int64(COLUMNS)]
+    run(module.ptx, module.symbols[KERNEL], 2, 256, [*args, None, labels, *best], counters)
+    return labels, (X.astype(np.float64) @ Y.T).argmax(axis=1)
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A function that changes ``tile.cuh`` in a copy of the sources, whose folder it returns."""
+
+    def change(parts, joined):
+        for file in SOURCES.glob("*.cuh"):
+            shutil.copy(file, tmp_path)
+        text = (tmp_path / "tile.cuh").read_text("utf-8").split(parts)
+        assert len(text) > 1
+        (tmp_path / "tile.cuh").write_text(joined(text), "utf-8")
+        return tmp_path
+
+    return change
+
+
+def test_the_tile_as_it_is():
+    labels, expected = labels_of(SOURCES)
+    np.testing.assert_array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("barrier", [0, 1])
+def test_a_barrier_less_is_a_race(changed, barrier):
+    def without(parts):
+        assert len(parts) == 3
+        return BARRIER.join(parts[: barrier + 1]) + BARRIER.join(parts[barrier + 1 :])
+
+    with pytest.raises(PtxError, match="race in shared memory"):
+        labels_of(changed(BARRIER, without))
+
+
+def test_rows_out_of_line_are_misaligned():
+    with pytest.raises(PtxError, match="misaligned global access"):
+        labels_of(SOURCES, shift=1)
+
+
+def test_a_row_too_many_is_out_of_bounds(changed):
+    bound = "if (e * apart < left)"
+    with pytest.raises(PtxError, match="out of bounds"):
+        labels_of(changed(bound, lambda parts: "if (e * apart <= left)".join(parts)))
+
+
+def test_tiles_without_padding_have_bank_conflicts(changed):
+    folder = changed(STRIDE, lambda parts: "stride = BK".join(parts))
+    counters = Counters()
+    labels, expected = labels_of(folder, counters=counters)
+    np.testing.assert_array_equal(labels, expected)
+    assert counters.shared.over_ideal > 2

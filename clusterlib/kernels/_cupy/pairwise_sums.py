@@ -16,7 +16,7 @@ from clusterlib.kernels._cupy.pairwise_setup import row_blocks
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels._cupy.tiles import tile_instance, tile_instances
 
-__all__ = ["INSTANCES", "pairwise_logsumexp"]
+__all__ = ["INSTANCES", "LogSumExp", "pairwise_logsumexp"]
 
 _SOURCE = "pairwise_logsumexp.cuh"
 _SUMS = _SOURCE, "logsumexp_tiles"
@@ -68,6 +68,31 @@ def pairwise_logsumexp(
         return runtime.like(lse, given)
     weighted = _averages(form, terms, lse, values)
     return runtime.like(lse, given), runtime.like(weighted, given)
+
+
+class LogSumExp:
+    """The sums of :func:`pairwise_logsumexp` for many weights; rows are prepared once.
+
+    Parameters
+    ----------
+    X, Y : device arrays of shape (n, d) and (m, d)
+        Checked matrices of one dtype; NaN and infinity are refused.
+    metric : Metric
+    inverse_temperature : float
+        At least 0, of all rows.
+    """
+
+    def __init__(self, X, Y, metric, inverse_temperature):
+        self._form = prepare_form(X, Y, metric)
+        beta = active().empty((len(X),), np.float64)
+        beta[...] = inverse_temperature
+        self._beta = _scaled_temperature(beta, self._form)
+
+    def __call__(self, log_weight):
+        """Return the sums (n,), in the dtype of X, for weights (m,), float64, below infinity."""
+        with np.errstate(over="ignore"):
+            log_weight = log_weight.astype(self._beta.dtype)
+        return _logsumexp(self._form, (self._beta, log_weight, None, None, 0))
 
 
 def _checked_values(values, m, dtype):

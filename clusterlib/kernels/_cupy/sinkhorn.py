@@ -1,6 +1,6 @@
 """Sinkhorn sweeps and iterations on a CUDA device; contracts in ``clusterlib/kernels/sinkhorn.py``.
 
-Sums over points are those of ``pairwise_logsumexp``: a sweep evaluates the exponentials of every
+Sums over points are those of :class:`LogSumExp`: a sweep evaluates the exponentials of every
 pair twice, and no sum of a column can leave its range. Their bits do not depend on the grid, but
 blocks of rows do not merge to those of one block as with a stored cost.
 """
@@ -11,10 +11,10 @@ import numpy as np
 
 from clusterlib.kernels._cupy import sinkhorn_arguments as door
 from clusterlib.kernels._cupy.checks import checked_device_options, device_metric
+from clusterlib.kernels._cupy.pairwise_sums import LogSumExp
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels._cupy.sinkhorn_passes import RowRule, StoredCost
 from clusterlib.kernels._cupy.sinkhorn_steps import ColumnSteps
-from clusterlib.kernels.pairwise import pairwise_logsumexp
 
 __all__ = [
     "sinkhorn_iterate",
@@ -109,14 +109,15 @@ class _PointsCost:
     """The cost between two point clouds, and the sums of its exponentials."""
 
     def __init__(self, X, Y, metric, epsilon):
-        self.X, self.Y, self.epsilon = X, Y, epsilon
-        self.options = {"metric": metric, "inverse_temperature": 1.0 / epsilon}
+        self.epsilon = epsilon
+        self._rows = LogSumExp(X, Y, metric, 1.0 / epsilon)
+        self._columns = LogSumExp(Y, X, metric, 1.0 / epsilon)
 
     def update_rows(self, rule, log_a, f, g):
         """Write the row potentials that belong to g; one right-hand side."""
         if len(f) == 0:
             return
-        lse = pairwise_logsumexp(self.X, self.Y, log_weight=g / self.epsilon, **self.options)
+        lse = self._rows(g / self.epsilon)
         with np.errstate(invalid="ignore"):
             free = rule.tau * (self.epsilon * (log_a - lse.astype(np.float64)))
         capped = np.where(free < rule.f_max, free, rule.f_max)
@@ -124,8 +125,7 @@ class _PointsCost:
 
     def column_logs(self, f, g):
         """Return the logarithms of the column sums of the plan of f and g."""
-        lse = pairwise_logsumexp(self.Y, self.X, log_weight=f / self.epsilon, **self.options)
-        return g / self.epsilon + lse.astype(np.float64)
+        return g / self.epsilon + self._columns(f / self.epsilon).astype(np.float64)
 
 
 def sinkhorn_sweep_points(

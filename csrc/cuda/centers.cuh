@@ -15,6 +15,12 @@ constexpr int kSumBatch = 8;    // rows that are read before they are added
 
 constexpr int kSpanLevels = 8, kMergeLevels = 16;
 
+// The numbers of the next rows, of the last one beyond the end.
+CL_DEVICE void read_batch(const int* rows, int at, int end, int (&row)[kSumBatch]) {
+#pragma unroll
+  for (int q = 0; q < kSumBatch; ++q) row[q] = at < end ? rows[at + q < end ? at + q : end - 1] : 0;
+}
+
 // parts[span * k * d + label * d + feature]; a group has `lanes` threads, a power of two up to 32.
 template <class T>
 __global__ void __launch_bounds__(kSumThreads, 2)
@@ -38,17 +44,18 @@ __global__ void __launch_bounds__(kSumThreads, 2)
     nodes.start();
     int leaf = begin < end ? (rows[begin] >> kLeafShift) - first_leaf : 0;
     double sum = 0;
+    int row[kSumBatch];
+    read_batch(rows, begin, end, row);
     for (int at = begin; at < end; at += kSumBatch) {
-      int row[kSumBatch];
+      int later[kSumBatch];  // asked for before this batch is waited for
       T x[kSumBatch];
       double w[kSumBatch];
-#pragma unroll
-      for (int q = 0; q < kSumBatch; ++q) row[q] = rows[at + q < end ? at + q : end - 1];
 #pragma unroll
       for (int q = 0; q < kSumBatch; ++q) {
         x[q] = X[static_cast<long long>(row[q]) * d + feature];
         w[q] = weight ? weight[row[q]] : 1.0;
       }
+      read_batch(rows, at + kSumBatch, end, later);
 #pragma unroll
       for (int q = 0; q < kSumBatch; ++q)
         if (at + q < end) {
@@ -60,6 +67,8 @@ __global__ void __launch_bounds__(kSumThreads, 2)
           }
           sum = __dadd_rn(sum, __dmul_rn(w[q], static_cast<double>(x[q])));
         }
+#pragma unroll
+      for (int q = 0; q < kSumBatch; ++q) row[q] = later[q];
     }
     parts[(span * k + label) * d + feature] = nodes.add(sum, leaf, kNoLeaf);
   }

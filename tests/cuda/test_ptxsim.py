@@ -336,6 +336,12 @@ def test_faults_are_found(fault):
     assert "kernels.cu:" in str(raised.value)
 
 
+def test_blocks_that_write_the_same_are_found():
+    x, out = random(np.float32, 128), np.zeros(128, np.float32)
+    with pytest.raises(PtxError, match="race in global memory"):
+        launch(FAULTS, "faulty<0>", 2, 128, x, out, np.int32(128))
+
+
 @pytest.mark.parametrize("fault", [0, 7])
 def test_no_fault_is_found_where_there_is_none(fault):
     x, out = random(np.float32, 128), np.zeros(128, np.float32)

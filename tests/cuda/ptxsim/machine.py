@@ -76,7 +76,7 @@ class Machine:
 
     def run(self, first_block):
         """Run the blocks from ``first_block`` on to their ends."""
-        self.memory.clear()
+        self.memory.begin(first_block)
         self.operands.place(first_block)
         self._pc[:] = 0
         self._state[:] = _RUNNING

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.cuda.emul.arrays import Allocation
 from tests.cuda.ptxsim.errors import PtxError
-from tests.cuda.ptxsim.races import RaceDetector
+from tests.cuda.ptxsim.races import BlockRaces, RaceDetector
 
 __all__ = ["LOCAL", "SHARED", "Memory"]
 
@@ -28,6 +28,7 @@ class _Buffer:
             raise PtxError("an argument is not contiguous")
         self.bytes = array.reshape(-1).view(np.uint8)
         self.before = _distance_from_base(array)
+        self.races = BlockRaces(self.bytes.size)
         self._views = {}
 
     def view(self, dtype):
@@ -73,11 +74,12 @@ class Memory:
         self.local = np.empty(blocks * threads * self._local_bytes, np.uint8)
         self._shared_start = np.repeat(np.arange(blocks), threads) * self._shared_bytes
         self._local_start = np.arange(blocks * threads) * self._local_bytes
-        self._lanes = np.arange(blocks * threads)
-        self.clear()
+        self._lanes, self._threads = np.arange(blocks * threads), threads
+        self.begin(0)
 
-    def clear(self):
-        """Forget what blocks have left in their shared and local memory."""
+    def begin(self, first_block):
+        """Blocks from ``first_block`` on start, with nothing in shared and local memory."""
+        self._block = first_block + self._lanes // self._threads
         self.shared.fill(_UNWRITTEN)
         self.local.fill(_UNWRITTEN)
         self.races = RaceDetector(self.shared.size // 4, self._lanes.size)
@@ -150,6 +152,9 @@ class Memory:
             )
         if self._counters is not None:
             self._counters.count_global(kind, line, address, dtype.itemsize * count, lanes)
+        if kind != "atomic":
+            words = _words(offset, dtype.itemsize * count)
+            buffer.races.access(kind, words.ravel(), np.repeat(self._block[lanes], words.shape[1]))
         return offset // dtype.itemsize, buffer.view(dtype)
 
     def _resolve_window(self, kind, space, address, dtype, count, lanes, line):
@@ -160,7 +165,7 @@ class Memory:
             start = address + self._local_start[lanes]
             return start // dtype.itemsize, self.local.view(dtype)
         start = address + self._shared_start[lanes]
-        words = start[:, None] // 4 + np.arange(max(1, dtype.itemsize * count // 4))
+        words = _words(start, dtype.itemsize * count)
         self.races.access(kind, words.ravel(), np.repeat(lanes, words.shape[1]))
         if self._counters is not None:
             self._counters.count_shared(line, words, lanes)
@@ -174,6 +179,11 @@ class Memory:
         if (address >= LOCAL).any():
             raise PtxError("lanes use different kinds of memory in one access")
         return "global", address
+
+
+def _words(start, size):
+    """The 4-byte words of an access, one row for each lane."""
+    return start[:, None] // 4 + np.arange(max(1, size // 4))
 
 
 def _same_bits(stored, value):

@@ -10,12 +10,13 @@ import numpy as np
 
 from tests.cuda.ptxsim.errors import PtxError
 
-__all__ = ["RaceDetector"]
+__all__ = ["BlockRaces", "RaceDetector"]
 
 # A clock is the number of barriers the block has passed, and in the low bits the number of warp
 # barriers since. It starts at one block barrier, so that zero means never.
 _BITS = 20
 _BLOCK = 1 << _BITS
+_NOBODY, _SEVERAL_BLOCKS = -1, -2
 _SEVERAL_WARPS = np.iinfo(np.int32).min
 
 
@@ -100,3 +101,34 @@ class RaceDetector:
             f"race in shared memory: lane {lane} ({kind}) and another thread use word {word} with "
             "no barrier between them"
         )
+
+
+class BlockRaces:
+    """Watches one array in global memory: no block may use what another one of the launch writes.
+
+    Nothing orders blocks. Atomic accesses are left out, and so are the threads of one block.
+    """
+
+    def __init__(self, n_bytes):
+        self._writer, self._reader = np.full((2, -(-n_bytes // 4)), _NOBODY, np.int64)
+
+    def access(self, kind, words, blocks):
+        """Note accesses to 4-byte words; raise PtxError if another block had the word before."""
+        writer = self._writer[words]
+        conflict = (writer != _NOBODY) & (writer != blocks)
+        if kind == "write":
+            reader = self._reader[words]
+            conflict |= (reader != _NOBODY) & (reader != blocks)
+            self._writer[words] = blocks
+            # Of several blocks that write a word at once only one is remembered.
+            conflict |= self._writer[words] != blocks
+        else:
+            several = (self._reader[words] != _NOBODY) & (self._reader[words] != blocks)
+            self._reader[words] = np.where(several, _SEVERAL_BLOCKS, blocks)
+            together = words[self._reader[words] != np.where(several, _SEVERAL_BLOCKS, blocks)]
+            self._reader[together] = _SEVERAL_BLOCKS
+        if conflict.any():
+            raise PtxError(
+                f"race in global memory: block {blocks[conflict][0]} ({kind}) and another one use "
+                f"word {words[conflict][0]} in one launch"
+            )

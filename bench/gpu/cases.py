@@ -1,7 +1,8 @@
 """The cases on a CUDA device as data: which operation, on which sizes and dtype.
 
 ``argmin``, ``distances``, ``topk`` (10 nearest) and ``logsumexp`` compare X (n, d) with Y (k, d);
-``sums`` adds the rows of k clusters, ``sinkhorn`` is half an iteration on a stored cost (n, k),
+``sums`` adds the rows of k clusters, ``sinkhorn`` is half an iteration on a stored cost (n, k) with
+the column sums, ``points`` nine iterations between points and one more update of the rows,
 ``moments`` weights, means and scatters of k classes in float64, ``softmax`` posteriors and labels
 from scores (n, k), and ``fit`` 20 iterations of k-means with k centres.
 """
@@ -11,6 +12,7 @@ from fnmatch import fnmatchcase
 
 TOP = 10
 ITERATIONS = 20
+SWEEPS = 10  # updates of the rows, of ``points``
 EPSILON = 0.05  # of a cost between 0 and 1
 
 
@@ -33,6 +35,11 @@ class Case:
         return 8 if self.dtype == "float64" else 4
 
     @property
+    def epsilon(self) -> float:
+        """As much of the mean cost; squared distances of normal rows are 2 d on average."""
+        return EPSILON * 2 * self.d if self.op == "points" else EPSILON
+
+    @property
     def products_in(self) -> str:
         """The dtype that the contract of the operation multiplies in."""
         return "float64" if self.op == "moments" else self.dtype
@@ -47,6 +54,7 @@ class Case:
             "softmax": 2 * pairs,
             "moments": self.n * self.d * (self.d + 1),  # one triangle of the products
             "fit": ITERATIONS * 2 * pairs * self.d,
+            "points": SWEEPS * 2 * pairs * self.d,
         }.get(self.op, 2 * pairs * self.d)
 
     @property
@@ -59,6 +67,7 @@ class Case:
             "distances": both + pairs,
             "topk": both + self.n * TOP * (self.itemsize + 4),
             "logsumexp": both + self.n * self.itemsize,
+            "points": SWEEPS * both,
             "sums": cells + 4 * self.n + 8 * self.k * self.d,
             "sinkhorn": pairs,
             "softmax": 2 * pairs,
@@ -82,6 +91,7 @@ CASES = (
     Case("topk", 1_000_000, 64, 10_000),
     Case("sums", 1_000_000, 64, 1000),
     Case("sinkhorn", 10_000, 1, 10_000),
+    Case("points", 20_000, 64, 20_000),
     Case("moments", 50_000, 512, 20),
     Case("softmax", 1_000_000, 1, 100),
     Case("fit", 1_000_000, 64, 256),

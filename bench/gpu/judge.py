@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from bench.gpu.cases import EPSILON, TOP
+from bench.gpu.cases import TOP
 from bench.gpu.problems import Problem
 from clusterlib import kernels
 
-SAMPLES = {"distances": 64, "topk": 128, "sinkhorn": 128}
+SAMPLES = {"distances": 64, "topk": 128, "sinkhorn": 128, "points": 128}
 SAMPLE = 512
 
 
@@ -14,8 +14,11 @@ def judge(problem: Problem, answer) -> dict:
     """Compare a sample of rows (``sums``, ``moments``: all of it).
 
     Returns ``checked``, the number of rows, and ``wrong``, how many of their integers differ from
-    the exact ones, or ``deviation``, the largest error beside the largest value.
+    the exact ones, or ``deviation``, the largest error beside the largest value. Nothing is said of
+    None, which only stands for a cost.
     """
+    if answer is None:
+        return {"checked": 0}
     return _JUDGES[problem.case.op](problem, answer)
 
 
@@ -68,11 +71,24 @@ def _sums(problem, sums):
     )
 
 
-def _sinkhorn(problem, f):
-    scores = -_sampled(problem, problem.X).astype(np.float64) / EPSILON
+def _updated_rows(case, scores):
+    """The potentials of rows whose (g - cost) / epsilon are given."""
     top = scores.max(axis=1)
     lse = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
-    return _deviation(_sampled(problem, f), EPSILON * (-np.log(problem.case.n) - lse))
+    return case.epsilon * (-np.log(case.n) - lse)
+
+
+def _sinkhorn(problem, f):
+    scores = -_sampled(problem, problem.X).astype(np.float64) / problem.case.epsilon
+    return _deviation(_sampled(problem, f), _updated_rows(problem.case, scores))
+
+
+def _points(problem, potentials):
+    """The potentials of the rows are the update that belongs to those of the columns."""
+    f, g = potentials
+    g = problem.device.to_host(g).astype(np.float64)
+    scores = (g - kernels.pairwise_distances(*_wide(problem))) / problem.case.epsilon
+    return _deviation(_sampled(problem, f), _updated_rows(problem.case, scores))
 
 
 def _softmax(problem, posterior):
@@ -109,6 +125,7 @@ _JUDGES = {
     "logsumexp": _logsumexp,
     "sums": _sums,
     "sinkhorn": _sinkhorn,
+    "points": _points,
     "moments": _moments,
     "softmax": _softmax,
     "fit": _fit,

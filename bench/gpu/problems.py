@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.gpu.cases import EPSILON, ITERATIONS, TOP, Case
+from bench.gpu.cases import ITERATIONS, SWEEPS, TOP, Case
 from clusterlib import kernels
 
 
@@ -47,6 +47,7 @@ def our_call(problem: Problem):
         "logsumexp": lambda: lambda: kernels.pairwise_logsumexp(X, Y),
         "sums": lambda: lambda: kernels.cluster_sums(X, problem.labels, case.k)[0],
         "sinkhorn": lambda: _sinkhorn(problem),
+        "points": lambda: _points(problem),
         "moments": lambda: _moments(problem),
         "softmax": lambda: _softmax(problem),
         "fit": lambda: _fit(problem),
@@ -66,8 +67,23 @@ def _sinkhorn(problem):
     log_a[...] = -np.log(case.n)
 
     def call():
-        kernels.sinkhorn_sweep(problem.X, EPSILON, log_a, f, g)
+        kernels.sinkhorn_sweep(problem.X, case.epsilon, log_a, f, g)
         return f
+
+    return call
+
+
+def _points(problem):
+    case, X, Y, runtime = problem.case, problem.X, problem.Y, problem.device.runtime
+    sizes = case.n, case.k, case.n, case.k
+    log_a, log_b, f, g = (runtime.zeros((size,), np.float64) for size in sizes)
+    log_a[...], log_b[...] = -np.log(case.n), -np.log(case.k)
+
+    def call():
+        g[...] = 0.0
+        kernels.sinkhorn_iterate_points(X, Y, case.epsilon, log_a, log_b, f, g, n_iters=SWEEPS - 1)
+        kernels.sinkhorn_sweep_points(X, Y, case.epsilon, log_a, f, g)
+        return f, g
 
     return call
 

@@ -50,7 +50,7 @@ def check(line: dict) -> str:
     if "wrong" in line:
         cost = f" cost {line['cost']:.6g}" if "cost" in line else ""
         return f"{line['wrong']}/{line['checked']} wrong{cost}"
-    return f"dev {line['deviation']:.1e}"
+    return f"dev {line['deviation']:.1e}" if "deviation" in line else "not checked"
 
 
 def _peer(line: dict, ours: dict | None) -> str:

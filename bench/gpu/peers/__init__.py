@@ -5,4 +5,4 @@ prepares what a user would prepare once and returns the call that is timed. The 
 :mod:`bench.gpu.judge` expects. A module whose package is missing fails to import and is skipped.
 """
 
-PEERS = ("matrix_products", "torch", "cuvs", "cuml", "pykeops", "flash_kmeans")
+PEERS = ("matrix_products", "torch", "cuvs", "cuml", "pykeops", "flash_kmeans", "flash_sinkhorn")

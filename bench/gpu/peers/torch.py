@@ -1,8 +1,10 @@
 """PyTorch: cdist and products in chunks of rows, without TF32; softmax, index_add and logsumexp."""
 
+import math
+
 import torch
 
-from bench.gpu.cases import EPSILON, ITERATIONS, TOP
+from bench.gpu.cases import ITERATIONS, SWEEPS, TOP
 
 CHUNK_BYTES = 256 << 20
 
@@ -17,6 +19,7 @@ def entries(problem):
         ("torch addmm + logsumexp", "logsumexp", _logsumexp),
         ("torch index_add", "sums", _sums),
         ("torch logsumexp", "sinkhorn", _sinkhorn),
+        ("torch addmm + logsumexp", "points", _points),
         ("torch class by class, float64", "moments", _moments),
         ("torch softmax", "softmax", _softmax),
         ("torch cdist + index_add", "fit", _fit),
@@ -25,20 +28,21 @@ def entries(problem):
             yield name, lambda setup=setup: setup(problem.case, *tensors)
 
 
-def _slices(case):
-    rows = max(1, min(case.n, CHUNK_BYTES // (case.k * case.itemsize)))
-    return [slice(start, min(start + rows, case.n)) for start in range(0, case.n, rows)]
+def _slices(X, Y):
+    """Slices of rows of X whose products with Y fill CHUNK_BYTES."""
+    rows = max(1, CHUNK_BYTES // (len(Y) * X.element_size()))
+    return [slice(start, min(start + rows, len(X))) for start in range(0, len(X), rows)]
 
 
-def _nearest(case, X, Y, labels):
-    for rows in _slices(case):
+def _nearest(X, Y, labels):
+    for rows in _slices(X, Y):
         torch.argmin(torch.cdist(X[rows], Y), dim=1, out=labels[rows])
     return labels
 
 
 def _argmin(case, X, Y, _):
     labels = torch.empty(case.n, dtype=torch.int64, device=X.device)
-    return lambda: _nearest(case, X, Y, labels)
+    return lambda: _nearest(X, Y, labels)
 
 
 def _distances(case, X, Y, _):
@@ -49,7 +53,7 @@ def _topk(case, X, Y, _):
     def call():
         found = [
             torch.topk(torch.cdist(X[rows], Y), min(TOP, case.k), dim=1, largest=False).indices
-            for rows in _slices(case)
+            for rows in _slices(X, Y)
         ]
         return torch.cat(found)
 
@@ -59,7 +63,7 @@ def _topk(case, X, Y, _):
 def _logsumexp(case, X, Y, _):
     def call():
         y, lse = (Y * Y).sum(1), []
-        for rows in _slices(case):
+        for rows in _slices(X, Y):
             x = (X[rows] * X[rows]).sum(1)
             scores = torch.addmm(-y[None, :], X[rows], Y.T, alpha=2)
             lse.append(torch.logsumexp(scores, dim=1) - x)
@@ -77,12 +81,30 @@ def _sums(case, X, _, labels):
 
 
 def _sinkhorn(case, C, *_):
-    log_a = -torch.log(torch.tensor(float(case.n)))
-
     def call():
-        f = EPSILON * (log_a - torch.logsumexp(C / -EPSILON, dim=1))
-        torch.logsumexp((f[:, None] - C) / EPSILON, dim=0)  # the column sums of the other half
+        f = case.epsilon * (-math.log(case.n) - torch.logsumexp(C / -case.epsilon, dim=1))
+        torch.logsumexp((f[:, None] - C) / case.epsilon, dim=0)  # the column sums
         return f
+
+    return call
+
+
+def _updated(case, X, Y, potentials):
+    """Potentials of the rows of X from those of Y; costs never exist as a whole."""
+    bias, updated = (potentials - (Y * Y).sum(1)) / case.epsilon, []
+    for rows in _slices(X, Y):
+        scores = torch.addmm(bias[None, :], X[rows], Y.T, alpha=2 / case.epsilon)
+        lse = torch.logsumexp(scores, dim=1)
+        updated.append((X[rows] * X[rows]).sum(1) - case.epsilon * (math.log(len(X)) + lse))
+    return torch.cat(updated)
+
+
+def _points(case, X, Y, _):
+    def call():
+        g = torch.zeros(case.k, dtype=X.dtype, device=X.device)
+        for _ in range(SWEEPS - 1):
+            g = _updated(case, Y, X, _updated(case, X, Y, g))
+        return _updated(case, X, Y, g), g
 
     return call
 
@@ -118,11 +140,11 @@ def _fit(case, X, start, _):
     def call():
         centers = start.clone()
         for _ in range(ITERATIONS):
-            _nearest(case, X, centers, labels)
+            _nearest(X, centers, labels)
             sums = torch.zeros_like(centers).index_add_(0, labels, X)
             counts = torch.zeros(case.k, dtype=X.dtype, device=X.device)
             counts.index_add_(0, labels, ones)
             centers = torch.where(counts[:, None] > 0, sums / counts[:, None], centers)
-        return _nearest(case, X, centers, labels), centers
+        return _nearest(X, centers, labels), centers
 
     return call

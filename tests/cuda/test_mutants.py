@@ -4,12 +4,12 @@ All mutants of a source are built into one library, each in a namespace of its o
 the compiler takes longer than compiling a kernel.
 """
 
+import faulthandler
 import functools
 import os
 import re
 import signal
 import warnings
-from collections import defaultdict
 
 import pytest
 
@@ -21,9 +21,11 @@ from tests.cuda.emul.arrays import host_copies_refused
 from tests.cuda.emul.emulator import ORDERS, EmulatedRuntime
 from tests.cuda.mutant_checks import CHECKS as PAIRWISE_CHECKS
 from tests.cuda.mutants import MUTANTS as PAIRWISE_MUTANTS
+from tests.cuda.sum_mutant_checks import SUM_CHECKS
+from tests.cuda.sum_mutants import SUM_MUTANTS
 
-MUTANTS = [*PAIRWISE_MUTANTS, *CLASS_MUTANTS]
-CHECKS = PAIRWISE_CHECKS | CLASS_CHECKS
+MUTANTS = [*PAIRWISE_MUTANTS, *CLASS_MUTANTS, *SUM_MUTANTS]
+CHECKS = PAIRWISE_CHECKS | CLASS_CHECKS | SUM_CHECKS
 
 _FILE = "mutants.cuh"
 _OPENING = "namespace cl {"
@@ -77,6 +79,7 @@ def _passes_in_a_child(check, runtime):
         child = os.fork()
     if child == 0:
         signal.alarm(_PATIENCE)
+        faulthandler.disable()  # aborts are no news
         result = _UNEXPECTED
         try:
             result = int(_passes(check, runtime))
@@ -102,30 +105,33 @@ def _mutated(mutant):
 
 
 @pytest.fixture(scope="session")
-def libraries(compiler, tmp_path_factory):
-    """Source -> runtime with the kernels of all its mutants, and of one without a slip."""
-    by_source = defaultdict(list)
-    for number, mutant in enumerate(MUTANTS):
-        by_source[mutant.source].append((f"cl_{number}", _mutated(mutant), _launched(mutant.check)))
-    runtimes = {}
-    for source, mutants in by_source.items():
+def library_of(compiler, tmp_path_factory):
+    """Function: source -> runtime with the kernels of all its mutants."""
+
+    @functools.cache
+    def library(source):
         instances, texts = [], []
-        for namespace, text, launched in mutants:
-            assert _OPENING in text
-            text = text.replace(_OPENING, f"namespace {namespace} {{")
-            texts.append(_qualified(text, namespace))
-            instances += [_renamed(i, namespace) for i in launched if i.source == source]
+        for number, mutant in enumerate(MUTANTS):
+            if mutant.source == source:
+                text = _mutated(mutant)
+                assert _OPENING in text
+                text = text.replace(_OPENING, f"namespace cl_{number} {{")
+                texts.append(_qualified(text, f"cl_{number}"))
+                launched = [i for i in _launched(mutant.check) if i.source == source]
+                instances += [_renamed(i, f"cl_{number}") for i in launched]
         folder = tmp_path_factory.mktemp("mutants")
         (folder / _FILE).write_text("#pragma once\n" + "\n".join(texts), encoding="utf-8")
         instances = tuple(sorted(instances))
-        runtimes[source] = EmulatedRuntime(instances=instances, folder=folder, flags=("-O1",))
-        runtimes[source]._library(instances[0])  # once for all children
-    return runtimes
+        runtime = EmulatedRuntime(instances=instances, folder=folder, flags=("-O1",))
+        runtime._library(instances[0])  # once for all children
+        return runtime
+
+    return library
 
 
 @pytest.mark.parametrize("number", range(len(MUTANTS)), ids=lambda i: f"{MUTANTS[i].check}-{i}")
-def test_slips_are_noticed(libraries, number):
+def test_slips_are_noticed(library_of, number):
     mutant = MUTANTS[number]
-    runtime = MutantRuntime(libraries[mutant.source], mutant.source, f"cl_{number}")
+    runtime = MutantRuntime(library_of(mutant.source), mutant.source, f"cl_{number}")
     passes = _passes_in_a_child(mutant.check, runtime)
     assert not passes, f"nothing notices {mutant.old!r} -> {mutant.new!r}"

@@ -22,6 +22,7 @@ from clusterlib.kernels import (
     pairwise_topk,
     row_softmax,
     scaling_iterate,
+    sinkhorn_batch,
     sinkhorn_iterate,
     sinkhorn_iterate_points,
     sinkhorn_plan,
@@ -133,7 +134,7 @@ def _moments(runtime):
 def _softmax(runtime):
     rng = np.random.default_rng(0)
     for dtype in DTYPES:
-        for n, k in ((19, 5), (9, 70), (2, 1100)):
+        for n, k in ((19, 5), (9, 70), (9, 200), (9, 300), (2, 1100)):
             scores = runtime.to_device(rng.normal(size=(n, k)).astype(dtype))
             log_weight = runtime.to_device(np.full(k, -np.log(k)))
             row_softmax(scores, log_weight=log_weight, return_labels=True, out=scores)
@@ -170,6 +171,16 @@ def _sinkhorn_points(runtime):
         sinkhorn_iterate_points(X, Y, 0.1, log_a, log_b, f, g, n_iters=1)
 
 
+def _sinkhorn_batch(runtime):
+    for dtype in DTYPES:
+        for p, q in ((5, 33), (33, 2)):
+            cost, log_a, log_b, _, _ = _transport(runtime, p, 3 * q, dtype)
+            C = runtime.contiguous(cost.reshape(p, 3, q).transpose(1, 0, 2))
+            f, g = runtime.zeros((3, p), np.float64), runtime.zeros((3, q), np.float64)
+            options = {"tau_a": 0.9, "tau_b": 0.8, "max_iter": 2}
+            sinkhorn_batch(C, 0.1, log_a, log_b[:q], f, g, **options)
+
+
 def _scaling(runtime):
     for dtype in DTYPES:
         cost, log_a, log_b, f, g = _transport(runtime, 35, 40, dtype)
@@ -189,5 +200,6 @@ CASES = [
     Case("softmax", _softmax),
     Case("sinkhorn", _sinkhorn),
     Case("sinkhorn_points", _sinkhorn_points),
+    Case("sinkhorn_batch", _sinkhorn_batch),
     Case("scaling", _scaling),
 ]

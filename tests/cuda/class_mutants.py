@@ -112,7 +112,11 @@ CLASS_MUTANTS = [
         ("row[j] + log_weight[j]", "row[j]"),
         ("total += static_cast<double>(sum);\n      sum = 0;", "sum = 0;"),
         ("static_cast<T>(1 / total)", "static_cast<T>(total)"),
-        ("row.spoiled ? nan : -infinity<T>()", "nan"),
+        ("row.spoiled ? infinity<T>() - infinity<T>() : -infinity<T>()", "-infinity<T>()"),
+        ("= z[q] * scale;", "= z[q];"),
+        ("fine ? out[j] * scale : scale;", "out[j];"),
+        ("lane + q * lanes < k)", "lane + q * lanes < k - 1)"),
+        ("if (inside) scale_terms", "if (i + 1 < n) scale_terms"),
         ("most[warp] = top.most;", "most[0] = top.most;"),
         ("total += sums[w];", "total = sums[w];"),
         *_without_barrier(

@@ -10,8 +10,8 @@ from tests.cuda.emul.emulator import ORDERS
 from tests.helpers import DTYPES, SIZES
 from tests.kernels.test_softmax import assert_within_bound, problem
 
-# A row of a part of a warp, of a warp, of a block.
-COLUMNS = [*SIZES[1:10], 33, 65, 1024, 1025, 2000]
+# A row of a part of a warp, in its registers, of a warp, of a block.
+COLUMNS = [*SIZES[1:10], 33, 65, 128, 129, 256, 300, 1024, 1025, 2000]
 
 
 def on_host(device, result):
@@ -27,7 +27,7 @@ def on_host(device, result):
 @pytest.mark.parametrize("emulated", ORDERS, indirect=True)
 def test_all_sizes(emulated, dtype):
     for i, k in enumerate(COLUMNS):
-        n = SIZES[(3 * i) % 12] if k < 1000 else 3
+        n = SIZES[(3 * i) % 12] if k < 100 else 3
         scores, weight = problem(n, k, dtype)
         for log_weight in (None, weight):
             given = None if log_weight is None else emulated.to_device(log_weight)
@@ -90,7 +90,7 @@ def test_rows_without_a_posterior_are_refused(emulated, k):
             row_softmax(emulated.to_device(scores))
 
 
-@pytest.mark.parametrize(("k", "rows_of_block"), [(70, 8), (1100, 1)])
+@pytest.mark.parametrize(("k", "rows_of_block"), [(70, 8), (300, 8), (1100, 1)])
 def test_offsets_beyond_the_range_of_int(emulation, k, rows_of_block):
     n = 2 * rows_of_block
     scores = problem(n, k, np.float32)[0]
@@ -100,10 +100,8 @@ def test_offsets_beyond_the_range_of_int(emulation, k, rows_of_block):
     arrays = scores, np.empty_like(scores), np.empty(n, np.float32), np.empty(n, np.int32)
     z, out, lse, labels = map(emulation.to_device, arrays)
     far = [Shifted(a, before * (k if a.ndim == 2 else 1)) for a in (z, out, lse, labels)]
-    size = (
-        (np.int64(before + n), np.int32(k), np.int32(32)) if rows_of_block > 1 else (np.int32(k),)
-    )
-    instance = (passes._LANES if rows_of_block > 1 else passes._BLOCKS)[scores.dtype]
+    instance, _, size = passes._kernel_of(z)
+    size = [np.int64(before + n) if isinstance(x, np.int64) else x for x in size]
     emulation.launch_blocks(instance, first + 2, first, first + 2, far[0], None, *size, *far[1:])
     for got, wanted in zip((out, lse, labels), expected, strict=True):
         assert np.array_equal(emulation.to_host(got), wanted)

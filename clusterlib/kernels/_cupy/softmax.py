@@ -16,15 +16,23 @@ from clusterlib.kernels.softmax_checks import check_rows
 __all__ = ["INSTANCES", "row_softmax"]
 
 _THREADS = 256
-_LANES = {
-    np.dtype(np.float32): Instance("softmax.cuh", "cl::softmax_of_lanes<float>", _THREADS),
-    np.dtype(np.float64): Instance("softmax.cuh", "cl::softmax_of_lanes<double>", _THREADS),
+# (dtype, columns in the registers of a thread) -> kernel.
+_REGISTERS = {
+    (np.dtype(dtype), held): Instance(
+        "softmax.cuh", f"cl::softmax_in_registers<{name}, {held}>", _THREADS
+    )
+    for dtype, name in ((np.float32, "float"), (np.float64, "double"))
+    for held in (1, 4, 8)
+}
+_WARPS = {
+    np.dtype(np.float32): Instance("softmax.cuh", "cl::softmax_of_warps<float>", _THREADS),
+    np.dtype(np.float64): Instance("softmax.cuh", "cl::softmax_of_warps<double>", _THREADS),
 }
 _BLOCKS = {
     np.dtype(np.float32): Instance("softmax.cuh", "cl::softmax_of_blocks<float>", _THREADS),
     np.dtype(np.float64): Instance("softmax.cuh", "cl::softmax_of_blocks<double>", _THREADS),
 }
-INSTANCES = (*_LANES.values(), *_BLOCKS.values())
+INSTANCES = (*_REGISTERS.values(), *_WARPS.values(), *_BLOCKS.values())
 
 _MOST_COLUMNS_OF_A_WARP = 1024
 
@@ -32,7 +40,7 @@ _MOST_COLUMNS_OF_A_WARP = 1024
 def row_softmax(
     scores, *, log_weight=None, return_labels=False, out=None, n_threads=None, backend=None
 ):
-    """Posteriors, normalisers and labels of rows; one pass over memory and two over the cache."""
+    """Posteriors, normalisers and labels of rows; memory is read once and written once."""
     runtime = active()
     checked_device_options(n_threads, backend)
     original, scores = scores, as_device_matrix("scores", scores)
@@ -46,13 +54,7 @@ def row_softmax(
         raise ValueError("out must be scores itself or not overlap it in memory")
     lse = runtime.empty((n,), scores.dtype)
     labels = runtime.empty((n,), np.int32) if return_labels else None
-    if k <= _MOST_COLUMNS_OF_A_WARP:
-        lanes = min(32, 1 << (k - 1).bit_length())
-        size = np.int64(n), np.int32(k), np.int32(lanes)
-        instance, grid = _LANES[scores.dtype], -(-n * lanes // _THREADS)
-    else:
-        size = (np.int32(k),)
-        instance, grid = _BLOCKS[scores.dtype], n
+    instance, grid, size = _kernel_of(scores)
     runtime.launch(instance, grid, scores, log_weight, *size, posteriors, lse, labels)
     check_rows(lse)
     if out is None:
@@ -60,3 +62,16 @@ def row_softmax(
     if labels is not None:
         labels = runtime.like(labels, original)
     return RowSoftmax(out, runtime.like(lse, original), labels)
+
+
+def _kernel_of(scores):
+    """Kernel, blocks, and what it wants to know of the shape."""
+    n, k = scores.shape
+    if k > _MOST_COLUMNS_OF_A_WARP:
+        return _BLOCKS[scores.dtype], n, (np.int32(k),)
+    lanes = min(32, 1 << (k - 1).bit_length())
+    size, blocks = (np.int64(n), np.int32(k)), -(-n * lanes // _THREADS)
+    for held in (1, 4, 8):
+        if k <= held * lanes:
+            return _REGISTERS[scores.dtype, held], blocks, (*size, np.int32(lanes))
+    return _WARPS[scores.dtype], blocks, size

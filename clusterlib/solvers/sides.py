@@ -201,4 +201,5 @@ class DeviceSide:
         if not isinstance(result, tuple):
             return self.to_host(result)
         out = options.get("out")
-        return type(result)(*(part if part is out else self.to_host(part) for part in result))
+        parts = (part if part is out else self.to_host(part) for part in result)
+        return result._make(parts) if hasattr(result, "_make") else tuple(parts)

@@ -31,7 +31,8 @@ def on_device(runtime, kernel, *args, **options):
         if array.flags.writeable:
             array[...] = runtime.to_host(copies[id(array)])
     if isinstance(result, tuple):
-        return type(result)(*(None if r is None else runtime.to_host(r) for r in result))
+        parts = (None if part is None else runtime.to_host(part) for part in result)
+        return result._make(parts) if hasattr(result, "_make") else tuple(parts)
     return runtime.to_host(result)
 
 

@@ -14,6 +14,8 @@ from clusterlib.kernels.checks import checked_integer
 
 __all__ = [
     "as_device_cost",
+    "as_device_cost_stack",
+    "as_device_epsilons",
     "as_device_log_weight",
     "as_device_points",
     "as_device_potential",
@@ -32,6 +34,29 @@ def as_device_cost(name, value):
     if array.shape[1] > np.iinfo(np.int32).max // 2:
         raise ValueError(f"{name} has too many columns for a CUDA device, got {array.shape}")
     return array
+
+
+def as_device_cost_stack(name, value):
+    """Return (B, p, q) problems as a C-ordered float32 or float64 array on the device."""
+    if not active().owns(value):
+        as_device_matrix(name, value)  # says where it is
+    array = active().asarray(value)
+    if array.ndim != 3 or 0 in array.shape[1:]:
+        raise ValueError(
+            f"{name} must have shape (B, p, q) with p and q at least 1, got {array.shape}"
+        )
+    n_problems, p, q = array.shape
+    return as_device_matrix(name, array.reshape(n_problems, p * q)).reshape(array.shape)
+
+
+def as_device_epsilons(value, length):
+    """Return the epsilon of each problem; a number is repeated."""
+    if not active().owns(value) and np.ndim(value) == 0:
+        value = door.checked_epsilon(value)
+    epsilons = as_device_vector("epsilon", value, length)
+    if length and not bool((epsilons >= float(np.finfo(np.float64).tiny)).all()):
+        raise ValueError(f"epsilon must be positive and finite, got {float(epsilons.min())}")
+    return epsilons
 
 
 def as_device_points(X, Y):

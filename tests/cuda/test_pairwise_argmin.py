@@ -10,7 +10,7 @@ from clusterlib.kernels._cupy.instances import Instance
 from clusterlib.kernels._cupy.pairwise_setup import prepare_problem
 from clusterlib.kernels.metrics import Metric
 from tests.cuda.emul.arguments import Shifted
-from tests.cuda.emul.emulator import ORDERS
+from tests.cuda.emul.emulator import ORDERS, EmulatedRuntime
 from tests.cuda.pairwise_data import FAMILIES, REFUSED, SHAPES, few_rows_at_once, rows_of
 from tests.helpers import DTYPES, METRICS
 from tests.kernels import test_screen_bound as hard
@@ -46,8 +46,9 @@ def assert_same_as_the_host(device, X, Y, metric="sqeuclidean"):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_edges_of_tiles(emulated, screen, shape, dtype):
     for metric in METRICS:
-        assert_same_as_the_host(emulated, *rows_of("normal", *shape, dtype), metric)
-        assert_same_as_the_host(emulated, *rows_of("grid", *shape, dtype), metric)
+        family = "grid" if metric == "inner_product" else "normal"
+        assert_same_as_the_host(emulated, *rows_of(family, *shape, dtype), metric)
+    assert_same_as_the_host(emulated, *rows_of("grid", *shape, dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -139,8 +140,10 @@ BOUND = pairwise_bound.screen_bound
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("d", [1, 40, 300])
+@pytest.mark.parametrize("d", [1, 40, 150, 5000])
 def test_scores_are_within_the_bound(emulated, screen, d, dtype):
+    if d > 1000 and isinstance(emulated, EmulatedRuntime):
+        pytest.skip("takes a minute on the emulated device, and is about what the real one rounds")
     # Positive rows: whatever loses low bits of a sum loses them all in one direction.
     rng = np.random.default_rng(d)
     X, Y = rng.uniform(0.5, 1, (130, d)).astype(dtype), rng.uniform(0.5, 1, (70, d)).astype(dtype)

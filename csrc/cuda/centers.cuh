@@ -13,7 +13,7 @@ constexpr int kSumThreads = 256;
 constexpr int kLeafShift = 12;  // 4096 rows: clusterlib.kernels.leaves.LEAF_ROWS
 constexpr int kSumBatch = 8;    // rows that are read before they are added
 
-constexpr int kSpanLevels = 8, kMergeLevels = 16;
+constexpr int kSpanLevels = 12, kMergeLevels = 16;
 
 // The numbers of the next rows, of the last one beyond the end.
 CL_DEVICE void read_batch(const int* rows, int at, int end, int (&row)[kSumBatch]) {

@@ -25,7 +25,7 @@ _SUM = {
 _MERGE = Instance("centers.cuh", "cl::merge_parts", _THREADS)
 INSTANCES = (*_SUM.values(), _MERGE)
 
-_MOST_SPAN_LEAVES = 256  # kSpanLevels of centers.cuh
+_MOST_SPAN_LEAVES = 4096  # kSpanLevels of centers.cuh
 _PART_BYTES = 64 << 20
 # Partial sums are written and read once, so this much of X costs an eighth of the time more.
 _PART_SHARE = 16

@@ -64,6 +64,7 @@ __global__ void __launch_bounds__(kRowThreads)
     const long long row = row0 + row_group();
     double squares = 0.0;
     if (row < n) {
+#pragma unroll 4
       for (int f = row_lane(); f < d; f += kLanes) {
         const T x = X[row * d + f];
         const T value = (x - (shift ? shift[f] : T(0))) * scale;

@@ -79,6 +79,9 @@ def _argmin(runtime):
         with mock.patch.object(argmin_passes, "MATRIX_PRODUCTS", {np.dtype(dtype): (1, 1)}):
             for metric in ("sqeuclidean", "cosine"):
                 pairwise_argmin(*_points(runtime, 40, 70, 6, dtype), metric=metric)
+        with mock.patch.object(argmin_passes, "_DOUBTS_FOR_PRODUCTS", 1):
+            X, Y = _points(runtime, 10, 20, 6, dtype)
+            pairwise_argmin(X, Y * 0)
 
 
 def _topk(runtime):
@@ -86,6 +89,8 @@ def _topk(runtime):
         for most_selected in (512, 4):
             with mock.patch.object(topk_passes, "MOST_SELECTED", most_selected):
                 pairwise_topk(*_points(runtime, 3, 300, 5, dtype), 5)
+        X, Y = _points(runtime, 2, 1030, 3, dtype)
+        pairwise_topk(X, Y * 0, 3)  # more candidates than a block sorts
 
 
 def _threshold(runtime):

@@ -48,7 +48,8 @@ def sinkhorn(
     cost : array-like of shape (n, m) or PointCost
         Finite. float32 and float64 arrays are used as they are, in any layout, others in float64;
         where all costs lie close together far from 0, their offset is subtracted in a copy. The
-        costs of a :class:`PointCost` are never stored.
+        costs of a :class:`PointCost` are never stored. Both may be on a CUDA device; potentials,
+        plans and maps then live there.
     epsilon : float
         Entropic strength, positive, in units of the cost, at least 1e-12 of the largest one.
     a, b : array-like of shape (n,) and (m,), default=None

@@ -6,6 +6,7 @@ import numpy as np
 
 from clusterlib.kernels import sinkhorn_batch as iterate_batch
 from clusterlib.kernels.checks import as_numeric, as_vector, checked_integer
+from clusterlib.solvers.sides import check_on_host
 from clusterlib.solvers.transport_problem import (
     balanced_weights,
     checked_real,
@@ -167,7 +168,7 @@ def sinkhorn_batch(
         For NaN or infinity, wrong shapes, negative or all-zero weights, and in the balanced case
         sums of a and b that differ by more than 1e-6 relatively.
     TypeError
-        For what is not an array of real numbers.
+        For what is not an array of real numbers, or costs on a CUDA device.
 
     Notes
     -----
@@ -184,6 +185,7 @@ def sinkhorn_batch(
     >>> bool(result.converged.all()), result.plans().shape
     (True, (1000, 5, 75))
     """
+    check_on_host("sinkhorn_batch", "costs", costs)
     costs, magnitude = _checked_costs(costs)
     n_problems, n, m = costs.shape
     rho_a, rho_b = (

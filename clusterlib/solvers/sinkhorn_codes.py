@@ -45,7 +45,7 @@ def sinkhorn_assign(
     ----------
     scores : array-like of shape (n, k)
         Similarities of rows and prototypes, float32 or float64 (others become float64), finite,
-        of any scale: cosines for SwAV.
+        of any scale: cosines for SwAV. They may be on a CUDA device, where the codes live then.
     epsilon : float, default=0.05
         Entropic strength in the units of the scores, above 0. Small ones give hard codes.
     n_iters : int or None, default=3

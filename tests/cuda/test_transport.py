@@ -9,6 +9,7 @@ from clusterlib.solvers import (
     partial_sinkhorn,
     sinkhorn,
     sinkhorn_assign,
+    sinkhorn_batch,
     sinkhorn_divergence,
 )
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
@@ -236,5 +237,7 @@ def test_what_works_on_the_host_alone(emulated):
     ):
         with pytest.raises(TypeError, match=r"works on host arrays: pass cupy.asnumpy\(cost\)"):
             call()
+    with pytest.raises(TypeError, match=r"works on host arrays: pass cupy.asnumpy\(costs\)"):
+        sinkhorn_batch(emulated.zeros((2, 3, 4), np.float64), 0.1)
     with pytest.raises(TypeError, match="works on host arrays: pass points from the host"):
         partial_sinkhorn(PointCost(X, Y), 0.1, 0.5)

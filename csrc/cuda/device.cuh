@@ -135,6 +135,36 @@ CL_DEVICE double accumulate(const Vector<double>& a, const Vector<double>& b, do
   return fma(a.v.y, b.v.y, acc);
 }
 
+// Begins to copy `width` floats to shared memory, zeros if they are not there; the copies of a
+// thread since the last close_copies are a group, and await_copies<left> waits for all groups of
+// the thread but the last `left`. The emulation copies at once.
+template <int width>
+CL_DEVICE void copy_async(float* to, const float* from, bool there) {
+#ifdef CL_EMULATE
+  for (int i = 0; i < width; ++i) to[i] = there ? from[i] : 0.0f;
+#else
+  const unsigned target = static_cast<unsigned>(__cvta_generic_to_shared(to));
+  const int bytes = there ? 4 * width : 0;
+  if constexpr (width == 4)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(from), "r"(bytes));
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(target), "l"(from), "r"(bytes));
+#endif
+}
+
+CL_DEVICE void close_copies() {
+#ifndef CL_EMULATE
+  asm volatile("cp.async.commit_group;");
+#endif
+}
+
+template <int left>
+CL_DEVICE void await_copies() {
+#ifndef CL_EMULATE
+  asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
+#endif
+}
+
 // The ten leading fraction bits of x, rounded to nearest: what tensor cores read of a float.
 CL_DEVICE float leading_bits(float x) {
   return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u);

@@ -32,6 +32,8 @@ struct Tile {
   CL_DEVICE static int column(int j) { return static_cast<int>(threadIdx.x) % TX + j * TX; }
   template <class XS, class YS>
   CL_DEVICE static void multiply(XS& xs, YS& ys, int depth, T (&acc)[TM][TN]);
+  template <class Source, class Reduce>
+  CL_DEVICE static void sweep(const Source& X, long long row0, const Source& Y, Reduce& reduce);
 };
 
 // The first of the threads that share rows; they are TX lanes of one warp, next to each other.
@@ -169,18 +171,25 @@ CL_DEVICE void multiply_tile(T (&xs)[G::BM][G::stride], T (&ys)[G::BN][G::stride
   }
 }
 
-// Hands every tile of columns to reduce(acc, column0), columns ascending, for BM rows from row0.
+// Hands every tile of columns to reduce(acc, column0), columns ascending.
+template <class T, int BM, int BN, int BK, int TM, int TN, bool ALIGNED>
+template <class Source, class Reduce>
+CL_DEVICE void Tile<T, BM, BN, BK, TM, TN, ALIGNED>::sweep(const Source& X, long long row0,
+                                                           const Source& Y, Reduce& reduce) {
+  CL_SHARED(T, xs, [BM][stride]);
+  CL_SHARED(T, ys, [BN][stride]);
+  for (long long column0 = 0; column0 < Y.rows; column0 += BN) {
+    T acc[TM][TN];
+    multiply_tile<Tile>(xs, ys, X, row0, Y, column0, acc);
+    reduce(acc, column0);
+  }
+}
+
+// The same for any kind of tile, and BM rows from row0.
 template <class G, class Reduce>
 CL_DEVICE void sweep_columns(const RowSource<typename G::Scalar>& X, long long row0,
                              const RowSource<typename G::Scalar>& Y, Reduce& reduce) {
-  using T = typename G::Scalar;
-  CL_SHARED(T, xs, [G::BM][G::stride]);
-  CL_SHARED(T, ys, [G::BN][G::stride]);
-  for (long long column0 = 0; column0 < Y.rows; column0 += G::BN) {
-    T acc[G::TM][G::TN];
-    multiply_tile<G>(xs, ys, X, row0, Y, column0, acc);
-    reduce(acc, column0);
-  }
+  G::sweep(X, row0, Y, reduce);
 }
 
 }  // namespace cl

@@ -13,34 +13,36 @@ pytestmark = pytest.mark.skipif(
 )
 
 KERNEL = "cl::argmin_tiles<cl::Wide<float, true>>"
+TENSOR = {"kernel": "cl::argmin_tiles<cl::TensorTile<128, 64, 2, true>>", "threads": 128}
 ROWS, COLUMNS, FEATURES = 150, 70, 68
 BARRIER = "    __syncthreads();\n"
 STRIDE = "stride = BK + 16 / static_cast<int>(sizeof(T))"
 
 
-def labels_of(folder, shift=0, counters=None):
+def labels_of(folder, shift=0, counters=None, kernel=KERNEL, threads=256):
     """Labels of a few rows by the screen of the nearest row that the folder has the source of."""
-    module = compile_kernels('#include "pairwise_argmin.cuh"\n', [KERNEL], folder)
+    module = compile_kernels('#include "pairwise_argmin.cuh"\n', [kernel], folder)
     rng = np.random.default_rng(0)
     X = rng.standard_normal(ROWS * FEATURES + shift).astype(np.float32)[shift:]
     X = X.reshape(ROWS, FEATURES)
     Y = rng.standard_normal((COLUMNS, FEATURES)).astype(np.float32)
     labels, best = np.zeros(ROWS, np.int32), np.zeros((2, ROWS), np.float32)
     args = [X, np.int64(ROWS), np.int32(FEATURES), None, np.float32(1), Y, np.int64(COLUMNS)]
-    run(module.ptx, module.symbols[KERNEL], 2, 256, [*args, None, labels, *best], counters)
+    args += [None, labels, *best]
+    run(module.ptx, module.symbols[kernel], 2, threads, args, counters)
     return labels, (X.astype(np.float64) @ Y.T).argmax(axis=1)
 
 
 @pytest.fixture
 def changed(tmp_path):
-    """A function that changes ``tile.cuh`` in a copy of the sources, whose folder it returns."""
+    """A function that changes a tile in a copy of the sources, whose folder it returns."""
 
-    def change(parts, joined):
+    def change(parts, joined, name="tile.cuh"):
         for file in SOURCES.glob("*.cuh"):
             shutil.copy(file, tmp_path)
-        text = (tmp_path / "tile.cuh").read_text("utf-8").split(parts)
+        text = (tmp_path / name).read_text("utf-8").split(parts)
         assert len(text) > 1
-        (tmp_path / "tile.cuh").write_text(joined(text), "utf-8")
+        (tmp_path / name).write_text(joined(text), "utf-8")
         return tmp_path
 
     return change
@@ -78,3 +80,29 @@ def test_tiles_without_padding_have_bank_conflicts(changed):
     labels, expected = labels_of(folder, counters=counters)
     np.testing.assert_array_equal(labels, expected)
     assert counters.shared.over_ideal > 2
+
+
+def test_the_tile_of_tensor_cores_as_it_is():
+    labels, expected = labels_of(SOURCES, **TENSOR)
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_copies_that_nobody_waits_for_are_a_race(changed):
+    slip = "await_copies<stages - 1>()".join
+    folder = changed("await_copies<stages - 2>()", slip, "tensor_tile.cuh")
+    with pytest.raises(PtxError, match="race in shared memory"):
+        labels_of(folder, **TENSOR)
+
+
+def test_copies_into_what_is_being_read_are_a_race(changed):
+    folder = changed(
+        "        __syncthreads();  // everybody's", "        // nobody's".join, "tensor_tile.cuh"
+    )
+    with pytest.raises(PtxError, match="race in shared memory"):
+        labels_of(folder, **TENSOR)
+
+
+def test_a_ring_that_is_too_short_is_a_race(changed):
+    folder = changed("free_stage = stages - 1", "free_stage = stages - 2".join, "tensor_tile.cuh")
+    with pytest.raises(PtxError, match="race in shared memory"):
+        labels_of(folder, **TENSOR)

@@ -51,7 +51,7 @@ _TILES = {
 }
 _TENSOR_TILES = {
     aligned: TileShape(
-        f"cl::TensorTile<128, 64, 16, 2, {str(aligned).lower()}>", 128, 64, 128, True
+        f"cl::TensorTile<128, 64, 2, {str(aligned).lower()}>", 128, 64, 128, True
     )
     for aligned in (True, False)
 }

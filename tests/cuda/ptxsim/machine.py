@@ -7,6 +7,7 @@ again. Lanes wait at a barrier until all of their block, or all that a mask name
 
 import numpy as np
 
+from tests.cuda.ptxsim.copies import PendingCopies
 from tests.cuda.ptxsim.errors import PtxError
 from tests.cuda.ptxsim.memory import Memory
 from tests.cuda.ptxsim.operands import Operands
@@ -77,6 +78,7 @@ class Machine:
     def run(self, first_block):
         """Run the blocks from ``first_block`` on to their ends."""
         self.memory.begin(first_block)
+        self.copies = PendingCopies(self.memory, self.lanes)
         self.operands.place(first_block)
         self._pc[:] = 0
         self._state[:] = _RUNNING

@@ -111,6 +111,10 @@ class Memory:
                 if space == "global" and not _same_bits(view[elements + i], value[part]):
                     raise PtxError("lanes store different values at the same address at once")
 
+    def touch_shared(self, address, dtype, count, ix, line):
+        """Check an access to shared memory that is going to be written later."""
+        self._resolve("write", "shared", address, dtype, count, ix, line)
+
     def update(self, space, address, dtype, change, ix, line):
         """Apply ``change(old, lane)`` atomically, lane after lane; returns the old values."""
         elements, view = self._resolve("atomic", space, address, dtype, 1, ix, line)

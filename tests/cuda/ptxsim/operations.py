@@ -7,6 +7,7 @@ Instructions that are not listed raise an error that names the line.
 import numpy as np
 
 from tests.cuda.ptxsim import arithmetic, warps
+from tests.cuda.ptxsim.copies import bind_copy
 from tests.cuda.ptxsim.errors import PtxError
 from tests.cuda.ptxsim.memory import LOCAL, SHARED
 from tests.cuda.ptxsim.operands import TYPES
@@ -230,6 +231,7 @@ _MOVES = {
     "atom": _atom,
     "red": _atom,
     "cvta": _cvta,
+    "cp": bind_copy,
     "call": _call,
     "membar": _nothing,
     "fence": _nothing,

@@ -13,7 +13,7 @@ constexpr int kSumThreads = 256;
 constexpr int kLeafShift = 12;  // 4096 rows: clusterlib.kernels.leaves.LEAF_ROWS
 constexpr int kSumBatch = 8;    // rows that are read before they are added
 
-constexpr int kSpanLevels = 12, kMergeLevels = 16;
+constexpr int kSpanLevels = 12, kMergeLevels = 12;
 
 // The numbers of the next rows, of the last one beyond the end.
 CL_DEVICE void read_batch(const int* rows, int at, int end, int (&row)[kSumBatch]) {
@@ -75,18 +75,11 @@ __global__ void __launch_bounds__(kSumThreads, 2)
 }
 
 // sums[i] = the parts[span * size + i] merged pairwise, level by level.
-__global__ void __launch_bounds__(kSumThreads)
+__global__ void __launch_bounds__(kSumThreads, 2)
     merge_parts(const double* __restrict__ parts, long long spans, long long size,
                 double* __restrict__ sums) {
   const long long i = static_cast<long long>(blockIdx.x) * kSumThreads + threadIdx.x;
-  if (i < size) {
-    NodeStack<kMergeLevels> nodes;
-    nodes.start();
-    double sum = 0;
-    for (long long span = 0; span < spans; ++span)
-      sum = nodes.add(parts[span * size + i], span, span + 1 < spans ? span + 1 : kNoLeaf);
-    sums[i] = sum;
-  }
+  if (i < size) sums[i] = merged_nodes<kMergeLevels>(parts + i, spans, size);
 }
 
 }  // namespace cl

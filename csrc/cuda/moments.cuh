@@ -108,16 +108,11 @@ __global__ void __launch_bounds__(kScatterThreads, 2)
 
 // Entry `at` of the parts of one class, merged.
 CL_DEVICE double merge_chunks(const double* parts, int first, int last, long long size, long long at) {
-  NodeStack<kScatterLevels> nodes;
-  nodes.start();
-  double sum = 0;
-  for (int chunk = first; chunk < last; ++chunk)
-    sum = nodes.add(parts[chunk * size + at], chunk - first, chunk + 1 < last ? chunk - first + 1 : kNoLeaf);
-  return sum;
+  return merged_nodes<kScatterLevels>(parts + first * size + at, last - first, size);
 }
 
 // residuals[label * d + a] = the weighted sum of column a about the mean.
-__global__ void __launch_bounds__(kScatterThreads)
+__global__ void __launch_bounds__(kScatterThreads, 2)
     merge_residuals(const double* __restrict__ parts, const int* __restrict__ first_chunks, long long k,
                     int d, double* __restrict__ residuals) {
   const long long i = static_cast<long long>(blockIdx.x) * kScatterThreads + threadIdx.x;
@@ -129,7 +124,7 @@ __global__ void __launch_bounds__(kScatterThreads)
 }
 
 // scatters[label][a][b] and [b][a] = the sum of the parts, less r_a r_b / weight.
-__global__ void __launch_bounds__(kScatterThreads)
+__global__ void __launch_bounds__(kScatterThreads, 2)
     merge_scatters(const double* __restrict__ parts, const int* __restrict__ first_chunks, long long k,
                    int d, const double* __restrict__ residuals, const double* __restrict__ weights,
                    double* __restrict__ scatters) {

@@ -42,4 +42,26 @@ struct NodeStack {
   }
 };
 
+constexpr int kMergeBatch = 8;  // nodes that are read before they are merged
+
+// The root over `count` nodes of one level, `stride` apart.
+template <int LEVELS>
+CL_DEVICE double merged_nodes(const double* parts, long long count, long long stride) {
+  NodeStack<LEVELS> nodes;
+  nodes.start();
+  double root = 0;
+  for (long long first = 0; first < count; first += kMergeBatch) {
+    double part[kMergeBatch];
+#pragma unroll
+    for (int q = 0; q < kMergeBatch; ++q)
+      part[q] = first + q < count ? parts[(first + q) * stride] : 0.0;
+#pragma unroll
+    for (int q = 0; q < kMergeBatch; ++q) {
+      const long long next = first + q + 1;
+      if (next <= count) root = nodes.add(part[q], next - 1, next < count ? next : kNoLeaf);
+    }
+  }
+  return root;
+}
+
 }  // namespace cl

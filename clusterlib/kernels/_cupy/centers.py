@@ -26,6 +26,7 @@ _MERGE = Instance("centers.cuh", "cl::merge_parts", _THREADS)
 INSTANCES = (*_SUM.values(), _MERGE)
 
 _MOST_SPAN_LEAVES = 4096  # kSpanLevels of centers.cuh
+_MOST_SPANS = 4096  # and kMergeLevels
 _PART_BYTES = 64 << 20
 # Partial sums are written and read once, so this much of X costs an eighth of the time more.
 _PART_SHARE = 16
@@ -62,6 +63,7 @@ def _span_leaves(X, k, unit_rows):
     part = k * d * 8
     most = max(2, min(_PART_BYTES, n * d * X.dtype.itemsize // _PART_SHARE) // part)
     span = max(1, unit_rows // LEAF_ROWS)
+    most = min(most, _MOST_SPANS)
     while span < _MOST_SPAN_LEAVES and -(-leaves // span) > most:
         span *= 2
     return span

@@ -14,6 +14,7 @@ __all__ = ["INSTANCES", "SortedRows", "as_device_labels", "check_labels", "sort_
 _THREADS = 512
 _SCAN_LABELS_AT_ONCE = 32  # kScanLabels of sorted_rows.cuh
 _UNIT_ROWS = 2048
+_MOST_UNIT_ROWS = 1 << 24  # as many as a span of the sums may have
 _MOST_PLACES = 1 << 23
 _MOST_ROWS = 2**31 - 1
 
@@ -71,7 +72,7 @@ def sort_rows(labels, n_labels):
     runtime = active()
     n, k = len(labels), np.int64(n_labels)
     unit_rows = _UNIT_ROWS
-    while unit_rows < n and -(-n // unit_rows) * n_labels > _MOST_PLACES:
+    while unit_rows < min(n, _MOST_UNIT_ROWS) and -(-n // unit_rows) * n_labels > _MOST_PLACES:
         unit_rows *= 2
     units = max(1, -(-n // unit_rows))
     places = runtime.zeros((units, n_labels), np.int32)

@@ -224,17 +224,17 @@ class FarRows(sinkhorn_passes.StoredCost):
 
 
 @pytest.mark.parametrize("m", [70, 10250])
-def test_offsets_beyond_the_range_of_int(emulated, m):
+def test_offsets_beyond_the_range_of_int(emulation, m):
     p = problem(35, m, np.float32)
-    C = emulated.to_device(p.C)
-    log_a, weight, g = (emulated.to_device(x[None]) for x in (p.log_a, np.exp(p.log_a), p.g))
+    C = emulation.to_device(p.C)
+    log_a, weight, g = (emulation.to_device(x[None]) for x in (p.log_a, np.exp(p.log_a), p.g))
     before = (2**31 // m // 32 + 1) * 32
     results = []
     for rows_before in (0, before):
         cost = FarRows(C, rows_before)
         rows = sinkhorn_passes.StoredCost(C, 1).row_numbers()
-        f, parts = emulated.zeros((1, 35), np.float64), emulated.zeros((2, 1, m), np.float64)
-        plan = emulated.zeros((35, m), np.float32)
+        f, parts = emulation.zeros((1, 35), np.float64), emulation.zeros((2, 1, m), np.float64)
+        plan = emulation.zeros((35, m), np.float32)
         results.append([f, parts, plan, *rows])
         vectors = (Shifted(x, rows_before) for x in (log_a, weight, f))
         far_rows = type(rows)(*(Shifted(x, rows_before) for x in rows))
@@ -243,8 +243,8 @@ def test_offsets_beyond_the_range_of_int(emulated, m):
         out = Shifted(plan, rows_before * m)
         cost._panels(0.1, cost.seen(g), far_rows, (first, 2), plan=out)
     for near, far in zip(*results, strict=True):
-        assert np.array_equal(emulated.to_host(near), emulated.to_host(far))
-    assert np.array_equal(emulated.to_host(results[0][0])[0], sweep(emulated, p, 0.1)[0])
+        assert np.array_equal(emulation.to_host(near), emulation.to_host(far))
+    assert np.array_equal(emulation.to_host(results[0][0])[0], sweep(emulation, p, 0.1)[0])
 
 
 def refused(error, message, kernel, *args, **options):

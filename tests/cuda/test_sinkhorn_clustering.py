@@ -44,7 +44,7 @@ def test_a_fit(emulated, parameters, dtype):
     expected = SinkhornClustering(**options).fit(X, sample_weight=weight)
     found = SinkhornClustering(**options).fit(x, sample_weight=emulated.to_device(weight))
     assert_same(emulated, found, expected, dtype)
-    assert found.converged_ and found.n_iter_ == expected.n_iter_
+    assert found.converged_ and abs(found.n_iter_ - expected.n_iter_) <= 1
     sizes = on_host(emulated, found.cluster_sizes_)
     assert np.array_equal(sizes, expected.cluster_sizes_)
     assert np.isclose(found.objective_, expected.objective_, rtol=1e-4, atol=1e-5)

@@ -1,5 +1,7 @@
 """Sums of clusters on the emulated device: the bits of the host, whatever runs first."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,22 @@ def test_spans_of_several_leaves(emulation):
     grids = {instance.kernel: grid for instance, grid in emulation.launched}
     assert "cl::merge_parts" in grids
     assert grids["cl::sum_rows<float>"][0] < 75 * k // 256 // 2
+
+
+@pytest.mark.parametrize("n", [1, 10**6, 2**28 + 1, 2**31 - 1])
+@pytest.mark.parametrize(("d", "k"), [(1, 1), (64, 1000), (64, 10**5), (2, 10**7)])
+def test_spans_are_what_the_stacks_of_nodes_hold(n, d, k):
+    X = SimpleNamespace(shape=(n, d), dtype=np.dtype(np.float32))  # no memory for that many rows
+    for unit_rows in (2048, 1 << 20, 1 << 24):
+        span = passes._span_leaves(X, k, unit_rows)
+        leaves = -(-n // LEAF_ROWS)
+        assert span & (span - 1) == 0
+        assert span <= 4096
+        assert -(-leaves // span) <= 4096
+        assert span * LEAF_ROWS % unit_rows == 0
+        # Tables of partial sums: few, or small.
+        spans = -(-leaves // span)
+        assert spans <= 2 or spans * k * d * 8 <= 64 << 20 or span == 4096
 
 
 def test_rows_are_sorted_stably(emulated):

@@ -56,8 +56,8 @@ def screen_of_tiles(runtime):
 
 
 def screen_of_tensor_cores(runtime):
-    for metric in (Metric.SQEUCLIDEAN, Metric.INNER_PRODUCT):
-        _check_screen(runtime, argmin._screen_with_tiles, (131, 67, 20), metric)
+    for d in (20, 32):
+        _check_screen(runtime, argmin._screen_with_tiles, (131, 67, d), Metric.SQEUCLIDEAN)
     X, Y = (np.abs(rows) + 0.5 for rows in rows_of("normal", 20, 40, 36, np.float32))
     problem = _problem(runtime, X, Y, Metric.INNER_PRODUCT)
     best = runtime.zeros(20, np.float32)

@@ -9,6 +9,7 @@ from clusterlib.kernels import (
     pairwise_logsumexp,
     pairwise_threshold,
     scaling_iterate,
+    sinkhorn_batch,
     sinkhorn_iterate,
     sinkhorn_plan,
     sinkhorn_sweep,
@@ -110,6 +111,16 @@ def iterations(runtime):
         _compare(runtime, sinkhorn_iterate, C, 1.0, log_a, log_b, f, g, n_iters=2, **options)
 
 
+def batches(runtime):
+    for tau_a, tau_b, tol in ((1.0, 1.0, 0.0), (0.6, 0.8, 0.0), (1.0, 1.0, 1e-3)):
+        parts = [_transport(9, m) for m in (140, 140, 140)]
+        C, log_a, log_b, f, g = (np.array(arrays) for arrays in zip(*parts, strict=True))
+        C[1] *= C[1]
+        g[2, 3:] += 1
+        options = {"tau_a": tau_a, "tau_b": tau_b, "tol": tol, "max_iter": 4 if tol == 0 else 100}
+        _compare(runtime, sinkhorn_batch, C, 0.3, log_a, log_b, f, g, **options)
+
+
 def scalings(runtime):
     C, log_a, log_b, f, g = _transport(70, 300)
     K, a, b = np.exp(-C), np.exp(log_a), np.exp(log_b)
@@ -135,6 +146,7 @@ SUM_CHECKS = {
         counts,
         sweeps,
         iterations,
+        batches,
         scalings,
         merged_leaves,
     )

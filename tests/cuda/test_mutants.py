@@ -13,7 +13,7 @@ import warnings
 
 import pytest
 
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import Instance, all_instances
 from clusterlib.kernels._cupy.runtime import source_text, use
 from tests.cuda.class_mutant_checks import CLASS_CHECKS
 from tests.cuda.class_mutants import CLASS_MUTANTS
@@ -135,3 +135,7 @@ def test_slips_are_noticed(library_of, number):
     runtime = MutantRuntime(library_of(mutant.source), mutant.source, f"cl_{number}")
     passes = _passes_in_a_child(mutant.check, runtime)
     assert not passes, f"nothing notices {mutant.old!r} -> {mutant.new!r}"
+
+
+def test_every_source_has_slips():
+    assert {i.source for i in all_instances()} == {mutant.source for mutant in MUTANTS}

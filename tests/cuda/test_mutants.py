@@ -122,7 +122,7 @@ def library_of(compiler, tmp_path_factory):
         folder = tmp_path_factory.mktemp("mutants")
         (folder / _FILE).write_text("#pragma once\n" + "\n".join(texts), encoding="utf-8")
         instances = tuple(sorted(instances))
-        runtime = EmulatedRuntime(instances=instances, folder=folder, flags=("-O1",))
+        runtime = EmulatedRuntime(instances=instances, folder=folder, flags=("-O0",))
         runtime._library(instances[0])  # once for all children
         return runtime
 

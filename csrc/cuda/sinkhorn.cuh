@@ -17,7 +17,8 @@ namespace cl {
 template <class T, int Q>
 struct SweepShape {
   static constexpr int bytes = sizeof(T) * Q;
-  static constexpr int resident = bytes <= 64    ? 3 - kBlocksLess
+  static constexpr int resident = bytes <= 32    ? 4 - kBlocksLess
+                                  : bytes <= 64  ? 3 - kBlocksLess
                                   : bytes <= 96  ? 2
                                   : bytes <= 160 ? 2 - kBlocksLess
                                                  : 1;

@@ -17,8 +17,9 @@ _LEAST_LEAVES = 512  # that are swept together, so that a large device has work
 
 _NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 _KINDS = (("float", "float"), ("float", "double"), ("double", "double"))
-# Columns of a thread that fit into its registers, the fewest first.
-_DEPTHS = {"float": (16, 40), "double": (12, 36)}
+# Columns of a thread that fit into its registers, the fewest first. The first are for rows that a
+# warp can hold: more warps are needed where each has little to load.
+_DEPTHS = {"float": (4, 16, 40), "double": (4, 12, 36)}
 
 
 def _instance(kernel, *arguments):
@@ -104,9 +105,10 @@ class StoredCost:
     def _layout(self):
         """How many columns a thread keeps, and threads a row: None where a row is too long."""
         m = self.shape[1]
-        for depth in _DEPTHS[self._kinds[1]]:
-            span = 8
-            while span < _THREADS and span < m and (span < 32 or span * depth < m):
+        depths = _DEPTHS[self._kinds[1]]
+        for depth in depths:
+            span, most = 8, 32 if depth == depths[0] else _THREADS
+            while span < most and span < m and (span < 32 or span * depth < m):
                 span *= 2
             if span * depth >= m:
                 return depth, span

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from clusterlib.cluster import SinkhornClustering
 from clusterlib.solvers import (
     PointCost,
     cost_scale,
@@ -13,6 +14,7 @@ from clusterlib.solvers import (
     sinkhorn_divergence,
 )
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
+from tests.cuda.test_estimators import Tensor as Plain
 from tests.helpers import DTYPES, METRICS
 
 METHODS = ["auto", "log", "newton", "scaling"]
@@ -241,3 +243,47 @@ def test_what_works_on_the_host_alone(emulated):
         sinkhorn_batch(emulated.zeros((2, 3, 4), np.float64), 0.1)
     with pytest.raises(TypeError, match="works on host arrays: pass points from the host"):
         partial_sinkhorn(PointCost(X, Y), 0.1, 0.5)
+
+
+class Tensor(Plain):
+    """With the arithmetic that a tensor has, and arrays of CuPy have not for tensors."""
+
+    def min(self):
+        return self.array.min()
+
+    def max(self):
+        return self.array.max()
+
+    def __sub__(self, other):
+        return type(self)(self.array - other)
+
+
+def test_tensors_get_tensors_back(emulation, monkeypatch):
+    owns, asarray = emulation.owns, emulation.asarray
+    monkeypatch.setattr(emulation, "owns", lambda value: isinstance(value, Tensor) or owns(value))
+    monkeypatch.setattr(emulation, "asarray", lambda value: asarray(getattr(value, "array", value)))
+    monkeypatch.setattr(
+        emulation,
+        "like",
+        lambda result, original: Tensor(result) if isinstance(original, Tensor) else result,
+    )
+    X, Y = clouds(20, 15, 2)
+    x, y = (Tensor(emulation.to_device(points)) for points in (X, Y))
+    for cost in (PointCost(x, y), Tensor(emulation.to_device(matrix(20, 15)))):
+        result = sinkhorn(cost, 0.5)
+        again = sinkhorn(cost, 0.5, g=result.g)
+        answers = result.f, result.g, result.plan(), result.rounded_plan()
+        assert {type(array) for array in answers} == {Tensor} and again.n_iter < result.n_iter
+    assert type(sinkhorn(PointCost(x, y), 0.5).barycentric_map()) is Tensor
+    assert type(sinkhorn_divergence(x, y, 0.5).f) is Tensor
+    assert type(sinkhorn_assign(x)) is Tensor
+    for chosen in ("entropic", "nearest"):
+        model = SinkhornTransport(epsilon=0.5, out_of_sample_map=chosen).fit(x, target=y)
+        answers = model.f_, model.g_, model.plan(), model.transform(x), model.inverse_transform(y)
+        kept = model.transform(x, in_target=np.arange(20) < 5)
+        assert {type(array) for array in (*answers, kept)} == {Tensor}
+    model = SinkhornClustering(n_clusters=2, init=X[:2], queue_size=20).fit(x)
+    answers = model.predict(x), model.transform(x), model.predict_proba(x), model.assign(x)
+    model.partial_fit(x).partial_fit(x)
+    fitted = model.labels_, model.cluster_centers_, model.queue_
+    assert {type(array) for array in (*answers, *fitted)} == {Tensor}

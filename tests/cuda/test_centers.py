@@ -13,6 +13,7 @@ from clusterlib.kernels import (
     pairwise_argmin,
 )
 from clusterlib.kernels._cupy import centers as passes
+from clusterlib.kernels._cupy import sorted_rows
 from clusterlib.kernels._cupy.sorted_rows import sort_rows
 from tests.cuda.emul.arguments import Shifted
 from tests.cuda.emul.emulator import ORDERS
@@ -109,9 +110,10 @@ def test_rows_are_sorted_stably(emulated):
         assert np.array_equal(rows[: len(kept)], expected)
 
 
-def test_units_are_longer_where_labels_are_many(emulated):
+def test_units_are_longer_where_labels_are_many(emulated, monkeypatch):
+    monkeypatch.setattr(sorted_rows, "_MOST_PLACES", 1 << 14)
     labels = emulated.to_device(np.arange(5000, dtype=np.int32))
-    order = sort_rows(labels, 1 << 22)
+    order = sort_rows(labels, 1 << 13)
     assert order.unit_rows == 4096
     assert np.array_equal(emulated.to_host(order.rows), np.arange(5000))
 

@@ -87,6 +87,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         base = checked_probabilistic(self._base())
         self._check_parameters()
         checked_on_host(self, X)
+        checked_on_host(self, y, "y")
         X, y, classes, codes = checked_labelled_rows(X, y)
         weight = checked_sample_weight(params.get("sample_weight"), len(y))
         if get_config()["enable_metadata_routing"]:

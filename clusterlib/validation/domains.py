@@ -56,6 +56,7 @@ def checked_domains(estimator, X, y):
     (['a', 'b'], [1, 0, 1])
     """
     checked_on_host(estimator, X)
+    checked_on_host(estimator, y, "y")
     X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
         row = int(np.argmax(y != np.floor(y)))

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 from clusterlib.validation.balanced import checked_range
+from clusterlib.validation.device import checked_on_host
 from clusterlib.validation.label_shift import checked_known_classes
 from clusterlib.validation.prototypes import checked_classes
 
@@ -64,6 +65,7 @@ def checked_class_rows(estimator, X, y, *, least_classes=1):
     >>> checked_class_rows(NearestCentroid(), [[1.0], [2.0]], ["b", "a"])[1:]
     (array(['a', 'b'], dtype='<U1'), array([1, 0]))
     """
+    checked_on_host(estimator, y, "y")
     if y is not None:
         _refuse_unsortable(y)
     X, classes, codes = checked_classes(estimator, X, y)

@@ -252,6 +252,7 @@ def checked_classes(estimator, X, y):
     ['a', 'b']
     """
     checked_on_host(estimator, X)
+    checked_on_host(estimator, y, "y")
     X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
     check_classification_targets(y)
     return X, *np.unique(y, return_inverse=True)

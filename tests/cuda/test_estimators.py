@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import get_tags
 
 from clusterlib.blocks import as_blocks
 from clusterlib.cluster import KMeans, MiniBatchKMeans, SphericalKMeans
@@ -302,6 +303,17 @@ def test_other_estimators_name_themselves(emulated, moved, model):
     message = f"X is on a CUDA device and {type(model).__name__} works on host arrays: pass cupy"
     with pytest.raises(TypeError, match=message):
         model.fit(moved(X), y)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [model for model in OTHERS if get_tags(model).target_tags.required],
+    ids=lambda model: type(model).__name__,
+)
+def test_other_estimators_refuse_labels_as_well(emulated, moved, model):
+    X, y = blobs(60, 3, 3)
+    with pytest.raises(TypeError, match=r"y is on a CUDA device .* pass cupy\.asnumpy\(y\)"):
+        model.fit(np.abs(X), moved(y))
 
 
 @pytest.mark.parametrize("model", OTHERS, ids=lambda model: type(model).__name__)

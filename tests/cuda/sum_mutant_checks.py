@@ -17,6 +17,7 @@ from clusterlib.kernels import (
 )
 from clusterlib.kernels._cupy import pairwise_sums
 from clusterlib.kernels._cupy import pairwise_threshold as threshold_passes
+from clusterlib.kernels._cupy.sinkhorn_arguments import inspect
 from clusterlib.kernels._cupy.sinkhorn_passes import merge_leaves
 
 __all__ = ["SUM_CHECKS"]
@@ -131,6 +132,31 @@ def scalings(runtime):
     _compare(runtime, scaling_iterate, K, a, b, f + 1, np.exp(g), n_iters=1, limit=100.0)
 
 
+def inspections(runtime):
+    """One entry at a time is what it must not be, or all that is there."""
+    rows, columns, potentials = np.zeros((2, 4200)), np.zeros((2, 300)), np.zeros((2, 300))
+    columns[0, 7], potentials[0, 7] = -np.inf, np.nan
+
+    def look(*arrays):
+        return tuple(map(bool, inspect(*map(runtime.to_device, arrays))))
+
+    vectors = rows, columns, rows, potentials
+    assert look(*vectors) == (True, True, True, True)
+    for which, at, value in [
+        (0, (1, 4199), np.inf), (0, (0, 300), np.nan), (1, (1, 39), np.nan),
+        (2, (1, 4097), np.inf), (3, (1, 38), -np.inf), (3, (0, 299), np.nan),
+    ]:  # fmt: skip
+        bad = [array.copy() for array in vectors]
+        bad[which][at] = value
+        assert look(*bad) == (which not in (0, 2), which not in (1, 3), True, True)
+    empty = np.full((2, 4200), -np.inf)
+    empty[0, 4150] = 0
+    assert look(empty, columns, rows, potentials) == (True, True, False, True)
+    empty[1, 1] = 0
+    assert look(empty, columns, rows, potentials) == (True, True, True, True)
+    assert look(rows, empty[:, :300], rows, potentials) == (True, True, True, False)
+
+
 def merged_leaves(runtime):
     leaves = np.random.default_rng(0).standard_normal((70, 9))
     out = runtime.zeros((9,), np.float64)
@@ -149,5 +175,6 @@ SUM_CHECKS = {
         batches,
         scalings,
         merged_leaves,
+        inspections,
     )
 }

@@ -153,6 +153,20 @@ _TRANSPORT = [
         ("i += 2 * apart) value[i] += value[i + apart]", "i += 2 * apart) value[i] += value[i]"),
         ("leaves[leaf * width + number]", "leaves[leaf * width]"),
     ),
+    *_mutants(
+        "sinkhorn_inspect.cuh",
+        "inspections",
+        ("!(value < infinity<T>())", "value >= infinity<T>()"),
+        ("(more && !(more[i] < infinity<T>()))", "false"),
+        ("if (potential && counts)", "if (potential)"),
+        ("is_bad = is_bad || !is_finite(potential[i])", "is_bad = !is_finite(potential[i])"),
+        ("is_some = is_some || counts", "is_some = counts"),
+        ("const int side = blockIdx.x / blocks,", "const int side = 0,"),
+        ("is_row ? block : block - row_blocks", "block"),
+        ("(is_row ? 0 : sides) + side", "side"),
+        ("report + 2 * sides, 1u", "report + sides, 1u"),
+        ("threadIdx.x % 32 == 0", "threadIdx.x == 0"),
+    ),
 ]  # fmt: skip
 
 SUM_MUTANTS = [*_PAIRS, *_TRANSPORT]

@@ -9,10 +9,12 @@ from clusterlib.kernels._cupy.checks import (
     as_device_vector,
     checked_device_state,
 )
+from clusterlib.kernels._cupy.instances import Instance
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels.checks import checked_integer
 
 __all__ = [
+    "INSTANCES",
     "as_device_cost",
     "as_device_cost_stack",
     "as_device_epsilons",
@@ -24,8 +26,14 @@ __all__ = [
     "checked_device_potential",
     "checked_device_sweep",
     "device_sides",
+    "inspect",
     "whole",
 ]
+
+_INSPECT_BLOCK = 4096  # entries, as in csrc/cuda/sinkhorn_inspect.cuh
+_INSPECT = Instance("sinkhorn_inspect.cuh", "cl::inspect_sides<double>", 256)
+
+INSTANCES = (_INSPECT,)
 
 
 def as_device_cost(name, value):
@@ -73,20 +81,51 @@ def device_sides(potential, n, m):
     return ((len(potential), n), (len(potential), m)) if several else ((n,), (m,))
 
 
-def _vectors(name, value, shape):
-    """Return a C-ordered float64 array of ``shape`` below infinity; one side may serve several."""
+def _sized(name, value, shape):
+    """Return a C-ordered float64 array of ``shape``, whatever it holds; one side serves several."""
     if not active().owns(value):
         as_device_vector(name, np.atleast_1d(value), shape[-1])  # says what is wrong with it
     array = active().asarray(value)
     if array.shape not in {shape, shape[-1:]}:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    size = int(np.prod(array.shape))
-    flat = as_device_vector(name, array.reshape(-1), size, allow_minus_inf=True)
+    if array.dtype not in (np.float32, np.float64):
+        _refuse_values(name, array)
     if array.shape == shape:
-        return flat.reshape(shape)
+        return active().contiguous(array.astype(np.float64, copy=False))
     repeated = active().empty(shape, np.float64)
-    repeated[...] = flat
+    repeated[...] = array
     return repeated
+
+
+def _refuse_values(name, array):
+    """Raise an error if an array holds something else than numbers below infinity."""
+    as_device_vector(name, array.reshape(-1), int(np.prod(array.shape)), allow_minus_inf=True)
+
+
+def _vectors(name, value, shape):
+    """Return a C-ordered float64 array of ``shape`` below infinity."""
+    array = _sized(name, value, shape)
+    _refuse_values(name, array)
+    return array
+
+
+def inspect(rows, columns, more_rows=None, potentials=None):
+    """Look at vectors of rows and of columns with one launch and one transfer.
+
+    Returns whether the former and the latter, all of them, are below infinity (potentials finite
+    where columns are above minus infinity), and whether each side is above it somewhere.
+    """
+    runtime = active()
+    rows, columns = whole(rows), whole(columns)
+    n_sides, n, m = len(rows), rows.shape[1], columns.shape[1]
+    blocks = -(-n // _INSPECT_BLOCK), -(-m // _INSPECT_BLOCK)
+    reports = runtime.zeros((4, n_sides), np.uint32)
+    runtime.launch(
+        _INSPECT, n_sides * sum(blocks), np.int64(n), np.int64(m), np.int32(n_sides),
+        *map(np.int32, blocks), rows, more_rows, columns, potentials, reports,
+    )  # fmt: skip
+    bad_rows, bad_columns, some_rows, some_columns = runtime.to_host(reports) > 0
+    return not bad_rows.any(), not bad_columns.any(), some_rows.all(), some_columns.all()
 
 
 def as_device_log_weight(name, value, shape):
@@ -138,12 +177,15 @@ def checked_device_sweep(shapes, epsilon, log_a, f, g, tau_a, f_max, update_f):
     tau_a = door.checked_tau("tau_a", tau_a)
     f_max = door.checked_number("f_max", f_max, lambda top: top > -np.inf, "above -inf")
     f = checked_device_potential("f", f, rows)
-    log_a = as_device_log_weight("log_a", log_a, rows)
-    g = as_device_potential("g", g, columns)
-    if update_f:
+    log_a, g = _sized("log_a", log_a, rows), _sized("g", g, columns)
+    good_rows, good_columns, _, is_somewhere = inspect(log_a, g, None if update_f else f)
+    if not good_rows:
+        _refuse_values("log_a", log_a)
+        _refuse_values("f", f)
+    if not good_columns:
+        _refuse_values("g", g)
+    if update_f and not is_somewhere:
         check_some_device_weight("g", g)
-    else:
-        as_device_potential("f", f, rows)
     return epsilon, log_a, f, g, tau_a, f_max, bool(update_f)
 
 
@@ -157,10 +199,14 @@ def checked_device_iteration(
     relaxation = door.checked_relaxation(relaxation)
     n_iters = checked_integer("n_iters", n_iters, 1, door.MOST_ITERATIONS)
     tol = door.checked_tolerance(tol)
-    log_a = as_device_log_weight("log_a", log_a, rows)
-    log_b = as_device_log_weight("log_b", log_b, columns)
-    check_some_device_weight("log_a", log_a)
-    check_some_device_weight("log_b", log_b)
+    log_a, log_b = _sized("log_a", log_a, rows), _sized("log_b", log_b, columns)
     f = checked_device_potential("f", f, rows)
-    g = checked_device_potential("g", g, columns, log_b)
+    g = checked_device_potential("g", g, columns)
+    if not all(inspect(log_a, log_b, potentials=g)):
+        _refuse_values("log_a", log_a)
+        _refuse_values("log_b", log_b)
+        check_some_device_weight("log_a", log_a)
+        check_some_device_weight("log_b", log_b)
+        checked_device_potential("g", g, columns, log_b)
+    g[...] = np.where(log_b > -np.inf, g, -np.inf)
     return epsilon, log_a, log_b, f, g, tau_a, tau_b, relaxation, n_iters, tol

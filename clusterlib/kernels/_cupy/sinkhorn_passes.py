@@ -148,8 +148,9 @@ class StoredCost:
             count = min(step, self._leaves - first)
             vectors = log_a, weight, f, seen
             self._sweep_leaves(rule, vectors, first, count, parts, rows)
-            merge_leaves(parts, count, chunks[chunk])
-        merge_leaves(chunks, len(chunks), sums)
+            merge_leaves(parts, count, sums if len(chunks) == 1 else chunks[chunk])
+        if len(chunks) > 1:
+            merge_leaves(chunks, len(chunks), sums)
 
     def row_numbers(self):
         """Allocate the numbers of the rows."""

@@ -251,9 +251,23 @@ def test_bad_arguments(emulated):
         pairwise_logsumexp(device, device, log_weight=emulated.zeros((2,), np.float64))
     with pytest.raises(ValueError, match=r"values must have shape \(3, q\)"):
         pairwise_logsumexp(device, device, values=device[:2])
+    with pytest.raises(ValueError, match=r"values must have shape \(3, q\), got \(3,\)"):
+        pairwise_logsumexp(device, device, values=device[:, 0])
     with pytest.raises(ValueError, match="needs x_group"):
         pairwise_logsumexp(device, device, mask="same")
     with pytest.raises(ValueError, match="mask is None"):
         pairwise_logsumexp(device, device, x_group=emulated.zeros((3,), np.int64))
     with pytest.raises(TypeError, match="x_group must hold integers"):
         pairwise_logsumexp(device, device, mask="same", x_group=device[:, 0], y_group=device[:, 0])
+
+
+def test_values_without_columns(emulated):
+    X, Y = np.ones((3, 2)), np.ones((4, 2))
+    lse, weighted = on_device(emulated, X, Y, values=np.ones((4, 0)))
+    assert lse.shape == (3,) and weighted.shape == (3, 0)
+
+
+def test_numbers_may_lie_on_the_device(emulated):
+    X, Y = np.eye(3), np.ones((4, 3))
+    expected = on_device(emulated, X, Y, inverse_temperature=0.5)
+    assert np.array_equal(on_device(emulated, X, Y, inverse_temperature=np.array(0.5)), expected)

@@ -71,3 +71,12 @@ def test_bad_arguments(emulated):
     bad = emulated.to_device(np.full((2, 2), np.nan, np.float32))
     with pytest.raises(ValueError, match="Y contains NaN or infinity"):
         pairwise_threshold(X, bad, 1.0)
+
+
+def test_thresholds_below_the_normal_range(emulated):
+    # Conversions of a library may take such numbers for 0.
+    X, Y = np.zeros((3, 1), np.float32), np.array([[1e-42], [3e-42], [-2e-41]], np.float32)
+    limits = np.array([2e-42, 1e-41, -1e-45], np.float32)
+    arrays = (emulated.to_device(a) for a in (X, Y, limits))
+    counts = emulated.to_host(pairwise_threshold(*arrays, metric="euclidean"))
+    assert counts.tolist() == [1, 2, 0]

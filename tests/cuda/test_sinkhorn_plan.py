@@ -50,3 +50,9 @@ def test_sums_of_a_plan_are_those_of_a_sweep(emulated, shape, dtype):
     result = on_device(emulated, sinkhorn_plan, p.C, 0.1, again, p.g, **options)
     assert np.array_equal(again, f) and np.array_equal(result.column_sums, sums)
     assert np.array_equal(result.plan, out) and np.isfinite(out).all()
+
+
+def test_the_plan_may_not_overlap_the_cost(emulated):
+    C, f, g = (emulated.zeros(shape, np.float64) for shape in ((3, 2), (3,), (2,)))
+    with pytest.raises(ValueError, match="out must not overlap"):
+        sinkhorn_plan(C, 0.5, f, g, out=C)

@@ -11,6 +11,7 @@ from clusterlib.kernels.checks import MASKS, checked_threads
 from clusterlib.kernels.metrics import Metric
 
 __all__ = [
+    "as_device_floats",
     "as_device_groups",
     "as_device_integers",
     "as_device_matrix",
@@ -56,13 +57,19 @@ def _owned(name, value):
     return runtime.asarray(value)
 
 
-def as_device_matrix(name, value):
-    """Return a C-ordered float32 or float64 matrix on the device; another layout is copied."""
+def as_device_floats(name, value):
+    """Return a float32 or float64 array on the device, of any shape and layout."""
     array = _owned(name, value)
     if array.dtype not in _FLOATS:
         raise TypeError(
             f"{name} must be float32 or float64 on a CUDA device, got dtype {array.dtype}"
         )
+    return array
+
+
+def as_device_matrix(name, value):
+    """Return a C-ordered float32 or float64 matrix on the device; another layout is copied."""
+    array = as_device_floats(name, value)
     if array.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions (rows, features), got shape {array.shape}")
     if array.shape[1] == 0:
@@ -93,8 +100,8 @@ def as_device_vector(
 ):
     """Return a float64 vector of ``length`` on the device; a number is repeated.
 
-    A vector may be given in float32 or float64. NaN is always refused, each infinity unless it is
-    allowed.
+    A vector may be given in float32 or float64, a number on either side. NaN is always refused,
+    each infinity unless it is allowed.
     """
     runtime = active()
     if np.ndim(value) == 0 and not runtime.owns(value):
@@ -102,24 +109,12 @@ def as_device_vector(
         vector[...] = float(value)
         probe = np.array([float(value)])
     else:
-        vector = _owned(name, value)
-        if vector.dtype not in _FLOATS:
-            raise TypeError(
-                f"{name} must be float32 or float64 on a CUDA device, got dtype {vector.dtype}"
-            )
-        if vector.shape != (length,):
-            raise ValueError(
-                f"{name} must be a scalar or have shape ({length},), got {vector.shape}"
-            )
-        vector = runtime.contiguous(vector.astype(np.float64, copy=False))
-        probe = vector
-    wrong = np.isnan(probe) | (probe < low)
-    if not allow_minus_inf:
-        wrong |= probe == -np.inf
-    if not allow_plus_inf:
-        wrong |= probe == np.inf
-    if length and bool(wrong.any()):
-        position = int(wrong.argmax())
+        vector = probe = _as_wide_vector(name, value, length)
+    # Few operations, each of them a launch; comparisons with NaN are false.
+    right = probe > low if low == -np.inf and not allow_minus_inf else probe >= low
+    right &= probe <= np.inf if allow_plus_inf else probe < np.inf
+    if length and not bool(right.all()):
+        position = int(right.argmin())
         wanted = "finite" if low == -np.inf else f"finite and at least {low:g}"
         if allow_minus_inf or allow_plus_inf:
             extra = [s for s, ok in (("-inf", allow_minus_inf), ("inf", allow_plus_inf)) if ok]
@@ -128,6 +123,26 @@ def as_device_vector(
             f"{name} must be {wanted}, got {float(probe[position])} at index {position}"
         )
     return vector
+
+
+def _as_wide_vector(name, value, length):
+    vector = as_device_floats(name, value)
+    if vector.ndim and vector.shape != (length,):
+        raise ValueError(f"{name} must be a scalar or have shape ({length},), got {vector.shape}")
+    wide = vector if vector.dtype == np.float64 else _widened(vector)
+    if vector.ndim:
+        return active().contiguous(wide)
+    repeated = active().empty((length,), np.float64)
+    repeated[...] = wide
+    return repeated
+
+
+def _widened(vector):
+    """The same numbers as float64: CuPy's conversion takes denormal ones for 0."""
+    bits = vector.view(np.int32)
+    places = bits & 0x7FFFFFFF  # what denormal numbers count units of 2^-149 with
+    denormal = np.where(bits < 0, -places, places).astype(np.float64) * 2.0**-149
+    return np.where(places < 0x00800000, denormal, vector.astype(np.float64))
 
 
 def as_device_weights(sample_weight, length):
@@ -168,10 +183,14 @@ def as_device_groups(mask, x_group, y_group, n_rows, n_columns):
     return MASKS[mask], *groups
 
 
-def checked_device_output(out, shape, dtype):
-    """Allocate the output, or check that the caller's device array can take the result."""
+def checked_device_output(out, shape, dtype, inputs=()):
+    """Allocate the output, or check that the caller's device array can take the result.
+
+    It may not overlap ``inputs``: checked arguments as they were given, or None.
+    """
+    runtime = active()
     if out is None:
-        return active().empty(shape, dtype)
+        return runtime.empty(shape, dtype)
     array = _owned("out", out)
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(
@@ -179,6 +198,9 @@ def checked_device_output(out, shape, dtype):
         )
     if not array.flags.c_contiguous:
         raise ValueError("out must be C-contiguous")
+    given = (runtime.asarray(value) for value in inputs if value is not None)
+    if any(np.may_share_memory(array, value) for value in given):
+        raise ValueError("out must not overlap X or Y in memory")
     return array
 
 

@@ -25,7 +25,7 @@ def pairwise_distances(X, Y=None, *, metric="sqeuclidean", out=None, n_threads=N
     given = X
     A, B = (as_device_matrix("X", X),) * 2 if Y is None else as_device_pair(X, Y)
     shape = (len(A), len(B))
-    result = checked_device_output(out, shape, A.dtype)
+    result = checked_device_output(out, shape, A.dtype, (X, Y))
     form = prepare_form(A, B, metric)
     unscale = (typed(A.dtype, factor) for factor in form.unscale)
     tile = form.tile

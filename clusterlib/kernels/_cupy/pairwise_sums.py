@@ -3,8 +3,8 @@
 import numpy as np
 
 from clusterlib.kernels._cupy.checks import (
+    as_device_floats,
     as_device_groups,
-    as_device_matrix,
     as_device_pair,
     as_device_vector,
     checked_device_options,
@@ -96,11 +96,11 @@ class LogSumExp:
 
 
 def _checked_values(values, m, dtype):
-    values = as_device_matrix("values", values)
-    if len(values) != m:
+    values = as_device_floats("values", values)
+    if values.ndim != 2 or len(values) != m:
         raise ValueError(f"values must have shape ({m}, q), got {values.shape}")
     with np.errstate(over="ignore"):  # what leaves the range of dtype is refused below
-        values = values.astype(dtype, copy=False)
+        values = active().contiguous(values.astype(dtype, copy=False))
     if not bool(np.isfinite(values).all()):
         raise ValueError("values contains NaN or infinity; every value must be finite")
     return values
@@ -152,7 +152,7 @@ def _averages(form, terms, lse, values):
     runtime, problem, tile = active(), form.problem, form.tile
     n, m, dtype = len(problem.X), len(problem.Y), problem.dtype
     weighted = runtime.zeros((n, values.shape[1]), dtype)
-    if n == 0 or m == 0:
+    if weighted.size == 0 or m == 0:
         return weighted
     across = min(m, _CHUNK_COLUMNS)
     down = min(n, max(1, _CHUNK_BYTES // (across * dtype.itemsize)))

@@ -54,7 +54,7 @@ def sinkhorn_plan(
         door.check_some_device_weight("g", g)
     if row_weight is not None:
         row_weight = as_device_vector("row_weight", row_weight, n, low=0.0)
-    out = checked_device_output(out, C.shape, C.dtype)
+    out = checked_device_output(out, C.shape, C.dtype, (original,))
     cost = StoredCost(C, 1, precise=bool(precise), scores=bool(scores))
     rows, seen = cost.row_numbers(), cost.seen(door.whole(g))
     column_sums = runtime.empty((m,), np.float64)

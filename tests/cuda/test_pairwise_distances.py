@@ -176,3 +176,26 @@ def test_bad_arguments(emulated):
         pairwise_distances(device, metric="manhattan")
     with pytest.raises(ValueError, match="backend must be None, 'auto' or 'cupy'"):
         pairwise_distances(device, backend="native")
+
+
+def test_result_may_not_overlap_the_rows(emulated):
+    room = emulated.to_device(np.ones((9, 4)))
+    other = emulated.to_device(np.ones((4, 4)))
+    for X, Y, out in ((room[:4], other, room[2:6]), (other, room[5:], room[5:])):
+        with pytest.raises(ValueError, match="out must not overlap X or Y in memory"):
+            pairwise_distances(X, Y, out=out)
+    pairwise_distances(room[:4], other, out=room[4:8])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_at_both_ends_of_the_range(emulated, dtype):
+    # The largest difference leaves the range, others do not.
+    unit = float(np.finfo(dtype).max) / 3.5
+    X, Y = (np.array(v, dtype)[:, None] * dtype(unit) for v in ([3, -3, -2.5], [-3, -2.9, -2]))
+    D = on_device(emulated, X, Y, metric="euclidean")
+    with np.errstate(over="ignore"):
+        expected = np.abs(X - Y.T)
+    assert np.array_equal(np.isinf(D), np.isinf(expected)) and np.isinf(D).any()
+    finite = np.isfinite(expected)
+    assert np.all(np.abs(D[finite] / unit - expected[finite] / unit) < 0.01)
+    assert np.all(on_device(emulated, X, Y)[expected > 0] == np.inf)

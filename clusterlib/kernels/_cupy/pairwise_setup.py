@@ -218,7 +218,8 @@ def prepare_problem(X, Y, metric, *, both=False):
     for name, raw in (("X", x_raw), ("Y", y_raw)):
         if not math.isfinite(raw):
             raise ValueError(f"{name} contains NaN or infinity; every value must be finite")
-    dropped = math.isinf(y_top)  # rows at both ends of the range
+    # Rows at both ends of the range.
+    dropped = math.isinf(y_top) or (both and math.isinf(x_top))
     if dropped:
         shift, x_top, y_top = None, x_raw, y_raw
     scales = _chosen_scales(metric, x_top, y_top, dtype, both)

@@ -12,12 +12,12 @@ from tests.cuda.emul.emulator import ORDERS
 from tests.helpers import DTYPES
 from tests.kernels.transport_cases import TAUS, Bound, logs, problem, weights
 
-# (n, m): around leaves of 32 rows, teams of 8 to 256 threads, and the columns they can hold: 512
-# and 384 to a warp, 4096 and 3072 to a block, 10240 and 9216 in the deepest kernels.
+# (n, m): around leaves of 32 rows, teams of 8 to 64 threads and the columns they can hold, 128, 512
+# and 1024 in float32 and 128, 384 and 768 in float64, and around chunks of longer rows.
 SHAPES = [
     *((1, 1), (2, 8), (31, 9), (32, 7), (33, 31), (37, 33), (64, 64), (65, 1), (67, 127)),
-    *((33, 128), (97, 129), (35, 383), (9, 385), (7, 512), (5, 513), (3, 1025), (2, 3073)),
-    *((2, 4096), (3, 4097), (2, 9216), (1, 9217), (1, 10240), (2, 10241), (33, 10243)),
+    *((33, 128), (97, 129), (35, 383), (9, 385), (7, 512), (5, 513), (9, 768), (3, 769)),
+    *((3, 1024), (2, 1025), (2, 2048), (3, 2049), (33, 2100)),
 ]
 
 
@@ -65,7 +65,7 @@ def test_no_rows(emulated):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("m", [33, 10241])
+@pytest.mark.parametrize("m", [33, 1025])
 @pytest.mark.parametrize("f_max", [np.inf, -0.35])
 @pytest.mark.parametrize("tau", TAUS)
 def test_damped_and_capped_rows(emulated, tau, f_max, m, dtype):
@@ -76,7 +76,7 @@ def test_damped_and_capped_rows(emulated, tau, f_max, m, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("m", [65, 10241])
+@pytest.mark.parametrize("m", [65, 1025])
 def test_potentials_that_are_given(emulated, m, dtype):
     p = problem(41 if m < 100 else 2, m, dtype)
     f = np.where(p.log_a > -np.inf, np.random.default_rng(1).normal(size=len(p.C)), -np.inf)
@@ -103,7 +103,7 @@ def test_any_scale_of_the_cost(emulated, scale, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("m", [40, 10241])
+@pytest.mark.parametrize("m", [40, 1025])
 @pytest.mark.parametrize("epsilon", [1e-300, 1e-6, 1e-3, 10.0])
 def test_any_epsilon(emulated, epsilon, m, dtype):
     p = problem(35 if m < 100 else 2, m, dtype)
@@ -125,7 +125,7 @@ def test_what_f_holds_does_not_matter(emulated, hint):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("m", [65, 10241])
+@pytest.mark.parametrize("m", [65, 1025])
 def test_several_right_hand_sides_are_one_after_the_other(emulated, m, dtype):
     n = 70 if m < 100 else 3
     p = problem(n, m, dtype)
@@ -196,7 +196,7 @@ def iterate(runtime, p, epsilon, **options):
 def all_results(runtime):
     """What the kernels write for shapes that go all of their ways."""
     results = []
-    for n, m, dtype in [(70, 33, np.float32), (40, 600, np.float64), (3, 10250, np.float32)]:
+    for n, m, dtype in [(70, 33, np.float32), (40, 600, np.float64), (3, 1050, np.float32)]:
         p = problem(n, m, dtype)
         results += iterate(runtime, p, 1e-3, tau_a=0.9, tau_b=0.8, n_iters=2)
         f = np.zeros(n)
@@ -223,7 +223,7 @@ class FarRows(sinkhorn_passes.StoredCost):
         self.C = Shifted(C, rows_before * C.shape[1])
 
 
-@pytest.mark.parametrize("m", [70, 10250])
+@pytest.mark.parametrize("m", [70, 1050])
 def test_offsets_beyond_the_range_of_int(emulation, m):
     p = problem(35, m, np.float32)
     C = emulation.to_device(p.C)

@@ -12,7 +12,7 @@ from tests.kernels.transport_cases import Bound, problem
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("update", [True, False])
-@pytest.mark.parametrize("shape", [(1, 1), (33, 17), (40, 257), (5, 3073), (2, 10250)])
+@pytest.mark.parametrize("shape", [(1, 1), (33, 17), (40, 257), (5, 1025), (2, 2100)])
 def test_plans_of_all_sizes(emulated, shape, update, dtype):
     p = problem(*shape, dtype)
     f = np.where(p.log_a > -np.inf, -0.4, -np.inf)
@@ -40,7 +40,7 @@ def test_plans_in_precise_arithmetic_and_of_scores(emulated):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(70, 33), (2, 10250)])
+@pytest.mark.parametrize("shape", [(70, 33), (2, 2100)])
 def test_sums_of_a_plan_are_those_of_a_sweep(emulated, shape, dtype):
     p = problem(*shape, dtype)
     f, sums = sweep(emulated, p, 0.1)

@@ -19,7 +19,10 @@ _NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 _KINDS = (("float", "float"), ("float", "double"), ("double", "double"))
 # Columns of a thread that fit into its registers, the fewest first. The first are for rows that a
 # warp can hold: more warps are needed where each has little to load.
-_DEPTHS = {"float": (4, 16, 40), "double": (4, 12, 36)}
+_DEPTHS = {"float": (4, 16), "double": (4, 12)}
+# Threads of a row at most. Longer rows wait for each other at too many barriers: on an H200 a second
+# read of the cost is as fast from about 1000 columns on, and twice as fast for 10 000.
+_LONGEST_TEAM = 64
 
 
 def _instance(kernel, *arguments):
@@ -107,7 +110,7 @@ class StoredCost:
         m = self.shape[1]
         depths = _DEPTHS[self._kinds[1]]
         for depth in depths:
-            span, most = 8, 32 if depth == depths[0] else _THREADS
+            span, most = 8, 32 if depth == depths[0] else _LONGEST_TEAM
             while span < most and span < m and (span < 32 or span * depth < m):
                 span *= 2
             if span * depth >= m:

@@ -1,6 +1,8 @@
 """The arrays of the emulated device refuse what CuPy's refuse, and say where they are."""
 
 import inspect
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,3 +135,58 @@ def test_the_stand_in_has_the_methods_of_the_runtime():
 
     real, stand_in = methods(CupyRuntime), methods(EmulatedRuntime)
     assert {name: stand_in.get(name) for name in real} == real
+
+
+class _Array:
+    """As little of ``cupy.ndarray`` as the runtime asks for."""
+
+    def __init__(self, device):
+        self.data = SimpleNamespace(device_id=device)
+
+
+class _Tensor:
+    """An array of another library."""
+
+    def __init__(self, device):
+        self.device = device
+
+    def __dlpack_device__(self):
+        return (2, self.device)
+
+
+class _Own(_Tensor):
+    """A class of a user derived from that of the library."""
+
+
+@pytest.fixture
+def cupy_runtime(monkeypatch, tmp_path):
+    """The runtime of a stand-in for CuPy with two devices, of which device 0 is current."""
+    cuda = SimpleNamespace(
+        getDeviceCount=lambda: 2, getDevice=lambda: 0, CUDARuntimeError=RuntimeError
+    )
+    cupy = SimpleNamespace(
+        ndarray=_Array,
+        cuda=SimpleNamespace(runtime=cuda),
+        from_dlpack=lambda tensor: _Array(tensor.device),
+    )
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path))
+    return CupyRuntime()
+
+
+def test_arrays_of_another_device_are_refused(cupy_runtime):
+    for kind in (_Array, _Tensor):
+        assert cupy_runtime.asarray(kind(0)).data.device_id == 0
+        message = r"on CUDA device 1 .* current one is 0: .* 'with cupy.cuda.Device\(1\):'"
+        with pytest.raises(ValueError, match=message):
+            cupy_runtime.asarray(kind(1))
+
+
+def test_results_are_made_by_the_library_of_the_input(cupy_runtime, monkeypatch):
+    library = SimpleNamespace(from_dlpack=lambda result: ("tensor", result))
+    monkeypatch.setitem(sys.modules, "library", library)
+    monkeypatch.setattr(_Tensor, "__module__", "library.tensors")
+    result = _Array(0)
+    assert cupy_runtime.like(result, _Array(0)) is result
+    for kind in (_Tensor, _Own):  # the module of _Own has no from_dlpack
+        assert cupy_runtime.like(result, kind(0)) == ("tensor", result)

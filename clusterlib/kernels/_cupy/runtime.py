@@ -149,8 +149,22 @@ class CupyRuntime:
         )
 
     def asarray(self, value):
-        """Return a CuPy array on the memory of ``value``, without a copy."""
-        if isinstance(value, self._cupy.ndarray):
+        """Return a CuPy array on the memory of ``value``, without a copy.
+
+        Raises
+        ------
+        ValueError
+            If it is on another device than the current one, on which kernels are launched.
+        """
+        native = isinstance(value, self._cupy.ndarray)
+        device = value.data.device_id if native else value.__dlpack_device__()[1]
+        current = self._cupy.cuda.runtime.getDevice()
+        if device != current:
+            raise ValueError(
+                f"an array is on CUDA device {device} and the current one is {current}: call in "
+                f"a block 'with cupy.cuda.Device({device}):'"
+            )
+        if native:
             return value
         detached = value.detach() if hasattr(value, "detach") else value
         return self._cupy.from_dlpack(detached)
@@ -159,7 +173,11 @@ class CupyRuntime:
         """Return ``result`` as the kind of array that ``original`` is."""
         if isinstance(original, self._cupy.ndarray):
             return result
-        return importlib.import_module(type(original).__module__.split(".")[0]).from_dlpack(result)
+        for kind in type(original).__mro__:  # a class of the user may be derived from a tensor
+            library = importlib.import_module(kind.__module__.partition(".")[0])
+            if hasattr(library, "from_dlpack"):
+                return library.from_dlpack(result)
+        return result
 
     def empty(self, shape, dtype):
         """Allocate an array on the device."""

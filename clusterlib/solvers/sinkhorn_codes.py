@@ -168,7 +168,7 @@ def log_shares(prior, n_clusters):
 
 def _checked_codes(out, scores):
     if not side_of(scores).on_host:
-        return checked_device_output(out, scores.shape, scores.dtype)
+        return checked_device_output(out, scores.shape, scores.dtype, (scores,), "scores")
     if out is None:
         return np.empty(scores.shape, dtype=scores.dtype)
     if not isinstance(out, np.ndarray) or out.shape != scores.shape or out.dtype != scores.dtype:

@@ -180,6 +180,8 @@ def test_codes_of_scores(emulated, n_iters, dtype):
         assert np.allclose(codes.sum(axis=1), 1.0, rtol=0, atol=1e-5)
     out = emulated.zeros((70, 9), dtype)
     assert sinkhorn_assign(emulated.to_device(scores), out=out) is out
+    with pytest.raises(ValueError, match="out must not overlap scores in memory"):
+        sinkhorn_assign(out, out=out)
 
 
 @pytest.mark.parametrize(

@@ -183,10 +183,11 @@ def as_device_groups(mask, x_group, y_group, n_rows, n_columns):
     return MASKS[mask], *groups
 
 
-def checked_device_output(out, shape, dtype, inputs=()):
+def checked_device_output(out, shape, dtype, inputs=(), names="X or Y"):
     """Allocate the output, or check that the caller's device array can take the result.
 
-    It may not overlap ``inputs``: checked arguments as they were given, or None.
+    It may not overlap ``inputs``, which ``names`` names: checked arguments as they were given, or
+    None.
     """
     runtime = active()
     if out is None:
@@ -200,7 +201,7 @@ def checked_device_output(out, shape, dtype, inputs=()):
         raise ValueError("out must be C-contiguous")
     given = (runtime.asarray(value) for value in inputs if value is not None)
     if any(np.may_share_memory(array, value) for value in given):
-        raise ValueError("out must not overlap X or Y in memory")
+        raise ValueError(f"out must not overlap {names} in memory")
     return array
 
 

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.cuda.compiling import SOURCES, compile_kernels, find_nvcc
+from tests.cuda.compiling import ARCHITECTURES, SOURCES, compile_kernels, find_nvcc
 from tests.cuda.ptxsim import Counters, PtxError, run
 
 pytestmark = pytest.mark.skipif(
@@ -21,7 +21,8 @@ STRIDE = "stride = BK + 16 / static_cast<int>(sizeof(T))"
 
 def labels_of(folder, shift=0, counters=None, kernel=KERNEL, threads=256):
     """Labels of a few rows by the screen of the nearest row that the folder has the source of."""
-    module = compile_kernels('#include "pairwise_argmin.cuh"\n', [kernel], folder)
+    text = '#include "pairwise_argmin.cuh"\n'
+    module = compile_kernels(text, [kernel], folder, ARCHITECTURES[:1])
     rng = np.random.default_rng(0)
     X = rng.standard_normal(ROWS * FEATURES + shift).astype(np.float32)[shift:]
     X = X.reshape(ROWS, FEATURES)

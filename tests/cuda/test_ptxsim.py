@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from tests.cuda.compiling import compile_kernels, find_nvcc
+from tests.cuda.compiling import ARCHITECTURES, compile_kernels, find_nvcc
 from tests.cuda.ptxsim import Counters, run
 
 pytestmark = pytest.mark.skipif(
@@ -106,9 +106,8 @@ def compiled():
         "own_memory": ("float", "double"),
         "fragments": ("float",),
     }
-    return compile_kernels(
-        SOURCE, [f"{name}<{t}>" for name, types in kernels.items() for t in types]
-    )
+    named = [f"{name}<{t}>" for name, types in kernels.items() for t in types]
+    return compile_kernels(SOURCE, named, architectures=ARCHITECTURES[:1])
 
 
 def launch(kernel, grid, threads, *args, counters=None):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.cuda.compiling import compile_kernels, find_nvcc
+from tests.cuda.compiling import ARCHITECTURES, compile_kernels, find_nvcc
 from tests.cuda.ptxsim import Counters, PtxError, run
 
 pytestmark = pytest.mark.skipif(
@@ -81,7 +81,7 @@ KERNELS = {
 
 
 def launch(text, kernel, grid, threads, *args, counters=None):
-    module = compile_kernels(text, KERNELS[text])
+    module = compile_kernels(text, KERNELS[text], architectures=ARCHITECTURES[:1])
     run(module.ptx, module.symbols[kernel], grid, threads, args, counters)
 
 

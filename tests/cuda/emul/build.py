@@ -1,5 +1,6 @@
 """Shared libraries of the CUDA sources, built by g++ with the emulation headers."""
 
+import atexit
 import functools
 import hashlib
 import os
@@ -11,7 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["COMPILER", "build", "compiler_is_missing", "generated"]
+__all__ = ["COMPILER", "build", "built_folder", "compiler_is_missing", "generated"]
 
 _HEADERS = Path(__file__).parent
 _ROOT = _HEADERS.parents[2]
@@ -38,15 +39,17 @@ def _compiler_version():
 
 
 @functools.cache
-def _built_folder():
-    """Where libraries are kept: below the build folder, else in a temporary one."""
-    folder = _ROOT / "build" / "cuda-emul"
+def built_folder(name="cuda-emul"):
+    """Where results are kept: below the build folder, else in one that lives as long as we do."""
+    folder = _ROOT / "build" / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="cuda-emul-"))
+        folder = tempfile.mkdtemp(prefix=f"{name}-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
 
 def _reached(text, folder):
@@ -99,11 +102,11 @@ def build(text, folder, suffix, flags):
     digest = hashlib.blake2b(_compiler_version(), digest_size=12)
     digest.update(repr((command, text, _reached(text, folder))).encode())
     stem = _INCLUDE.search(text)[1].partition(".")[0]
-    path = _built_folder() / f"{stem}-{digest.hexdigest()}{suffix}"
+    path = built_folder() / f"{stem}-{digest.hexdigest()}{suffix}"
     if path.exists():
         os.utime(path)
     else:
-        with _locked(path), tempfile.TemporaryDirectory(dir=_built_folder()) as here:
+        with _locked(path), tempfile.TemporaryDirectory(dir=built_folder()) as here:
             if not path.exists():
                 _compile(command, text, folder, Path(here), path)
     return path

@@ -17,11 +17,7 @@ namespace cl {
 template <class T, int Q>
 struct SweepShape {
   static constexpr int bytes = sizeof(T) * Q;
-  static constexpr int resident = bytes <= 32    ? 4 - kBlocksLess
-                                  : bytes <= 64  ? 3 - kBlocksLess
-                                  : bytes <= 96  ? 2
-                                  : bytes <= 160 ? 2 - kBlocksLess
-                                                 : 1;
+  static constexpr int resident = bytes <= 32 ? 4 - kBlocksLess : bytes <= 64 ? 3 - kBlocksLess : 2;
 };
 
 // Exponentials of a row in registers, for the columns lane, lane + span, ...

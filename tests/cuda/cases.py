@@ -76,7 +76,8 @@ def _argmin(runtime):
                 X, Y = _points(runtime, n, m, d, dtype)
                 with mock.patch.object(argmin_passes, "TENSOR_CORES", tensor):
                     pairwise_argmin(X, Y, return_distance=True)
-        with mock.patch.object(argmin_passes, "MATRIX_PRODUCTS", {np.dtype(dtype): (1, 1)}):
+        always = {"MATRIX_PRODUCTS": {np.dtype(dtype): (1, 1)}, "TENSOR_CORES": False}
+        with mock.patch.multiple(argmin_passes, **always):
             for metric in ("sqeuclidean", "cosine"):
                 pairwise_argmin(*_points(runtime, 40, 70, 6, dtype), metric=metric)
         with mock.patch.object(argmin_passes, "_DOUBTS_FOR_PRODUCTS", 1):

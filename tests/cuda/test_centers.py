@@ -178,6 +178,9 @@ def test_bad_input(emulated):
         cluster_sums(on_device, L, 3, sample_weight=weight)
     with pytest.raises(ValueError, match="labels must be below n_clusters=2, got 2"):
         cluster_sums(on_device, emulated.to_device(np.full(7, 2)), 2)
+    for dtype in (np.uint32, np.int64, np.uint64):
+        with pytest.raises(ValueError, match="labels must be below n_clusters=3, got 4294967295"):
+            cluster_sums(on_device, emulated.to_device(np.full(7, 2**32 - 1, dtype)), 3)
     with pytest.raises(TypeError, match="X must be float32 or float64"):
         cluster_sums(emulated.to_device(X.astype(np.float16)), L, 3)
     with pytest.raises(ValueError, match="n_clusters must be from 1"):

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from clusterlib.kernels._cupy.runtime import CupyRuntime
+from clusterlib.kernels._cupy.checks import as_device_matrix
+from clusterlib.kernels._cupy.runtime import CupyRuntime, use
 from clusterlib.kernels.dispatch import is_device_array
 from tests.cuda.emul.arrays import DeviceArray, as_host, host_copies_refused
 from tests.cuda.emul.emulator import EmulatedRuntime
@@ -190,3 +191,10 @@ def test_results_are_made_by_the_library_of_the_input(cupy_runtime, monkeypatch)
     assert cupy_runtime.like(result, _Array(0)) is result
     for kind in (_Tensor, _Own):  # the module of _Own has no from_dlpack
         assert cupy_runtime.like(result, kind(0)) == ("tensor", result)
+
+
+def test_numbers_of_features_leave_room_for_a_step():
+    wide = RUNTIME.zeros((1,), np.float32)
+    rows = np.lib.stride_tricks.as_strided(as_host(wide), (1, 2**31 - 512), (4, 0))
+    with use(RUNTIME), pytest.raises(ValueError, match="at most 2147482624 features"):
+        as_device_matrix("X", rows.view(DeviceArray))

@@ -255,6 +255,9 @@ def test_bad_arguments(emulated):
         pairwise_logsumexp(device, device, values=device[:, 0])
     with pytest.raises(ValueError, match="needs x_group"):
         pairwise_logsumexp(device, device, mask="same")
+    far = emulated.to_device(np.full(3, 2**63, np.uint64))
+    with pytest.raises(ValueError, match="x_group must fit into int64, got 9223372036854775808"):
+        pairwise_logsumexp(device, device, mask="same", x_group=far, y_group=far)
     with pytest.raises(ValueError, match="mask is None"):
         pairwise_logsumexp(device, device, x_group=emulated.zeros((3,), np.int64))
     with pytest.raises(TypeError, match="x_group must hold integers"):

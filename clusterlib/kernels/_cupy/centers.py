@@ -38,7 +38,7 @@ def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, b
     checked_device_options(n_threads, backend)
     original, X = X, as_device_matrix("X", X)
     n_clusters = checked_integer("n_clusters", n_clusters, 1, 2**31 - 1)
-    labels = as_device_labels(labels, len(X))
+    labels = as_device_labels(labels, len(X), n_clusters, "n_clusters")
     sample_weight = as_device_weights(sample_weight, len(X))
     order = sort_rows(labels, n_clusters)
     sums, weights = sums_in_order(X, order, sample_weight)

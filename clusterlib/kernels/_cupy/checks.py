@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _INT32_MAX = 2**31 - 1
+_MOST_FEATURES = 2**31 - 1024  # numbers of features are int, also that of the step beyond the last
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -74,8 +75,10 @@ def as_device_matrix(name, value):
         raise ValueError(f"{name} must have 2 dimensions (rows, features), got shape {array.shape}")
     if array.shape[1] == 0:
         raise ValueError(f"{name} must have at least 1 feature, got shape {array.shape}")
-    if array.shape[1] > _INT32_MAX:
-        raise ValueError(f"{name} must have at most {_INT32_MAX} features, got {array.shape[1]}")
+    if array.shape[1] > _MOST_FEATURES:
+        raise ValueError(
+            f"{name} must have at most {_MOST_FEATURES} features, got {array.shape[1]}"
+        )
     return active().contiguous(array)
 
 
@@ -159,10 +162,11 @@ def as_device_integers(name, value, length, dtype):
         raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
     if array.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), got {array.shape}")
-    limits = np.iinfo(dtype)
-    may_wrap = np.dtype(dtype).itemsize <= array.dtype.itemsize and array.dtype != dtype
-    if length and may_wrap and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
-        raise ValueError(f"{name} must fit into {np.dtype(dtype)}")
+    if length and not np.can_cast(array.dtype, dtype):
+        limits = np.iinfo(dtype)
+        for extreme in (int(array.min()), int(array.max())):
+            if not limits.min <= extreme <= limits.max:
+                raise ValueError(f"{name} must fit into {np.dtype(dtype)}, got {extreme}")
     return active().contiguous(array.astype(dtype, copy=False))
 
 

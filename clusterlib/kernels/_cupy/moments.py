@@ -51,7 +51,7 @@ def class_moments(X, labels, n_classes, *, sample_weight=None, n_threads=None, b
     checked_device_options(n_threads, backend)
     original, X = X, as_device_matrix("X", X)
     n_classes = checked_integer("n_classes", n_classes, 1, 2**31 - 1)
-    labels = as_device_labels(labels, len(X))
+    labels = as_device_labels(labels, len(X), n_classes, "n_classes")
     if sample_weight is not None:
         sample_weight = as_device_vector("sample_weight", sample_weight, len(X), low=0)
     tile = _tile_columns(X.shape[1])

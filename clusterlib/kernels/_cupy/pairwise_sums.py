@@ -157,7 +157,8 @@ def _averages(form, terms, lse, values):
     across = min(m, _CHUNK_COLUMNS)
     down = min(n, max(1, _CHUNK_BYTES // (across * dtype.itemsize)))
     scratch = runtime.empty((down * across,), dtype)
-    sums = runtime.empty((down, values.shape[1]), dtype)
+    # Those of several chunks of columns are added up; the sum of one is the average.
+    sums = None if across == m else runtime.empty((down, values.shape[1]), dtype)
     turned = [runtime.contiguous(values[start : start + across].T) for start in range(0, m, across)]
     for top in range(0, n, down):
         rows = slice(top, min(top + down, n))
@@ -170,6 +171,9 @@ def _averages(form, terms, lse, values):
                 row_blocks(height, tile.rows) * row_blocks(softmax.shape[1], tile.columns),
                 *form.arguments(rows, columns), *_chosen(terms, rows, columns), lse[rows], softmax,
             )  # fmt: skip
-            runtime.matmul(softmax, turned[number], sums[:height])
-            weighted[rows] += sums[:height]
+            if sums is None:
+                runtime.matmul(softmax, turned[number], weighted[rows])
+            else:
+                runtime.matmul(softmax, turned[number], sums[:height])
+                weighted[rows] += sums[:height]
     return weighted

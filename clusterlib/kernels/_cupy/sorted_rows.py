@@ -16,7 +16,7 @@ _SCAN_LABELS_AT_ONCE = 32  # kScanLabels of sorted_rows.cuh
 _UNIT_ROWS = 2048
 _MOST_UNIT_ROWS = 1 << 24  # as many as a span of the sums may have
 _MOST_PLACES = 1 << 23
-_MOST_ROWS = 2**31 - 1
+_MOST_ROWS = 2**31 - 64  # numbers of rows are int, also those of a batch that ends after the last
 
 _COUNT = Instance("sorted_rows.cuh", "cl::count_labels", _THREADS)
 _SCAN_UNITS = Instance("sorted_rows.cuh", "cl::scan_units", _THREADS)
@@ -49,22 +49,34 @@ class SortedRows(NamedTuple):
     beyond: object
 
 
-def as_device_labels(labels, length):
-    """Return int32 labels on the device, negative ones negative; :func:`check_labels` comes later."""
+def as_device_labels(labels, length, n_labels, limit):
+    """Return int32 labels on the device, negative ones negative; :func:`check_labels` comes later.
+
+    Only of a type that int32 does not hold are they looked at, and refused, here.
+    """
     if length > _MOST_ROWS:
         raise ValueError(f"X must have at most {_MOST_ROWS} rows on a CUDA device, got {length}")
     if is_device_array(labels):
         labels = active().asarray(labels)
-        if labels.dtype == np.int64:
-            labels = np.maximum(labels, -1)  # a label below the int32 range must not wrap around
+        if labels.dtype.kind in "iu" and not np.can_cast(labels.dtype, np.int32) and labels.size:
+            most = int(labels.max())
+            if most >= n_labels:
+                raise ValueError(_too_large(limit, n_labels, most))
+            if labels.dtype.kind == "i":
+                labels = np.maximum(labels, -1)  # one below the int32 range must not wrap around
+            labels = labels.astype(np.int32)
     return as_device_integers("labels", labels, length, np.int32)
+
+
+def _too_large(limit, n_labels, most):
+    return f"labels must be below {limit}={n_labels}, got {most}"
 
 
 def check_labels(order, limit):
     """Refuse labels that are too large, once the device has looked at all of them."""
     most = int(order.beyond[0])
     if most:
-        raise ValueError(f"labels must be below {limit}={len(order.starts) - 1}, got {most}")
+        raise ValueError(_too_large(limit, len(order.starts) - 1, most))
 
 
 def sort_rows(labels, n_labels):

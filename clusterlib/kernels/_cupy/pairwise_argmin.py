@@ -132,8 +132,13 @@ def nearest_labels(problem):
 
 
 def _settle_with_products(problem, bound, best, doubts, labels):
-    """Let cuBLAS score rows in doubt again where they are many."""
+    """Let cuBLAS score rows in doubt again where they are many.
+
+    It may add up in any order, and err by more than tensor cores that screened: the larger bound
+    holds for both.
+    """
     runtime = active()
+    bound = tuple(map(max, bound, screen_bound(problem, False)))
     d, m = problem.X.shape[1], len(problem.columns)
     chunk = rows_at_once(len(doubts), m, problem.dtype.itemsize)
     scores, moved = (runtime.empty((chunk, width), problem.dtype) for width in (m, d))

@@ -17,6 +17,8 @@ struct SafelyFinite<double> {
   static constexpr double limit = 0x1p1012;
 };
 
+constexpr double kSmallUnit = 0x1p-6;  // up to which of_row holds
+
 struct ErrorBound {
   double unit;     // of |x| |y| + |y|^2 / 2: the screen's rounding
   double square;   // of (|x| + |y|)^2: the rounding of defined sums of squares
@@ -32,6 +34,19 @@ struct ErrorBound {
     constexpr double limit = SafelyFinite<T>::limit;
     if (!(reach < limit && x < limit && y < limit)) return infinity<double>();  // NaN as well
     return unit * reach + square * (x + y) * (x + y) + tiny * (1.0 + x + y) + vanish;
+  }
+
+  // For all columns that come near a score of the row: rows of Y that are longer than twice |x|
+  // and the distance this score stands for are out of the question, whatever their rounding.
+  template <class T>
+  CL_DEVICE double of_row(double x_norm, double longest, double score) const {
+    const double widest = of<T>(x_norm, longest);
+    if (half == 0.0 || !(unit < kSmallUnit) || !is_finite(widest)) return widest;
+    const double x = x_norm + missing;
+    const double distance = root(larger(x * x - 2.0 * score, 0.0));
+    const double slack = 16.0 * root(tiny * (1.0 + x + longest) + vanish);
+    const double near = 2.0 * (x + distance) + slack;
+    return of<T>(x_norm, near < longest ? near : longest);
   }
 };
 

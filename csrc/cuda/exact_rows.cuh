@@ -17,8 +17,9 @@ __global__ void __launch_bounds__(kRowThreads)
   const long long row = static_cast<long long>(blockIdx.x) * kRowThreads + threadIdx.x;
   bool open = false;
   if (row < n) {
-    const double lead = static_cast<double>(best[row]) - static_cast<double>(second[row]);
-    open = !(lead > 2.0 * bound.template of<T>(x_norms[row], tops[0]));  // NaN stays open
+    const double first = static_cast<double>(best[row]);
+    const double lead = first - static_cast<double>(second[row]);
+    open = !(lead > 2.0 * bound.template of_row<T>(x_norms[row], tops[0], first));  // or NaN
   }
   // One addition for a warp.
   const unsigned mask = __ballot_sync(kFullWarp, open);
@@ -69,7 +70,8 @@ __global__ void __launch_bounds__(kRowThreads)
   const long long row = doubts[blockIdx.x];
   const T* x = X + row * d;
   const double x_norm = x_norms[row];
-  const double least = static_cast<double>(best[row]) - bound.template of<T>(x_norm, tops[0]);
+  const double first = static_cast<double>(best[row]);
+  const double least = first - bound.template of_row<T>(x_norm, tops[0], first);
   const long long start = part * blockIdx.y;
   const long long end = smaller(m, start + part);
   double value = infinity<double>();

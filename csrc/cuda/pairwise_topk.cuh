@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kRowThreads)
   const ScoreRow<T> scores = {products + blockIdx.x * m, bias};
   if (threadIdx.x == 0) found[0] = 0;
   const double kth = static_cast<double>(kth_largest(scores, m, k));
-  const double least = kth - 2.0 * bound.template of<T>(x_norms[row], tops[0]);
+  const double least = kth - 2.0 * bound.template of_row<T>(x_norms[row], tops[0], kth);
   for (long long column = threadIdx.x; column < m; column += kRowThreads) {
     if (!(static_cast<double>(scores(column)) < least)) {  // NaN is looked at
       const int slot = atomicAdd(&found[0], 1);

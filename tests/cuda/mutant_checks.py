@@ -124,37 +124,64 @@ def statistics(runtime):
         raise AssertionError(f"{broken} was not noticed")
 
 
-def _listed(runtime, lead, x_norms, tops, kind, numbers):
-    """The rows that find_doubts lists for these leads of the best over the second."""
-    n = len(lead)
-    arrays = [runtime.to_device(np.asarray(a, float)) for a in (lead, np.zeros(n), x_norms, tops)]
+def _listed(runtime, best, second, x_norms, tops, kind, numbers):
+    """The rows that find_doubts lists."""
+    n = len(best)
+    arrays = [runtime.to_device(np.asarray(a, float)) for a in (best, second, x_norms, tops)]
     listed, count = runtime.zeros(n, np.int64), runtime.zeros(1, np.uint64)
     instance = argmin._DOUBTS[np.dtype(np.float64)]
-    best, second, norms, tops = arrays
-    args = (best, second, np.int64(n), np.int32(kind), norms, tops, *map(np.float64, numbers))
+    args = (*arrays[:2], np.int64(n), np.int32(kind), *arrays[2:], *map(np.float64, numbers))
     runtime.launch(instance, -(-n // 256), *args, listed, count)
     return sorted(runtime.to_host(listed)[: int(runtime.to_host(count)[0])])
+
+
+def _bound(x, y, half, numbers, inverse):
+    unit, square, tiny, vanish, quotient, missing = numbers
+    a, b = x + missing, y + missing
+    bound = unit * (a * b + half * b * b) + square * (a + b) ** 2 + tiny * (1 + a + b)
+    return bound + vanish + quotient * inverse
 
 
 def doubts(runtime):
     rng = np.random.default_rng(0)
     x, top, inverse = rng.integers(1, 9, 300).astype(float), 5.0, 3.0
-    for kind, zero in ((1, 0), (1, 1), (0, 2), (1, None)):
+    # Units of 1/16 are too large for rows of Y to be left aside.
+    for kind, zero in ((1, 1), (0, 2), (1, None)):
         numbers = [2.0**-4, 2.0**-6, 2.0**-8, 0.75, 0.125, 2.0**-3]
         if zero is not None:
             numbers[zero] = 0.0
-        unit, square, tiny, vanish, quotient, missing = numbers
-        a, b = x + missing, top + missing
-        bound = unit * (a * b + (b * b / 2 if kind else 0.0)) + square * (a + b) ** 2
-        bound += tiny * (1 + a + b) + vanish + quotient * inverse
+        bound = _bound(x, top, kind / 2, numbers, inverse)
         lead = 2 * bound * rng.choice([0.999, 1.0, 1.001], 300)  # exact: all are dyadic
         lead[200:210] = np.nan
         wanted = np.flatnonzero(~(lead > 2 * bound))
-        assert np.array_equal(_listed(runtime, lead, x, [top, inverse], kind, numbers), wanted)
+        given = lead, np.zeros(300), x, [top, inverse], kind, numbers
+        assert np.array_equal(_listed(runtime, *given), wanted)
+    # Few rows of Y are as long as 500: twice |x| and the distance is what counts.
+    best = rng.integers(-400, 20, 300) / 16.0
+    for kind, numbers in (
+        (1, [2.0**-7, 0.0, 0.0, 0.0, 0.0, 0.5]),
+        (1, [2.0**-7, 0.0, 2.0**-12, 0.5, 0.25, 0.0]),
+        (0, [2.0**-7, 0.0, 0.0, 0.0, 0.0, 0.5]),  # products have no such length
+        (1, [2.0**-4, 0.0, 0.0, 0.0, 0.0, 0.5]),
+    ):
+        a, slack = x + numbers[5], numbers[2] * (1 + x + numbers[5] + 500) + numbers[3]
+        slack = 16 * np.sqrt(slack + numbers[4] * inverse)
+        near = 2 * (a + np.sqrt(np.maximum(a * a - 2 * best, 0))) + slack
+        longest = np.minimum(near, 500) if kind and numbers[0] < 2.0**-6 else 500
+        bound = _bound(x, longest, kind / 2, numbers, inverse)
+        lead = 2 * bound * rng.choice([0.999, 1.001], 300)
+        given = best, best - lead, x, [500.0, inverse], kind, numbers
+        assert np.array_equal(_listed(runtime, *given), np.flatnonzero(lead < 2 * bound))
     # Norms and products of norms that the screen cannot be trusted with.
-    for norm, top in ((2.0**1013, 2.0**-500), (2.0**1011, 2.0**10)):
-        numbers = [2.0**-20, 0.0, 0.0, 0.0, 0.0, 0.0]
-        assert len(_listed(runtime, [1e308] * 40, [norm] * 40, [top, 0.0], 0, numbers)) == 40
+    numbers = [2.0**-20, 0.0, 0.0, 0.0, 0.0, 0.0]
+    for norm, top, kinds in (
+        (2.0**1013, 2.0**-500, (0, 1)),
+        (2.0**1011, 2.0**10, (0, 1)),
+        (1.0, 2.0**1000, (1,)),
+    ):
+        for kind in kinds:
+            given = [1e308] * 40, [0.0] * 40, [norm] * 40, [top, 0.0], kind, numbers
+            assert len(_listed(runtime, *given)) == 40
 
 
 def _check_nearest(runtime, X, Y, metric):
@@ -175,8 +202,10 @@ def rows_in_doubt(runtime):
             X = (Y[rng.integers(0, m, 40)] + rng.standard_normal((40, 4)) / 2).astype(np.float32)
             for metric in ("sqeuclidean", "inner_product"):
                 _check_nearest(runtime, X, Y, metric)
-        for place in (309, 329):  # ties within the last part, of the last warp and of others
+        # Ties of the screen within the last part, of the last warp and of others.
+        for place in (309, 320, 329):
             Y[place : place + 2] = 10.0 * place
+            Y[place + 1, 2] = np.nextafter(Y[place, 2], np.float32(1e9))
             _check_nearest(runtime, Y[place:] + 1, Y, "sqeuclidean")
 
 

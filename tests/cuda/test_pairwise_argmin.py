@@ -170,6 +170,16 @@ def test_most_rows_of_random_data_are_decided_by_the_screen(emulation, screen, d
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_a_far_row_of_the_centers_leaves_the_others_decided(emulation, screen, dtype):
+    X, Y = rows_of("normal", 400, 50, 16, dtype)
+    Y[7] *= 1e5
+    X[3] = Y[7] * 0.99
+    assert_same_as_the_host(emulation, X, Y)
+    in_doubt = [grid[0] for i, grid in emulation.launched if "exact_rows" in i.kernel]
+    assert sum(in_doubt) <= 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_in_doubt_share_the_columns_among_blocks(emulation, monkeypatch, dtype):
     monkeypatch.setattr(passes, "_LEAST_PART", 40)
     monkeypatch.setattr(passes, "_DOUBTS_AT_ONCE", 4)

@@ -84,6 +84,15 @@ def test_as_many_candidates_as_a_block_sorts(emulated, extra, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_a_far_row_crowds_nobody(emulation, dtype):
+    X, Y = rows_of("normal", 6, 1100, 3, dtype)
+    Y[7] *= 1e5
+    for k in (1, 20):
+        assert_same_as_the_host(emulation, X, Y, k)
+        assert crowded(emulation) == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_chunks(emulated, monkeypatch, dtype):
     few_rows_at_once(monkeypatch, 7)
     monkeypatch.setattr(passes, "_LEAST_PART", 100)

@@ -8,7 +8,7 @@ from clusterlib.kernels._cupy.checks import (
     checked_device_options,
     checked_device_state,
 )
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import Instance, instances_by_dtype
 from clusterlib.kernels._cupy.pairwise_argmin import pairwise_argmin
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels._cupy.sorted_rows import as_device_labels, check_labels, sort_rows
@@ -18,10 +18,7 @@ from clusterlib.kernels.leaves import BOUND_GROUPS, LEAF_ROWS
 __all__ = ["INSTANCES", "bounded_argmin", "cluster_sums", "sums_in_order"]
 
 _THREADS = 256
-_SUM = {
-    np.dtype(np.float32): Instance("centers.cuh", "cl::sum_rows<float>", _THREADS),
-    np.dtype(np.float64): Instance("centers.cuh", "cl::sum_rows<double>", _THREADS),
-}
+_SUM = instances_by_dtype("centers.cuh", "sum_rows", _THREADS)
 _MERGE = Instance("centers.cuh", "cl::merge_parts", _THREADS)
 INSTANCES = (*_SUM.values(), _MERGE)
 

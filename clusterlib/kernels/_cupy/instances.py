@@ -4,7 +4,9 @@ import importlib
 import pkgutil
 from typing import NamedTuple
 
-__all__ = ["Instance", "all_instances"]
+import numpy as np
+
+__all__ = ["Instance", "all_instances", "instances_by_dtype"]
 
 
 class Instance(NamedTuple):
@@ -23,6 +25,34 @@ class Instance(NamedTuple):
     source: str
     kernel: str
     threads: int
+
+
+def instances_by_dtype(source, kernel, threads):
+    """Return the instances of a template of the number type alone.
+
+    Parameters
+    ----------
+    source, kernel : str
+        File, and name of the template without its namespace.
+    threads : int
+        Threads of a block.
+
+    Returns
+    -------
+    instances : dict of dtype to Instance
+        For float32 and float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.kernels._cupy.instances import instances_by_dtype
+    >>> instances_by_dtype("centers.cuh", "sum_rows", 256)[np.dtype(np.float64)].kernel
+    'cl::sum_rows<double>'
+    """
+    return {
+        np.dtype(dtype): Instance(source, f"cl::{kernel}<{name}>", threads)
+        for dtype, name in ((np.float32, "float"), (np.float64, "double"))
+    }
 
 
 def all_instances():

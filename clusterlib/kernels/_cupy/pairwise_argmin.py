@@ -3,7 +3,7 @@
 import numpy as np
 
 from clusterlib.kernels._cupy.checks import as_device_pair, checked_device_options, device_metric
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import Instance, instances_by_dtype
 from clusterlib.kernels._cupy.pairwise_bound import screen_bound
 from clusterlib.kernels._cupy.pairwise_setup import (
     KINDS,
@@ -36,17 +36,10 @@ _DOUBTS_AT_ONCE = 1 << 22
 _DOUBTS_FOR_PRODUCTS = 1024
 
 
-def _instances(source, kernel):
-    return {
-        np.dtype(dtype): Instance(source, f"cl::{kernel}<{name}>", _THREADS)
-        for dtype, name in ((np.float32, "float"), (np.float64, "double"))
-    }
-
-
-_PRODUCTS = _instances(_SCREEN, "argmin_products")
-_DOUBTS = _instances(_EXACT, "find_doubts")
-_ROWS = _instances(_EXACT, "exact_rows")
-_DISTANCES = _instances(_EXACT, "label_distances")
+_PRODUCTS = instances_by_dtype(_SCREEN, "argmin_products", _THREADS)
+_DOUBTS = instances_by_dtype(_EXACT, "find_doubts", _THREADS)
+_ROWS = instances_by_dtype(_EXACT, "exact_rows", _THREADS)
+_DISTANCES = instances_by_dtype(_EXACT, "label_distances", _THREADS)
 _SETTLE = Instance(_EXACT, "cl::settle_rows", _THREADS)
 INSTANCES = (
     *tile_instances(_SCREEN, "argmin_tiles", tensor=True),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import instances_by_dtype
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels.metrics import Metric
 
@@ -43,17 +43,10 @@ KINDS = {
 _COMFORTABLE = {np.dtype(np.float32): 40, np.dtype(np.float64): 400}
 
 
-def _instances(kernel):
-    return {
-        np.dtype(dtype): Instance(_SOURCE, f"cl::{kernel}<{name}>", _THREADS)
-        for dtype, name in ((np.float32, "float"), (np.float64, "double"))
-    }
-
-
-_STATISTICS = _instances("row_statistics")
-_MEDIANS = _instances("coordinate_medians")
-_COLUMNS = _instances("prepare_columns")
-_ROWS = _instances("shift_rows")
+_STATISTICS = instances_by_dtype(_SOURCE, "row_statistics", _THREADS)
+_MEDIANS = instances_by_dtype(_SOURCE, "coordinate_medians", _THREADS)
+_COLUMNS = instances_by_dtype(_SOURCE, "prepare_columns", _THREADS)
+_ROWS = instances_by_dtype(_SOURCE, "shift_rows", _THREADS)
 INSTANCES = tuple(
     instance for table in (_STATISTICS, _MEDIANS, _COLUMNS, _ROWS) for instance in table.values()
 )

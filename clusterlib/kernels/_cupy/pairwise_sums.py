@@ -10,7 +10,7 @@ from clusterlib.kernels._cupy.checks import (
     checked_device_options,
     device_metric,
 )
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import instances_by_dtype
 from clusterlib.kernels._cupy.pairwise_forms import prepare_form
 from clusterlib.kernels._cupy.pairwise_setup import row_blocks
 from clusterlib.kernels._cupy.runtime import active
@@ -21,10 +21,7 @@ __all__ = ["INSTANCES", "LogSumExp", "pairwise_logsumexp"]
 _SOURCE = "pairwise_logsumexp.cuh"
 _SUMS = _SOURCE, "logsumexp_tiles"
 _SOFTMAX = _SOURCE, "softmax_tiles"
-_PARTS = {
-    np.dtype(dtype): Instance(_SOURCE, f"cl::logsumexp_parts<{name}>", 256)
-    for dtype, name in ((np.float32, "float"), (np.float64, "double"))
-}
+_PARTS = instances_by_dtype(_SOURCE, "logsumexp_parts", 256)
 INSTANCES = (*tile_instances(*_SUMS), *tile_instances(*_SOFTMAX), *_PARTS.values())
 
 # Blocks that fill a large GPU; the same on every device, as sums depend on the parts they have.

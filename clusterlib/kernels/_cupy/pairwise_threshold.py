@@ -8,16 +8,13 @@ from clusterlib.kernels._cupy.checks import (
     checked_device_options,
     device_metric,
 )
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import instances_by_dtype
 from clusterlib.kernels._cupy.pairwise_setup import KINDS, prepare_problem, row_blocks
 from clusterlib.kernels._cupy.runtime import active
 
 __all__ = ["INSTANCES", "pairwise_threshold"]
 
-_COUNT = {
-    np.dtype(dtype): Instance("pairwise_threshold.cuh", f"cl::count_within<{name}>", 256)
-    for dtype, name in ((np.float32, "float"), (np.float64, "double"))
-}
+_COUNT = instances_by_dtype("pairwise_threshold.cuh", "count_within", 256)
 INSTANCES = tuple(_COUNT.values())
 
 _BLOCKS_WANTED = 2048

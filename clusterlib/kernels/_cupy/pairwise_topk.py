@@ -3,7 +3,7 @@
 import numpy as np
 
 from clusterlib.kernels._cupy.checks import as_device_pair, checked_device_options, device_metric
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import instances_by_dtype
 from clusterlib.kernels._cupy.pairwise_bound import screen_bound
 from clusterlib.kernels._cupy.pairwise_setup import (
     KINDS,
@@ -25,16 +25,9 @@ _BLOCKS_WANTED = 2048
 _LEAST_PART = 256  # columns that a block evaluates, at least
 
 
-def _instances(kernel):
-    return {
-        np.dtype(dtype): Instance(_SOURCE, f"cl::{kernel}<{name}>", _THREADS)
-        for dtype, name in ((np.float32, "float"), (np.float64, "double"))
-    }
-
-
-_SELECT = _instances("select_nearest")
-_VALUES = _instances("exact_values")
-_STORE = _instances("store_nearest")
+_SELECT = instances_by_dtype(_SOURCE, "select_nearest", _THREADS)
+_VALUES = instances_by_dtype(_SOURCE, "exact_values", _THREADS)
+_STORE = instances_by_dtype(_SOURCE, "store_nearest", _THREADS)
 INSTANCES = tuple(i for table in (_SELECT, _VALUES, _STORE) for i in table.values())
 
 

@@ -12,7 +12,7 @@ from clusterlib.kernels._cupy.checks import (
     checked_device_options,
     checked_device_state,
 )
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import instances_by_dtype
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels._cupy.sinkhorn_passes import LEAF, ceil_divide, merge_leaves
 from clusterlib.kernels.checks import checked_integer
@@ -21,18 +21,9 @@ __all__ = ["INSTANCES", "scaling_iterate", "weighted_gram_product"]
 
 _THREADS = 256
 _LEAVES = 512  # whose sums wait to be merged
-_KINDS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-
-
-def _instances(kernel):
-    return {
-        dtype: Instance("sinkhorn_scaling.cuh", f"cl::{kernel}<{kind}>", _THREADS)
-        for dtype, kind in _KINDS.items()
-    }
-
-
-_ROWS, _PANELS = _instances("scaled_rows"), _instances("scaled_panels")
-
+_SOURCE = "sinkhorn_scaling.cuh"
+_ROWS = instances_by_dtype(_SOURCE, "scaled_rows", _THREADS)
+_PANELS = instances_by_dtype(_SOURCE, "scaled_panels", _THREADS)
 INSTANCES = (*_ROWS.values(), *_PANELS.values())
 
 

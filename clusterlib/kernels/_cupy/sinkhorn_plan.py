@@ -9,7 +9,7 @@ from clusterlib.kernels._cupy.checks import (
     checked_device_options,
     checked_device_output,
 )
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import instances_by_dtype
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels._cupy.sinkhorn_passes import RowRule, StoredCost
 from clusterlib.kernels.checks import checked_integer
@@ -17,11 +17,7 @@ from clusterlib.kernels.sinkhorn_plan import SinkhornPlan
 
 __all__ = ["INSTANCES", "sinkhorn_batch", "sinkhorn_plan"]
 
-_BATCH = {
-    np.dtype(dtype): Instance("sinkhorn_batch.cuh", f"cl::sinkhorn_batch<{kind}>", 128)
-    for dtype, kind in ((np.float32, "float"), (np.float64, "double"))
-}
-
+_BATCH = instances_by_dtype("sinkhorn_batch.cuh", "sinkhorn_batch", 128)
 INSTANCES = tuple(_BATCH.values())
 
 

@@ -8,7 +8,7 @@ from clusterlib.kernels._cupy.checks import (
     checked_device_options,
     checked_device_output,
 )
-from clusterlib.kernels._cupy.instances import Instance
+from clusterlib.kernels._cupy.instances import Instance, instances_by_dtype
 from clusterlib.kernels._cupy.runtime import active
 from clusterlib.kernels.softmax import RowSoftmax
 from clusterlib.kernels.softmax_checks import check_rows
@@ -24,14 +24,8 @@ _REGISTERS = {
     for dtype, name in ((np.float32, "float"), (np.float64, "double"))
     for held in (1, 4, 8)
 }
-_WARPS = {
-    np.dtype(np.float32): Instance("softmax.cuh", "cl::softmax_of_warps<float>", _THREADS),
-    np.dtype(np.float64): Instance("softmax.cuh", "cl::softmax_of_warps<double>", _THREADS),
-}
-_BLOCKS = {
-    np.dtype(np.float32): Instance("softmax.cuh", "cl::softmax_of_blocks<float>", _THREADS),
-    np.dtype(np.float64): Instance("softmax.cuh", "cl::softmax_of_blocks<double>", _THREADS),
-}
+_WARPS = instances_by_dtype("softmax.cuh", "softmax_of_warps", _THREADS)
+_BLOCKS = instances_by_dtype("softmax.cuh", "softmax_of_blocks", _THREADS)
 INSTANCES = (*_REGISTERS.values(), *_WARPS.values(), *_BLOCKS.values())
 
 _MOST_COLUMNS_OF_A_WARP = 1024

@@ -7,7 +7,7 @@ dtype that would need a conversion.
 import numpy as np
 
 from clusterlib.kernels._cupy.runtime import active
-from clusterlib.kernels.checks import MASKS, checked_threads
+from clusterlib.kernels.checks import MASKS, as_numeric, checked_threads
 from clusterlib.kernels.metrics import Metric
 
 __all__ = [
@@ -45,12 +45,15 @@ def device_metric(metric):
     if isinstance(metric, str) and metric.upper() in Metric.__members__ and metric.islower():
         return Metric[metric.upper()]
     allowed = ", ".join(repr(member.name.lower()) for member in Metric)
-    raise ValueError(f"metric must be one of {allowed} on a CUDA device, got {metric!r}")
+    error = TypeError if callable(metric) else ValueError
+    raise error(f"metric must be one of {allowed} on a CUDA device, got {metric!r}")
 
 
 def _owned(name, value):
     runtime = active()
     if not runtime.owns(value):
+        if value is None:
+            as_numeric(name, value)  # says what is wrong with it
         raise TypeError(
             f"{name} is on the host ({type(value).__name__}) and other arguments are on a CUDA "
             f"device: bring them to the same side, with cupy.asarray({name}) for example"
@@ -109,8 +112,9 @@ def as_device_vector(
     runtime = active()
     if np.ndim(value) == 0 and not runtime.owns(value):
         vector = runtime.empty((length,), np.float64)
-        vector[...] = float(value)
-        probe = np.array([float(value)])
+        number = float(as_numeric(name, value))
+        vector[...] = number
+        probe = np.array([number])
     else:
         vector = probe = _as_wide_vector(name, value, length)
     # Few operations, each of them a launch; comparisons with NaN are false.

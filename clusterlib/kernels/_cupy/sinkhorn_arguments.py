@@ -4,6 +4,7 @@ import numpy as np
 
 from clusterlib.kernels import sinkhorn_checks as door
 from clusterlib.kernels._cupy.checks import (
+    as_device_floats,
     as_device_matrix,
     as_device_pair,
     as_device_vector,
@@ -38,7 +39,10 @@ INSTANCES = (_INSPECT,)
 
 def as_device_cost(name, value):
     """Return a C-ordered float32 or float64 matrix on the device with at least one column."""
-    array = as_device_matrix(name, value)
+    array = as_device_floats(name, value)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (n, m) with at least 1 column, got {array.shape}")
+    array = as_device_matrix(name, array)
     if array.shape[1] > np.iinfo(np.int32).max // 2:
         raise ValueError(f"{name} has too many columns for a CUDA device, got {array.shape}")
     return array

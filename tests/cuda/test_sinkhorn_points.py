@@ -142,5 +142,5 @@ def test_bad_points_are_refused(emulated, name):
         with pytest.raises(ValueError, match=f"{name} contains NaN or infinity"):
             bad = {**device, name: emulated.to_device(points[name])}
             sinkhorn_sweep_points(*bad.values(), *rest)
-    with pytest.raises(ValueError, match="metric must be one of"):
+    with pytest.raises(TypeError, match="metric must be one of"):
         sinkhorn_sweep_points(*device.values(), *rest, metric=len)

@@ -1,5 +1,7 @@
 """Binaries of kernels: compiled once, with options that nobody adds to, and kept whole."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,14 @@ def test_a_kernel_is_compiled_once(tmp_path):
     assert nvrtc.alive == 0
 
 
+def test_a_binary_whose_name_was_lost_is_compiled_again(tmp_path):
+    nvrtc = Nvrtc()
+    first = binary_of(nvrtc, "text", "k", 90, tmp_path)
+    first.path.with_suffix(".symbol").unlink()
+    assert binary_of(nvrtc, "text", "k", 90, tmp_path) == first
+    assert len(nvrtc.compiled) == 2
+
+
 def test_whatever_changes_a_binary_gives_it_another_file(tmp_path):
     nvrtc = Nvrtc()
     cases = [("a", "k", 80), ("b", "k", 80), ("a", "l", 80), ("a", "k", 90)]
@@ -94,6 +104,15 @@ def test_where_binaries_are_kept(tmp_path, monkeypatch):
     folder = cache_folder()
     assert folder.is_dir() and tmp_path not in folder.parents
     folder.rmdir()
+    monkeypatch.delenv("CUPY_CACHE_DIR")
+    monkeypatch.setattr(Path, "home", no_home)
+    folder = cache_folder()
+    assert folder.is_dir()
+    folder.rmdir()
+
+
+def no_home():
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_small_numbers_are_kept():

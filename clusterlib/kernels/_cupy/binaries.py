@@ -40,12 +40,13 @@ class Binary(NamedTuple):
 
 def cache_folder():
     """Return the folder in which CuPy keeps its kernels, or a temporary one if it is read-only."""
-    folder = Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy" / "kernel_cache")
+    chosen = os.environ.get("CUPY_CACHE_DIR")
     try:
+        folder = Path(chosen) if chosen else Path.home() / ".cupy" / "kernel_cache"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError:
+    except (OSError, RuntimeError):  # the latter where a user has no home
         return Path(tempfile.mkdtemp(prefix="clusterlib-"))
 
 
@@ -85,7 +86,7 @@ def binary_of(nvrtc, text, kernel, capability, folder):
     name = "clusterlib-" + hashlib.sha256(key.encode()).hexdigest()[:32]
     path = folder / (name + (".cubin" if native else ".ptx"))
     symbol_path = folder / (name + ".symbol")
-    if not path.exists():
+    if not (path.exists() and symbol_path.exists()):
         code, symbol = _compiled(nvrtc, text, kernel, options, native)
         _write(symbol_path, symbol.encode())  # first: whoever sees the code finds its name
         _write(path, code)

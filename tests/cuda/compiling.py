@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from clusterlib.kernels._cupy.binaries import COMPILE_OPTIONS
 from clusterlib.kernels._cupy.instances import all_instances
-from tests.cuda.emul.build import built_folder
+from tests.cuda.emul.build import built_folder, locked
 
 __all__ = [
     "ARCHITECTURES",
@@ -149,12 +149,12 @@ def compile_kernels(text, kernels, folder=SOURCES, architectures=ARCHITECTURES):
 def _compiled(text, kernels, folder, architectures):
     cached = built_folder("cuda") / f"{_digest(text, kernels, folder, architectures)}.json"
     if not cached.exists():
-        result = _run_nvcc(text, kernels, folder, architectures)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=cached.parent, delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(result, file)
-        os.replace(file.name, cached)
+        with locked(cached):
+            if not cached.exists():
+                result = _run_nvcc(text, kernels, folder, architectures)
+                new = cached.with_suffix(".new")
+                new.write_text(json.dumps(result), encoding="utf-8")
+                os.replace(new, cached)
     usage, symbols, ptx = json.loads(cached.read_text("utf-8"))
     named = {
         arch: {kernel: Usage(*values) for kernel, values in of_arch.items()}

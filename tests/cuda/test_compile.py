@@ -18,6 +18,7 @@ from tests.cuda.compiling import (
     find_nvcc,
     instances_by_source,
 )
+from tests.cuda.emul.build import at_once
 
 MOST_SHARED = 48 * 1024
 MORE_REGISTERS = 8  # what another version of the compiler may take
@@ -28,13 +29,22 @@ needs_nvcc = pytest.mark.skipif(
 needs_nvrtc = pytest.mark.skipif(
     not nvrtc.is_available(), reason="libnvrtc was found neither in a wheel nor in /usr/local/cuda"
 )
+
+
+@pytest.fixture(scope="session")
+def compiled_ahead(request):
+    """The sources that tests will ask for have been compiled."""
+    items = [item for item in request.session.items if "compiled_ahead" in item.fixturenames]
+    at_once(compile_source, {item.callspec.params["source"] for item in items})
+
+
 every_source = pytest.mark.parametrize("source", instances_by_source())
 
 
 @needs_nvcc
 @every_source
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_instances_take_no_more_than_before(source, arch):
+def test_instances_take_no_more_than_before(compiled_ahead, source, arch):
     before = json.loads(BASELINE.read_text("utf-8"))[arch].get(source, {})
     usage = compile_source(source).usage[arch]
     assert set(usage) == set(before), "python -m tests.cuda.compiling --write-baseline"
@@ -47,7 +57,7 @@ def test_instances_take_no_more_than_before(source, arch):
 
 @needs_nvcc
 @every_source
-def test_registers_leave_room_for_a_block(source):
+def test_registers_leave_room_for_a_block(compiled_ahead, source):
     for instance in instances_by_source()[source]:
         for arch, usage in compile_source(source).usage.items():
             used = usage[instance.kernel]

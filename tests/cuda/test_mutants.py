@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -18,6 +19,7 @@ from clusterlib.kernels._cupy.runtime import source_text, use
 from tests.cuda.class_mutant_checks import CLASS_CHECKS
 from tests.cuda.class_mutants import CLASS_MUTANTS
 from tests.cuda.emul.arrays import host_copies_refused
+from tests.cuda.emul.build import at_once
 from tests.cuda.emul.emulator import ORDERS, EmulatedRuntime
 from tests.cuda.mutant_checks import CHECKS as PAIRWISE_CHECKS
 from tests.cuda.mutants import MUTANTS as PAIRWISE_MUTANTS
@@ -105,11 +107,11 @@ def _mutated(mutant):
 
 
 @pytest.fixture(scope="session")
-def library_of(compiler, tmp_path_factory):
-    """Function: source -> runtime with the kernels of all its mutants."""
+def library_of(request, compiler, tmp_path_factory):
+    """Function: source -> runtime with the kernels of all its mutants, which have been built."""
 
     @functools.cache
-    def library(source):
+    def prepared(source):
         instances, texts = [], []
         for number, mutant in enumerate(MUTANTS):
             if mutant.source == source:
@@ -122,10 +124,21 @@ def library_of(compiler, tmp_path_factory):
         folder = tmp_path_factory.mktemp("mutants")
         (folder / _FILE).write_text("#pragma once\n" + "\n".join(texts), encoding="utf-8")
         instances = tuple(sorted(instances))
-        runtime = EmulatedRuntime(instances=instances, folder=folder, flags=("-O0",))
-        runtime._library(instances[0])  # once for all children
+        return EmulatedRuntime(instances=instances, folder=folder, flags=("-O0",))
+
+    def library(source):
+        runtime = prepared(source)
+        runtime._library(runtime.instances[0])  # once for all children
         return runtime
 
+    items = [item for item in request.session.items if "library_of" in item.fixturenames]
+    asked = {MUTANTS[item.callspec.params["number"]].source for item in items}
+    ready = []
+    for source in asked:
+        with suppress(AssertionError):  # the tests of that source will say it
+            prepared(source)
+            ready.append(source)
+    at_once(library, ready)
     return library
 
 

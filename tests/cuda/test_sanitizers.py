@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from clusterlib.kernels._cupy.instances import all_instances
-from clusterlib.kernels._cupy.runtime import use
+from clusterlib.kernels._cupy.runtime import source_folder, use
 from tests.cuda.cases import CASES
 from tests.cuda.emul.arrays import host_copies_refused
+from tests.cuda.emul.build import at_once
 from tests.cuda.emul.emulator import EmulatedRuntime
-from tests.cuda.emul.replay import SANITIZERS, Recorder, replay
+from tests.cuda.emul.replay import SANITIZERS, Recorder, build_replay, replay
 from tests.cuda.emul.toys import FOLDER, TOYS, toy
 
 SOURCES = sorted({instance.source for instance in all_instances()})
@@ -58,21 +59,36 @@ def test_cases_launch_every_instance(recorded, source):
     assert not missing
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_kernels_stay_inside_their_memory(sanitizers, recorded, tmp_path, source):
-    launches = one_of_each(recorded[source], lambda instance: instance)
-    instances = [instance for instance, _ in launches]
-    folder = EmulatedRuntime().folder
-    assert replay("memory", source, instances, launches, folder, tmp_path / "launches") == ""
+# Threads of the operating system are slow: races are looked for in one instance of every template.
+KEYS = {
+    "memory": lambda instance: instance,
+    "races": lambda instance: instance.kernel.partition("<")[0],
+}
+
+
+@pytest.fixture(scope="session")
+def chosen(request, sanitizers, recorded):
+    """{(sanitizer, source): launches}; the programs that repeat them have been built."""
+    items = [item for item in request.session.items if "chosen" in item.fixturenames]
+    asked = {
+        tuple(item.callspec.params[name] for name in ("sanitizer", "source")) for item in items
+    }
+    launches = {(how, source): one_of_each(recorded[source], KEYS[how]) for how, source in asked}
+
+    def build(key):
+        build_replay(*key, [instance for instance, _ in launches[key]], source_folder())
+
+    at_once(build, launches)
+    return launches
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_kernels_do_not_race(sanitizers, recorded, tmp_path, source):
-    # Threads of the operating system are slow: one instance of every template.
-    launches = one_of_each(recorded[source], lambda instance: instance.kernel.partition("<")[0])
+@pytest.mark.parametrize("sanitizer", KEYS)
+def test_kernels_are_sound(chosen, tmp_path, sanitizer, source):
+    launches = chosen[sanitizer, source]
     instances = [instance for instance, _ in launches]
-    folder = EmulatedRuntime().folder
-    assert replay("races", source, instances, launches, folder, tmp_path / "launches") == ""
+    folder = source_folder()
+    assert replay(sanitizer, source, instances, launches, folder, tmp_path / "launches") == ""
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,26 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["COMPILER", "build", "built_folder", "compiler_is_missing", "generated"]
+__all__ = [
+    "COMPILER",
+    "at_once",
+    "build",
+    "built_folder",
+    "compiler_is_missing",
+    "generated",
+    "locked",
+]
 
 _HEADERS = Path(__file__).parent
 _ROOT = _HEADERS.parents[2]
 COMPILER = os.environ.get("CXX", "g++")
 # Products are contracted nowhere: each operation is rounded as the source says. CUDA code reads
 # floats through vector types, which the aliasing rules of C++ would forbid.
-_FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-DCL_EMULATE")
+_FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-DCL_EMULATE")
 _INCLUDE = re.compile(r'^\s*#include "([\w.]+)"', re.MULTILINE)
 
 
@@ -106,7 +115,7 @@ def build(text, folder, suffix, flags):
     if path.exists():
         os.utime(path)
     else:
-        with _locked(path), tempfile.TemporaryDirectory(dir=built_folder()) as here:
+        with locked(path), tempfile.TemporaryDirectory(dir=built_folder()) as here:
             if not path.exists():
                 _compile(command, text, folder, Path(here), path)
     return path
@@ -137,13 +146,27 @@ def _forget_old(folder):
 
 
 @contextmanager
-def _locked(path):
+def locked(path):
     """One process at a time builds a library; the others wait and find it."""
     import fcntl
 
     with open(path.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def at_once(compile_one, what):
+    """Compile ahead, as many at a time as there are processors; results are kept as always.
+
+    What cannot be compiled says so to the test that needs it.
+    """
+
+    def compile_quietly(each):
+        with suppress(RuntimeError):
+            compile_one(each)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(compile_quietly, what))
 
 
 def compiler_is_missing():

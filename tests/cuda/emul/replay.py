@@ -14,7 +14,7 @@ from tests.cuda.emul.arguments import Shifted, root_of
 from tests.cuda.emul.arrays import as_host
 from tests.cuda.emul.build import build, generated
 
-__all__ = ["SANITIZERS", "Recorder", "Sanitizer", "replay"]
+__all__ = ["SANITIZERS", "Recorder", "Sanitizer", "build_replay", "replay"]
 
 
 class Sanitizer(NamedTuple):
@@ -32,7 +32,7 @@ SANITIZERS = {
         {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
     ),
     "races": Sanitizer(
-        ("-g1", "-O1", "-fsanitize=thread", "-DCL_EMULATE_THREADS"),
+        ("-g1", "-O0", "-fsanitize=thread", "-DCL_EMULATE_THREADS"),
         ("libtsan.so",),
         {"TSAN_OPTIONS": "halt_on_error=1"},
     ),
@@ -94,6 +94,12 @@ def _numbers(*values):
     return struct.pack(f"<{len(values)}q", *map(int, values))
 
 
+def build_replay(sanitizer, source, instances, folder):
+    """Build the program that repeats launches; :func:`replay` does that where it was not done."""
+    text = generated(source, instances) + '#include "cuda_emul_replay.h"\n'
+    return build(text, folder, f"-{sanitizer}", SANITIZERS[sanitizer].flags)
+
+
 def replay(sanitizer, source, instances, launches, folder, recording):
     """Repeat launches of one source under a sanitizer.
 
@@ -118,8 +124,7 @@ def replay(sanitizer, source, instances, launches, folder, recording):
         What the sanitizer or the emulation complains about; empty if all is well.
     """
     how = SANITIZERS[sanitizer]
-    text = generated(source, instances) + '#include "cuda_emul_replay.h"\n'
-    program = build(text, folder, f"-{sanitizer}", how.flags)
+    program = build_replay(sanitizer, source, instances, folder)
     numbers = {instance: number for number, instance in enumerate(instances)}
     launches = [_numbers(numbers[instance]) + rest for instance, rest in launches]
     recording.write_bytes(_numbers(len(launches)) + b"".join(launches))

@@ -198,3 +198,22 @@ def test_numbers_of_features_leave_room_for_a_step():
     rows = np.lib.stride_tricks.as_strided(as_host(wide), (1, 2**31 - 512), (4, 0))
     with use(RUNTIME), pytest.raises(ValueError, match="at most 2147482624 features"):
         as_device_matrix("X", rows.view(DeviceArray))
+
+
+@pytest.mark.parametrize("variable", ["CUPY_TF32", "CUBLAS_EMULATE_SINGLE_PRECISION"])
+def test_products_are_not_rounded_where_the_environment_asks_for_it(
+    cupy_runtime, monkeypatch, variable
+):
+    dtypes = []
+
+    def multiply(A, B, out=None):
+        dtypes.append(A.dtype.name)
+        return np.matmul(A, B, out=out)
+
+    monkeypatch.setattr(sys.modules["cupy"], "matmul", multiply, raising=False)
+    A, out = np.eye(2, dtype=np.float32), np.zeros((2, 2), np.float32)
+    for value in ("0", "1"):
+        monkeypatch.setenv(variable, value)
+        cupy_runtime.matmul(A, A, out)
+        assert np.array_equal(out, A) and out.dtype == np.float32
+    assert dtypes == ["float32", "float64"]

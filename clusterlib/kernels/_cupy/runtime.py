@@ -28,6 +28,7 @@ __all__ = [
 _INCLUDE = re.compile(r'^#include "([\w.]+\.cuh)"$', re.MULTILINE)
 _ONCE = re.compile(r"^#pragma once$", re.MULTILINE)
 _CUDA_MEMORY = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
+_ROUNDING = ("CUPY_TF32", "CUBLAS_EMULATE_SINGLE_PRECISION")  # what changes float32 products
 _INSTALL = 'pip install "clusterlib-native[cuda13]" (or "[cuda12]")'
 
 _current = None
@@ -210,10 +211,11 @@ class CupyRuntime:
     def matmul(self, A, B, out):
         """Write ``A @ B.T`` into ``out``, in full precision of the dtype.
 
-        CuPy rounds float32 factors to TF32 where the variable CUPY_TF32 asks for that; the error
-        bounds of the contracts would not hold then, so such a product is done in float64 instead.
+        CuPy rounds float32 factors to TF32, and cuBLAS puts such products together from bfloat16
+        numbers, where variables of the environment ask for that; the error bounds of the contracts
+        would not hold then, so such a product is done in float64 instead.
         """
-        if A.dtype == np.float32 and os.environ.get("CUPY_TF32", "0") != "0":
+        if A.dtype == np.float32 and any(os.environ.get(name, "0") != "0" for name in _ROUNDING):
             out[...] = self._cupy.matmul(A.astype(np.float64), B.astype(np.float64).T)
         else:
             self._cupy.matmul(A, B.T, out=out)

@@ -50,9 +50,7 @@ _TILES = {
     for aligned in (True, False)
 }
 _TENSOR_TILES = {
-    aligned: TileShape(
-        f"cl::TensorTile<128, 64, 2, {str(aligned).lower()}>", 128, 64, 128, True
-    )
+    aligned: TileShape(f"cl::TensorTile<128, 64, 2, {str(aligned).lower()}>", 128, 64, 128, True)
     for aligned in (True, False)
 }
 

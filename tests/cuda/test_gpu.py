@@ -35,6 +35,17 @@ def test_the_self_test_passes(capsys):
     assert (status, "ERROR" in written) == (0, False), written
 
 
+def assert_both_within_the_bound(X, centers, left, right):
+    """Squares of distances are within 4 (d + 4) u (|x| + |y|)^2 of the truth on either side.
+
+    So a row beside its centre may be off by far more than rounding: .00873 for .00854 on an H200.
+    """
+    unit = np.finfo(X.dtype).eps / 2
+    reach = (np.linalg.norm(X, axis=1).max() + np.linalg.norm(centers, axis=1).max()) ** 2
+    allowed = 8 * (X.shape[1] + 4) * unit * reach
+    np.testing.assert_allclose(np.square(left), np.square(right), rtol=1e-5, atol=allowed)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("cls", [KMeans, SphericalKMeans, MiniBatchKMeans])
 def test_a_fit_is_that_of_the_host(cls, dtype):
@@ -48,7 +59,7 @@ def test_a_fit_is_that_of_the_host(cls, dtype):
     )
     assert np.count_nonzero(labels != expected.labels_) == 0
     np.testing.assert_allclose(centers, expected.cluster_centers_, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(distances, expected.transform(X), rtol=1e-4, atol=1e-5)
+    assert_both_within_the_bound(X, centers, distances, expected.transform(X))
     assert found.inertia_ == pytest.approx(expected.inertia_, rel=1e-6)
     assert found.score(device) == pytest.approx(expected.score(X), rel=1e-6)
 

@@ -34,6 +34,7 @@ from clusterlib.solvers.class_choice import (
     chosen_model,
     pooled_posteriors,
 )
+from clusterlib.solvers.class_gaussians import inlier_gaussians, sample_gaussians
 from clusterlib.solvers.class_mixture import ClassMixture, class_mixture
 from clusterlib.solvers.class_network import ClassNetwork, class_network
 from clusterlib.solvers.class_temperatures import (
@@ -120,6 +121,7 @@ from clusterlib.solvers.nonnegative_weights import (
     nonnegative_weights,
     simplex_weights,
 )
+from clusterlib.solvers.outlier_factor import class_inliers, local_outlier_factor
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.partition_certificate import PartitionCertificate, certify_partition
 from clusterlib.solvers.plsa import count_weights, divergence, plsa
@@ -170,6 +172,12 @@ from clusterlib.solvers.successive_projection import (
     right_singular_vectors,
     successive_projection,
 )
+from clusterlib.solvers.tail_calibration import (
+    HeadWeights,
+    RidgeKind,
+    TailCalibration,
+    calibrate_tail,
+)
 from clusterlib.solvers.tempered_em import TemperedFit, posteriors_of_neighbors, tempered_em
 from clusterlib.solvers.tempered_plsa import PLSAFit, TableStarts, smoothed_classes, tempered_plsa
 from clusterlib.solvers.transport import (
@@ -199,6 +207,7 @@ __all__ = [
     "DomainRank",
     "FrozenFit",
     "GreedyAssignment",
+    "HeadWeights",
     "LabelShiftResult",
     "LeastSquares",
     "LikelihoodCertificate",
@@ -222,6 +231,7 @@ __all__ = [
     "Pull",
     "RecoveredMarginals",
     "Reduction",
+    "RidgeKind",
     "RoundedPartition",
     "Rounding",
     "RowDraws",
@@ -240,6 +250,7 @@ __all__ = [
     "StartKind",
     "SubclassResult",
     "TableStarts",
+    "TailCalibration",
     "TemperatureForm",
     "TemperedFit",
     "Trace",
@@ -258,6 +269,7 @@ __all__ = [
     "balanced_lloyd",
     "blended_log_likelihoods",
     "calibrate",
+    "calibrate_tail",
     "calibrated",
     "candidate_dimensions",
     "candidate_labels",
@@ -268,6 +280,7 @@ __all__ = [
     "chosen_model",
     "class_agreement",
     "class_confusion",
+    "class_inliers",
     "class_margin",
     "class_mixture",
     "class_network",
@@ -298,6 +311,7 @@ __all__ = [
     "greedy_assignment",
     "group_memberships",
     "improved_simplex_weights",
+    "inlier_gaussians",
     "interior_prices",
     "kmeans_lower_bound",
     "kmeans_plusplus",
@@ -309,6 +323,7 @@ __all__ = [
     "likelihood_reference_rows",
     "likelihood_sdp",
     "lloyd",
+    "local_outlier_factor",
     "low_rank_likelihood",
     "low_rank_sdp",
     "marginal_intervals",
@@ -342,6 +357,7 @@ __all__ = [
     "round_factor",
     "round_membership",
     "row_norms",
+    "sample_gaussians",
     "sampled_rows",
     "scaled_label_shift",
     "scatter",

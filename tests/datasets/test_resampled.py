@@ -87,7 +87,7 @@ def test_unequal_lengths_are_refused(make):
         make(np.ones((2, 2)), [[0], [1]])
 
 
-@pytest.mark.parametrize("kind", ["symmetric", "pair", "frequency"])
+@pytest.mark.parametrize("kind", ["symmetric", "pair", "frequency", "next", "boundary"])
 @pytest.mark.parametrize("noise_rate", [0.0, 0.3, 1.0])
 def test_noise_follows_its_transition_matrix(pool, kind, noise_rate):
     X, y = (np.tile(part, 20 if part.ndim == 1 else (20, 1)) for part in pool)
@@ -129,9 +129,13 @@ def test_noise_is_seeded(pool):
         ([0, 0], {}, ValueError, "at least 2 classes"),
         ([0, 1], {"noise_rate": 1.5}, ValueError, "noise_rate"),
         ([0, 1], {"noise_rate": None}, TypeError, "noise_rate"),
-        ([0, 1], {"kind": "asymmetric"}, ValueError, "'symmetric', 'pair', 'frequency'"),
-        ([0, 1], {"kind": "pair"}, ValueError, "needs X"),
+        ([0, 1], {"kind": "asymmetric"}, ValueError, "'frequency', 'next', 'boundary'"),
+        ([0, 1], {"kind": "pair"}, ValueError, "'pair' needs X"),
         ([0, 1], {"kind": "pair", "X": np.ones((3, 1))}, ValueError, "2 rows"),
+        ([0, 1], {"kind": "boundary"}, ValueError, "'boundary' needs X"),
+        ([0, 1], {"kind": "boundary", "X": np.ones((3, 1))}, ValueError, "2 rows"),
+        ([0, 1], {"kind": "boundary", "X": np.ones(2)}, ValueError, "X must have 2 dimensions"),
+        ([0, 1], {"kind": "boundary", "X": [[1.0], [np.inf]]}, ValueError, "X contains NaN or inf"),
     ],
 )
 def test_noise_refuses_wrong_input(y, options, error, message):

@@ -1,4 +1,4 @@
-"""How good a clustering is, and how embeddings spread over the sphere."""
+"""How good clusterings and class predictions are, and how embeddings spread over the sphere."""
 
 from clusterlib.metrics._clustering import (
     ClusterBalance,
@@ -15,12 +15,14 @@ from clusterlib.metrics._label_shift import (
     label_shift_floors,
     latent_label_shift_scores,
 )
+from clusterlib.metrics._shot_accuracy import ShotAccuracy, shot_accuracy
 
 __all__ = [
     "ClusterBalance",
     "EpisodeAccuracy",
     "LabelShiftFloors",
     "LatentLabelShiftScores",
+    "ShotAccuracy",
     "cluster_balance",
     "clustering_accuracy",
     "episode_accuracy",
@@ -29,6 +31,7 @@ __all__ = [
     "label_shift_floors",
     "latent_label_shift_scores",
     "matched_labels",
+    "shot_accuracy",
     "tolerance",
     "uniformity",
 ]

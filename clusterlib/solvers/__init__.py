@@ -99,6 +99,7 @@ from clusterlib.solvers.likelihood_choice import aic_of_rest, candidate_dimensio
 from clusterlib.solvers.likelihood_sdp import LikelihoodResult, likelihood_sdp
 from clusterlib.solvers.likelihood_starts import StartKind
 from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
+from clusterlib.solvers.logit_adjustment import logit_adjustment
 from clusterlib.solvers.low_rank_likelihood import Trace, group_memberships, low_rank_likelihood
 from clusterlib.solvers.low_rank_sdp import LowRankResult, default_rank, low_rank_sdp
 from clusterlib.solvers.masked_least_squares import MaskedLeastSquares
@@ -324,6 +325,7 @@ __all__ = [
     "likelihood_sdp",
     "lloyd",
     "local_outlier_factor",
+    "logit_adjustment",
     "low_rank_likelihood",
     "low_rank_sdp",
     "marginal_intervals",

@@ -33,7 +33,9 @@ from clusterlib.validation.domains import (
 )
 from clusterlib.validation.imbalance import (
     SizeRule,
+    checked_class_prior,
     checked_class_rows,
+    checked_class_scores,
     checked_directions,
     checked_given_classes,
     checked_subclasses,
@@ -169,7 +171,9 @@ __all__ = [
     "checked_cell_weight",
     "checked_choice",
     "checked_class_clusters",
+    "checked_class_prior",
     "checked_class_rows",
+    "checked_class_scores",
     "checked_classes",
     "checked_code_epsilon",
     "checked_cost_scale",

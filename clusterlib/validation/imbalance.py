@@ -6,6 +6,7 @@ from enum import Enum
 import numpy as np
 from sklearn.utils import column_or_1d
 
+from clusterlib.kernels.checks import as_matrix, as_numeric
 from clusterlib.validation.balanced import checked_range
 from clusterlib.validation.device import checked_on_host
 from clusterlib.validation.label_shift import checked_known_classes
@@ -13,7 +14,9 @@ from clusterlib.validation.prototypes import checked_classes
 
 __all__ = [
     "SizeRule",
+    "checked_class_prior",
     "checked_class_rows",
+    "checked_class_scores",
     "checked_directions",
     "checked_given_classes",
     "checked_subclasses",
@@ -210,3 +213,94 @@ def checked_subclasses(labels, n_subclasses):
             f"labels must be in [0, n_subclasses={n_subclasses}); got {labels[wrong].flat[0]}"
         )
     return labels
+
+
+def checked_class_scores(scores):
+    """Check logarithms of probabilities, a column for each class.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_samples, n_classes)
+        Finite, or minus infinity.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples, n_classes), float32 or float64
+        The same object if it is one already.
+
+    Raises
+    ------
+    ValueError
+        For another number of dimensions, NaN, infinity, or what are probabilities themselves.
+    TypeError
+        For what does not hold real numbers.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_class_scores
+    >>> checked_class_scores([[0, -1]])
+    array([[ 0., -1.]])
+    """
+    scores = as_numeric("scores", scores)
+    if scores.ndim != 2 or not scores.shape[1]:
+        raise ValueError(
+            f"scores must have shape (n_samples, n_classes), a column for each class; got "
+            f"{scores.shape}"
+        )
+    scores = as_matrix("scores", scores)
+    if not (scores < np.inf).all():
+        raise ValueError("scores contains NaN or infinity; finite numbers and -inf are allowed")
+    if scores.size and (scores >= 0).all() and _sum_to_one(scores):
+        raise ValueError("scores must be logarithms of probabilities; got probabilities themselves")
+    return scores
+
+
+def _sum_to_one(rows):
+    # Up to rounding and no further, or single rows of scores would be refused by accident.
+    tolerance = 4 * rows.shape[1] * np.finfo(rows.dtype).eps
+    return (np.abs(rows.sum(axis=1) - 1) <= tolerance).all()
+
+
+def checked_class_prior(class_prior, n_classes):
+    """Check shares or sizes of the classes in training.
+
+    Parameters
+    ----------
+    class_prior : array-like of shape (n_classes,)
+        Finite and above 0.
+    n_classes : int
+        How many there have to be.
+
+    Returns
+    -------
+    class_prior : ndarray of shape (n_classes,), float64
+        Shares of sum 1.
+
+    Raises
+    ------
+    ValueError
+        For another shape, or numbers that are not finite and above 0.
+    TypeError
+        For what does not hold real numbers.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_class_prior
+    >>> checked_class_prior([30, 10], 2)
+    array([0.75, 0.25])
+    """
+    prior = as_numeric("class_prior", class_prior).astype(np.float64)
+    if prior.shape != (n_classes,):
+        raise ValueError(
+            f"class_prior must have shape (n_classes,)=({n_classes},), as scores has {n_classes} "
+            f"columns; got {prior.shape}"
+        )
+    wrong = ~(np.isfinite(prior) & (prior > 0))
+    if wrong.any():
+        position = int(np.argmax(wrong))
+        raise ValueError(
+            f"class_prior must be finite and above 0, since nothing is known of a class without "
+            f"rows; got {prior[position]} at index {position}"
+        )
+    prior /= prior.max()
+    return prior / prior.sum()

@@ -1,0 +1,256 @@
+"""One pass over the rows for Gaussian classes with wrong labels: posteriors and what they add up to."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.special import gammaln
+
+from clusterlib.blocks import leaf_sum, map_reduce, tree_reduce
+from clusterlib.kernels import cluster_sums, row_softmax
+from clusterlib.kernels.leaves import LEAF_ROWS
+
+__all__ = ["ClassDensities", "LabelStatistics", "label_statistics", "leaves", "swept_statistics"]
+
+# Rows that are whitened at a time: with 64 features they stay in the cache of a core.
+_CHUNK_ROWS = 512
+# Posteriors below count as 0: less than the rounding of a row that counts as 1.
+_LEAST_POSTERIOR = 2.0**-60
+
+
+class LabelStatistics(NamedTuple):
+    """What the parameters of the next iteration need, summed over rows.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (n_classes, n_classes), float64
+        Weight of the rows of class k, in rows, that are labelled j, in columns.
+    weights : ndarray of shape (n_classes,), float64
+        Weight of the rows of a class in its mean; less than in ``counts`` for Student's t.
+    sums : ndarray of shape (n_classes, n_features), float64
+        Sums of the deviations from the centres of the pass.
+    scatters : ndarray of shape (n_classes or 1, n_features, n_features), float64
+        Sums of their squares and products, added up over the classes if there is one matrix.
+    log_likelihood : float
+        Of the parameters of the pass.
+    """
+
+    counts: np.ndarray
+    weights: np.ndarray
+    sums: np.ndarray
+    scatters: np.ndarray
+    log_likelihood: float
+
+
+class ClassDensities:
+    """Gaussian or Student-t densities of classes, ready to be evaluated.
+
+    Parameters
+    ----------
+    means : ndarray of shape (n_classes, n_features), float64
+        Centres.
+    covariances : ndarray of shape (n_classes or 1, n_features, n_features), float64
+        Positive definite; a single one is shared by all classes.
+    degrees_of_freedom : None or float
+        Of Student's t, whose scale matrices the covariances are then; None means Gaussians.
+
+    Attributes
+    ----------
+    whitening : ndarray of the shape of covariances
+        Inverses of their lower Cholesky factors.
+    log_determinants : ndarray of shape (n_classes or 1,)
+        Of the covariances.
+    """
+
+    def __init__(self, means, covariances, degrees_of_freedom):
+        m = means.shape[1]
+        self.means = means
+        self.degrees_of_freedom = degrees_of_freedom
+        self.whitening = np.empty_like(covariances)
+        self.log_determinants = np.empty(len(covariances))
+        for k, covariance in enumerate(covariances):
+            factor = np.linalg.cholesky(covariance)
+            self.whitening[k] = solve_triangular(factor, np.eye(m), lower=True)
+            self.log_determinants[k] = 2 * np.log(factor.diagonal()).sum()
+        dof = degrees_of_freedom
+        if dof is None:
+            self._constant = -0.5 * m * np.log(2 * np.pi)
+        else:
+            self._constant = (
+                gammaln((dof + m) / 2) - gammaln(dof / 2) - 0.5 * m * np.log(dof * np.pi)
+            )
+
+    def squared_distances(self, rows):
+        """Squared Mahalanobis distances of some rows, shape (n_rows, n_classes), float64."""
+        distances = np.empty((len(rows), len(self.means)))
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            chunk = slice(start, start + _CHUNK_ROWS)
+            self._fill(rows[chunk], distances[chunk])
+        return distances
+
+    def _fill(self, rows, distances):
+        if len(self.whitening) < len(self.means):  # one matrix: rows are whitened once
+            origin = self.means.mean(axis=0)
+            whitened = (rows - origin) @ self.whitening[0].T
+            centers = (self.means - origin) @ self.whitening[0].T
+            for k, center in enumerate(centers):
+                deviations = whitened - center
+                distances[:, k] = np.einsum("ij,ij->i", deviations, deviations)
+            return
+        for k, mean in enumerate(self.means):
+            whitened = (rows - mean) @ self.whitening[k].T
+            distances[:, k] = np.einsum("ij,ij->i", whitened, whitened)
+
+    def log_densities(self, distances):
+        """Log densities from squared distances, shape (n_rows, n_classes), float64."""
+        dof = self.degrees_of_freedom
+        if dof is None:
+            logs = -0.5 * distances
+        else:
+            logs = -0.5 * (dof + self.means.shape[1]) * np.log1p(distances / dof)
+        logs += self._constant - 0.5 * self.log_determinants
+        return logs
+
+    def scale_weights(self, distances):
+        """What rows count in means and scatters, or None if all count 1 (Gaussians)."""
+        dof = self.degrees_of_freedom
+        return None if dof is None else (dof + self.means.shape[1]) / (dof + distances)
+
+
+def leaves(rows, *beside):
+    """Cut a block of rows, and what lies beside them, into leaves of ``LEAF_ROWS`` rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        An aligned block.
+    *beside : ndarray of shape (n_rows, ...), or None
+        Cut like the rows; None is passed on as None.
+
+    Yields
+    ------
+    leaf : tuple
+        The rows of a leaf, followed by its part of everything beside; one empty leaf if there
+        are no rows.
+    """
+    for start in range(0, max(len(rows), 1), LEAF_ROWS):
+        cut = slice(start, start + LEAF_ROWS)
+        yield (rows[cut], *(None if a is None else a[cut] for a in beside))
+
+
+def label_statistics(blocks, codes, sample_weight, centers, n_scatters):
+    """Statistics of the given labels, as if all of them were right.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        The rows.
+    codes : ndarray of int of shape (n_samples,)
+        Given class of each row.
+    sample_weight : None or ndarray of shape (n_samples,)
+        Weights, not negative.
+    centers : ndarray of shape (n_classes, n_features), float64
+        Deviations are taken from these.
+    n_scatters : int
+        1 to add the scatters of all classes up, else the number of classes.
+
+    Returns
+    -------
+    statistics : LabelStatistics
+        With a log-likelihood of 0.
+    """
+
+    def indicators(rows, codes):
+        return (codes[:, None] == np.arange(len(centers))).astype(np.float64), None, 0.0
+
+    return _sweep(blocks, codes, sample_weight, centers, n_scatters, indicators)[0]
+
+
+def swept_statistics(blocks, codes, sample_weight, densities, class_prior, transition):
+    """Statistics of the posteriors of the classes, and the posterior of each given label.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        The rows; they are read once.
+    codes : ndarray of int of shape (n_samples,)
+        Given class of each row.
+    sample_weight : None or ndarray of shape (n_samples,)
+        Weights, not negative.
+    densities : ClassDensities
+        Of the classes; deviations are taken from their means.
+    class_prior : ndarray of shape (n_classes,), float64
+        Shares of the classes, positive.
+    transition : ndarray of shape (n_classes, n_classes), float64
+        Probability of each label, in columns, for each class, in rows.
+
+    Returns
+    -------
+    statistics : LabelStatistics
+    label_quality : ndarray of shape (n_samples,), float64
+        Posterior of the given label, whatever the weight of the row.
+    """
+    log_prior = np.log(class_prior)
+    with np.errstate(divide="ignore"):  # a label that a class never gets
+        log_labels = np.log(transition.T)
+
+    def posteriors(rows, codes):
+        distances = densities.squared_distances(rows)
+        joint = densities.log_densities(distances)
+        joint += log_labels[codes]
+        shares, lse, _ = row_softmax(joint, log_weight=log_prior, out=joint)
+        shares[shares < _LEAST_POSTERIOR] = 0.0
+        return shares, densities.scale_weights(distances), lse
+
+    n_scatters = len(densities.whitening)
+    means = densities.means
+    statistics, quality = _sweep(blocks, codes, sample_weight, means, n_scatters, posteriors)
+    return statistics, np.concatenate(quality)
+
+
+def _sweep(blocks, codes, sample_weight, centers, n_scatters, posteriors):
+    """Merged statistics of all leaves, and a list with the posteriors of the given labels."""
+
+    def of_block(rows, codes, weight):
+        return tree_reduce(_merged, (of_leaf(*leaf) for leaf in leaves(rows, codes, weight)))
+
+    def of_leaf(rows, codes, weight):
+        shares, scale, logs = posteriors(rows, codes)
+        quality = shares[np.arange(len(rows)), codes]
+        if weight is not None:
+            shares *= weight[:, None]
+            logs = logs * weight
+        # Columns are sums over the rows of one label, so the table is turned around.
+        counts = cluster_sums(shares, codes, len(centers))[0].T
+        if scale is not None:
+            shares *= scale
+        likelihood = leaf_sum(np.broadcast_to(logs, len(rows)))
+        moments = _weighted_moments(rows, shares, centers, n_scatters)
+        return LabelStatistics(counts, *moments, likelihood), [quality]
+
+    return map_reduce(of_block, _merged, blocks, codes, sample_weight)
+
+
+def _merged(left, right):
+    """Sums of two parts, written over the left one, and the rows of both."""
+    statistics = []
+    for a, b in zip(left[0], right[0], strict=True):
+        a += b
+        statistics.append(a)
+    left[1].extend(right[1])
+    return LabelStatistics(*statistics), left[1]
+
+
+def _weighted_moments(rows, shares, centers, n_scatters):
+    """Weights, sums and scatters of the deviations from the centres."""
+    n_classes, m = centers.shape
+    sums, scatters = np.zeros((n_classes, m)), np.zeros((n_scatters, m, m))
+    for k, center in enumerate(centers):
+        members = np.flatnonzero(shares[:, k])
+        # Roots on both sides: the product is symmetric to the last bit.
+        roots = np.sqrt(shares[members, k])
+        half = rows[members] - center
+        half *= roots[:, None]
+        sums[k] = roots @ half
+        scatters[k if n_scatters > 1 else 0] += half.T @ half
+    return shares.sum(axis=0), sums, scatters

@@ -1,0 +1,344 @@
+"""Gaussian discriminant analysis where labels may be wrong, by EM over the classes behind them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clusterlib.blocks import as_blocks
+from clusterlib.kernels import cluster_sums, row_softmax
+from clusterlib.solvers.noisy_gaussian_steps import ClassAssumptions
+from clusterlib.solvers.noisy_gaussian_sweep import (
+    ClassDensities,
+    label_statistics,
+    leaves,
+    swept_statistics,
+)
+
+__all__ = [
+    "NoisyGaussians",
+    "noisy_gaussian_scores",
+    "noisy_gaussians",
+    "noisy_label_likelihood",
+]
+
+# The expected transition: so much of the identity, the rest by how frequent the labels are.
+_RIGHT_LABELS = 0.7
+
+
+class NoisyGaussians(NamedTuple):
+    """What :func:`noisy_gaussians` found.
+
+    Attributes
+    ----------
+    means : ndarray of shape (n_classes, n_features), float64
+        Centres of the classes.
+    covariances : ndarray of shape (n_classes, n_features, n_features), float64
+        Covariances, or scale matrices of Student's t. Where one is shared by all classes this is
+        a view of it that cannot be written to.
+    pooled : ndarray of shape (n_features, n_features), float64
+        The matrix that covariances are shrunk to.
+    transition : ndarray of shape (n_classes, n_classes), float64
+        Probability of each label, in columns, for each class, in rows.
+    class_prior : ndarray of shape (n_classes,), float64
+        Shares of the classes.
+    label_quality : ndarray of shape (n_samples,), float64
+        Probability that the given label of a row is its class.
+    history : ndarray of shape (n_iter,), float64
+        Log posterior density of the parameters after each iteration, up to a constant. It does not
+        fall from entry ``prior_iter - 1`` on.
+    n_iter : int
+        Iterations done.
+    converged : bool
+        Whether the last iteration gained no more than ``tol`` for each row.
+    class_rows : ndarray of shape (n_classes,), float64
+        Weight of the rows of each class: sums of posteriors.
+    degrees_of_freedom : float or None
+        As given.
+    """
+
+    means: np.ndarray
+    covariances: np.ndarray
+    pooled: np.ndarray
+    transition: np.ndarray
+    class_prior: np.ndarray
+    label_quality: np.ndarray
+    history: np.ndarray
+    n_iter: int
+    converged: bool
+    class_rows: np.ndarray
+    degrees_of_freedom: float | None
+
+
+def noisy_gaussians(
+    X,
+    codes,
+    n_classes,
+    *,
+    shrinkage,
+    degrees_of_freedom=None,
+    mean_rows=2.0,
+    ridge=0.01,
+    transition_prior=None,
+    transition_rows=20.0,
+    prior_iter=20,
+    sample_weight=None,
+    max_iter=100,
+    tol=1e-6,
+    callback=None,
+):
+    """Fit a Gaussian to each class although labels may be wrong, and find the wrong ones.
+
+    Every row has a class that nobody sees; the class decides where the row lies, and which label
+    it was given. EM alternates between the posteriors of the classes and the parameters of highest
+    posterior density, starting from the given labels.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows, on the host. Each iteration reads them once, block by block.
+    codes : ndarray of int of shape (n_samples,)
+        Given labels, from 0 to ``n_classes - 1``.
+    n_classes : int
+        Number of classes.
+    shrinkage : float
+        Rows of the pooled covariance that the covariance of each class is given, positive.
+        Infinity makes all classes share one covariance. Multiples of n_features are a good scale;
+        the less Gaussian the classes, the smaller, and the fewer rows, the larger.
+    degrees_of_freedom : float, default=None
+        Use Student's t with so many, positive; rows far from a class then count less in it. None
+        takes Gaussians.
+    mean_rows : float, default=2.0
+        Rows at the overall mean that every class is given, positive.
+    ridge : float, default=0.01
+        Share of a multiple of the identity in the pooled covariance, between 0 and 1, both
+        excluded.
+    transition_prior : ndarray of shape (n_classes, n_classes), float64, default=None
+        Expected probability of each label for each class, rows sum to 1. None takes 0.7 times the
+        identity and 0.3 times the frequencies of the labels.
+    transition_rows : float, default=20.0
+        How many rows of each class speak for this expectation, positive.
+    prior_iter : int, default=20
+        Iterations, at least 1, in which the pooled covariance is estimated again. It stays as it
+        is from then on, so that the objective is one function that never falls.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights, not negative, not all 0. None means 1.
+    max_iter : int, default=100
+        Most iterations, at least 1.
+    tol : float, default=1e-6
+        Stop when an iteration after ``prior_iter`` raises the objective by no more than this times
+        the weight of all rows. The scale of X does not matter.
+    callback : callable, default=None
+        ``callback(n_iter, objective)`` after each iteration; True stops.
+
+    Returns
+    -------
+    fit : NoisyGaussians
+        ``label_quality``, ``class_rows`` and the last entry of ``history`` belong to the returned
+        parameters.
+
+    Raises
+    ------
+    ValueError
+        If X has NaN or infinity, or a label is impossible by ``transition_prior``.
+
+    Notes
+    -----
+    O(n K m^2) time for each iteration, in matrix products: whitening takes ``2 n K m^2``
+    operations, scatters ``n m^2`` for each class in which a row has a posterior above 2^-60; with a
+    shared covariance rows are whitened once for all classes. Memory: a number for each row,
+    O(K m^2 log(n / 4096)) for partial sums, and the products of 4096 rows; no array holds a number
+    for each row and class. Results do not depend on how the rows are cut into blocks.
+
+    A class with few rows, or none, is as the prior says: near the overall mean, with the pooled
+    covariance. The page on noisy labels in the documentation derives all steps.
+
+    References
+    ----------
+    .. [1] N. D. Lawrence, B. Schoelkopf, "Estimating a kernel Fisher discriminant in the presence
+       of label noise", ICML 2001: the model.
+    .. [2] X.-L. Meng, D. B. Rubin, "Maximum likelihood estimation via the ECM algorithm",
+       Biometrika 80(2), 1993: means first, then covariances.
+    .. [3] C. Liu, D. B. Rubin, "ML estimation of the t distribution using EM and its extensions,
+       ECM and ECME", Statistica Sinica 5, 1995.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import noisy_gaussians
+    >>> X = np.repeat([[-9.0, 1.0], [9.0, 1.0]], 20, axis=0)
+    >>> X += np.random.default_rng(0).normal(size=X.shape)
+    >>> codes = np.repeat([0, 1], 20)
+    >>> codes[:3] = 1  # three rows are labelled wrongly
+    >>> fit = noisy_gaussians(X, codes, 2, shrinkage=2)
+    >>> np.flatnonzero(fit.label_quality < 0.5), fit.converged
+    (array([0, 1, 2]), True)
+    """
+    blocks = as_blocks(X)
+    means, overall, frequencies = _labelled_means(blocks, codes, sample_weight, n_classes)
+    n_scatters = 1 if np.isinf(shrinkage) else n_classes
+    statistics = label_statistics(blocks, codes, sample_weight, means, n_scatters)
+    total = float(statistics.counts.sum())
+    # What the rounding of the means left over.
+    overall = overall + _residual(statistics, means, overall) / total
+    if transition_prior is None:
+        transition_prior = _RIGHT_LABELS * np.eye(n_classes) + (1 - _RIGHT_LABELS) * frequencies
+    assumed = ClassAssumptions(
+        total, overall, mean_rows, shrinkage, ridge, transition_prior, transition_rows
+    )
+    parameters, densities, history, converged = None, None, [], False
+    while len(history) < max_iter and not converged:
+        frozen = len(history) >= prior_iter
+        if frozen:
+            parameters = assumed.next_step(statistics, parameters, densities.whitening)
+        else:
+            parameters = assumed.first_step(statistics, means)
+        means = parameters.means
+        densities = ClassDensities(means, parameters.covariances, degrees_of_freedom)
+        statistics, quality = swept_statistics(
+            blocks, codes, sample_weight, densities, parameters.class_prior, parameters.transition
+        )
+        history.append(statistics.log_likelihood + assumed.log_prior(parameters, densities))
+        converged = frozen and history[-1] - history[-2] <= tol * total
+        if callback is not None and callback(len(history), history[-1]):
+            break
+    return NoisyGaussians(
+        means,
+        np.broadcast_to(parameters.covariances, (n_classes, *parameters.pooled.shape)),
+        parameters.pooled,
+        parameters.transition,
+        parameters.class_prior,
+        quality,
+        np.array(history),
+        len(history),
+        bool(converged),
+        statistics.counts.sum(axis=1),
+        degrees_of_freedom,
+    )
+
+
+def noisy_gaussian_scores(X, fit):
+    """Log densities of rows in the classes of a fit.
+
+    The class with the highest one is the decision for equal shares of the classes; with
+    ``np.log(fit.class_prior)`` added it is that for the estimated ones.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows, on the host.
+    fit : NoisyGaussians
+        What :func:`noisy_gaussians` returned.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples, n_classes), float64
+        ``log N(x; mean_k, covariance_k)``, or that of Student's t.
+
+    Notes
+    -----
+    O(n K m^2) time; besides the result, memory for some rows and for K m^2 numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import noisy_gaussian_scores, noisy_gaussians
+    >>> X = np.array([[-3.0], [-2.0], [2.0], [3.0]])
+    >>> fit = noisy_gaussians(X, np.array([0, 0, 1, 1]), 2, shrinkage=1)
+    >>> noisy_gaussian_scores(np.array([[-9.0], [1.0]]), fit).argmax(axis=1)
+    array([0, 1])
+    """
+    densities = _densities(fit)
+
+    def of_rows(rows):
+        return densities.log_densities(densities.squared_distances(rows))
+
+    return _by_leaves(of_rows, as_blocks(X))
+
+
+def noisy_label_likelihood(X, codes, fit):
+    """Log probability of the labels of rows that were not fitted: the score of cross-validation.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows, on the host.
+    codes : ndarray of int of shape (n_samples,)
+        Their labels, which may be wrong.
+    fit : NoisyGaussians
+        What :func:`noisy_gaussians` returned for other rows.
+
+    Returns
+    -------
+    log_likelihood : ndarray of shape (n_samples,), float64
+        ``log sum_k p(k | x) T[k, label]`` with ``p(k | x)`` the posteriors of the classes without
+        a look at the label; -inf where the label is impossible.
+
+    Notes
+    -----
+    O(n K m^2) time; besides the result, memory for some rows and for K m^2 numbers. No clean labels
+    are needed, and the means do not depend on the scale of X: fits may be compared.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import noisy_gaussians, noisy_label_likelihood
+    >>> X = np.array([[-3.0], [-2.0], [2.0], [3.0]])
+    >>> fit = noisy_gaussians(X, np.array([0, 0, 1, 1]), 2, shrinkage=1)
+    >>> right, wrong = noisy_label_likelihood(np.array([[2.5], [2.5]]), np.array([1, 0]), fit)
+    >>> bool(right > wrong)
+    True
+    """
+    densities = _densities(fit)
+    log_prior = np.log(fit.class_prior)
+    with np.errstate(divide="ignore"):  # a label that a class never gets
+        log_labels = np.log(fit.transition.T)
+
+    def of_rows(rows, codes):
+        joint = densities.log_densities(densities.squared_distances(rows))
+        joint += log_prior
+        joint -= row_softmax(joint).lse[:, None]
+        joint += log_labels[codes]
+        return np.logaddexp.reduce(joint, axis=1)
+
+    return _by_leaves(of_rows, as_blocks(X), codes)
+
+
+def _labelled_means(blocks, codes, sample_weight, n_classes):
+    """Means of the labels, the mean of all rows, and the frequencies of the labels.
+
+    A label without rows has the mean of all rows. The last bits of the means do not matter.
+    """
+
+    def of_leaf(rows, codes, weight):
+        return list(cluster_sums(rows, codes, n_classes, sample_weight=weight))
+
+    def merged(left, right):
+        return [a + b for a, b in zip(left, right, strict=True)]
+
+    sums, weights = blocks.map_reduce(of_leaf, merged, (codes, sample_weight))
+    overall = sums.sum(axis=0) / weights.sum()
+    empty = weights == 0
+    means = np.where(empty[:, None], overall, sums / (weights + empty)[:, None])
+    return means, overall, weights / weights.sum()
+
+
+def _residual(statistics, centers, overall):
+    """Sum of the deviations of all rows from what is taken for their mean."""
+    return statistics.sums.sum(axis=0) + statistics.weights @ (centers - overall)
+
+
+def _densities(fit):
+    # All strides are 0 where one covariance is shared, and one of them is enough then.
+    is_shared = fit.covariances.strides[0] == 0
+    covariances = fit.covariances[:1] if is_shared else fit.covariances
+    return ClassDensities(fit.means, covariances, fit.degrees_of_freedom)
+
+
+def _by_leaves(of_rows, blocks, *beside):
+    """One result for each row, worked out leaf by leaf."""
+
+    def of_block(rows, *parts):
+        return [of_rows(*leaf) for leaf in leaves(rows, *parts)]
+
+    results = blocks.map(of_block, beside)
+    return np.concatenate([part for block in results for part in block])

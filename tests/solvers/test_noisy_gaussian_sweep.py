@@ -1,0 +1,86 @@
+"""One pass over rows with wrong labels: sums, leaves, memory, and the rounding of means."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from clusterlib.blocks import ArrayBlocks, as_blocks
+from clusterlib.solvers import noisy_gaussians
+from clusterlib.solvers.noisy_gaussian_sweep import (
+    ClassDensities,
+    label_statistics,
+    leaves,
+    swept_statistics,
+)
+
+
+def drawn(n, m, n_classes, seed=0):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(n_classes, size=n)
+    return rng.normal(size=(n, m)) + codes[:, None], codes
+
+
+def test_statistics_of_labels_are_sums_over_their_rows():
+    X, codes = drawn(5000, 3, 4)
+    weight = np.random.default_rng(1).random(5000)
+    centers = np.random.default_rng(2).normal(size=(4, 3))
+    blocks = as_blocks(X)
+    each = label_statistics(blocks, codes, weight, centers, 4)
+    together = label_statistics(blocks, codes, weight, centers, 1)
+    np.testing.assert_allclose(each.counts, np.diag(np.bincount(codes, weight)), rtol=1e-12)
+    for k in range(4):
+        deviations, w = X[codes == k] - centers[k], weight[codes == k]
+        np.testing.assert_allclose(each.sums[k], w @ deviations, rtol=1e-10)
+        scatter = deviations.T @ (w[:, None] * deviations)
+        np.testing.assert_allclose(each.scatters[k], scatter, rtol=1e-10)
+        np.testing.assert_array_equal(each.scatters[k], each.scatters[k].T)
+    np.testing.assert_allclose(together.scatters[0], each.scatters.sum(axis=0), rtol=1e-12)
+    assert each.log_likelihood == 0.0
+
+
+@pytest.mark.parametrize("dof", [None, 3.0])
+def test_a_shared_covariance_gives_what_equal_ones_give(dof):
+    X, codes = drawn(700, 3, 4)
+    rng = np.random.default_rng(3)
+    means, prior, transition = 2 * rng.normal(size=(4, 3)), np.full(4, 0.25), np.full((4, 4), 0.25)
+    covariance = np.cov(X.T)
+    shared, equal = (
+        swept_statistics(
+            as_blocks(X), codes, None, ClassDensities(means, matrices, dof), prior, transition
+        )
+        for matrices in (covariance[None], np.repeat(covariance[None], 4, axis=0))
+    )
+    np.testing.assert_allclose(shared[1], equal[1], atol=1e-12)
+    np.testing.assert_allclose(shared[0].sums, equal[0].sums, atol=1e-9)
+    np.testing.assert_allclose(shared[0].scatters[0], equal[0].scatters.sum(axis=0), rtol=1e-10)
+    assert shared[0].log_likelihood == pytest.approx(equal[0].log_likelihood, rel=1e-12)
+
+
+def test_leaves_hold_all_rows_in_their_order():
+    X, codes = drawn(9000, 2, 3)
+    parts = list(leaves(X, codes, None))
+    assert [len(rows) for rows, _, _ in parts] == [4096, 4096, 808]
+    np.testing.assert_array_equal(np.concatenate([rows for rows, _, _ in parts]), X)
+    np.testing.assert_array_equal(np.concatenate([beside for _, beside, _ in parts]), codes)
+    assert [rest for _, _, rest in parts] == [None] * 3
+    assert [len(rows) for (rows,) in leaves(X[:0])] == [0]
+
+
+def test_no_array_has_a_number_for_each_row_and_class():
+    X, codes = drawn(100_000, 2, 60)
+    noisy_gaussians(X[:100], codes[:100], 60, shrinkage=4.0, max_iter=1)
+    tracemalloc.start()
+    noisy_gaussians(ArrayBlocks(X), codes, 60, shrinkage=4.0, max_iter=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # One such array takes 48 MB, leaves of 4096 rows 2 MB each.
+    assert peak < 24e6
+
+
+def test_the_mean_of_many_rows_has_no_more_than_its_own_rounding():
+    X, codes = np.full((100_000, 1), 0.1), np.zeros(100_000, dtype=int)
+    # The second class has no rows and lies at the overall mean.
+    fit = noisy_gaussians(X, codes, 2, shrinkage=1.0, max_iter=1)
+    np.testing.assert_allclose(fit.means[1], 0.1, rtol=4e-16)
+    np.testing.assert_allclose(fit.means[0], 0.1, rtol=4e-16)

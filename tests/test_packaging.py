@@ -150,6 +150,12 @@ def test_wheel_from_the_sdist_works(installed, tmp_path):
 
 DEVICE_TEXTS = """
 import importlib.resources, site, sys
+# This environment may hold an editable install of its own, whose finder would answer first.
+for name in [name for name in sys.modules if name.startswith("__editable__")]:
+    del sys.modules[name]
+for finders in (sys.meta_path, sys.path_hooks):
+    finders[:] = [f for f in finders if not getattr(f, "__module__", "").startswith("__editable__")]
+sys.path.insert(0, sys.argv[1])
 site.addsitedir(sys.argv[1])
 from clusterlib.kernels._cupy.runtime import source_folder
 folder = importlib.resources.files("clusterlib.kernels._cuda_src")

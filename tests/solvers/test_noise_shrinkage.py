@@ -1,0 +1,126 @@
+"""Choosing the shrinkage of Gaussian classes with wrong labels: scores, the rule, folds, samples."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from clusterlib.solvers import (
+    choose_shrinkage,
+    noise_shrinkage,
+    noisy_gaussians,
+    noisy_label_likelihood,
+)
+from tests.solvers.test_noisy_gaussians import planted
+
+
+def folds_of(codes, seed):
+    """The folds of a call that takes no sample."""
+    return noise_shrinkage._folds(codes, np.random.default_rng(seed))
+
+
+def choice_of(X, codes, n_classes, seed=0, **options):
+    return choose_shrinkage(X, codes, n_classes, np.random.default_rng(seed), **options)
+
+
+@pytest.mark.parametrize("dof", [None, 5.0])
+def test_scores_are_those_of_rows_left_out(dof):
+    X, _, codes, _, _ = planted(n=200)
+    candidates = np.array([2.0, 30.0, np.inf])
+    choice = choice_of(X, codes, 4, candidates=candidates, degrees_of_freedom=dof, max_iter=7)
+    folds = folds_of(codes, 0)
+    found = np.zeros((3, 200))
+    for f in range(3):
+        out = folds == f
+        for c, shrinkage in enumerate(candidates):
+            fit = noisy_gaussians(
+                X[~out], codes[~out], 4, shrinkage=shrinkage, degrees_of_freedom=dof, max_iter=7
+            )
+            found[c, out] = noisy_label_likelihood(X[out], codes[out], fit)
+    assert choice.n_scored == 200
+    assert_array_equal(choice.candidates, candidates)
+    assert_allclose(choice.scores, found.mean(axis=1), rtol=1e-12)
+    best = choice.scores.argmax()
+    expected = np.std(found[best] - found, axis=1, ddof=1) / np.sqrt(200)
+    assert_allclose(choice.standard_errors, expected, rtol=1e-9, atol=1e-15)
+    assert choice.standard_errors[best] == 0
+
+
+def nearest_within_one_error(choice, m):
+    """The rule as it is told."""
+    losses = choice.scores.max() - choice.scores
+    order = sorted(
+        range(len(losses)), key=lambda c: (abs(np.log(choice.candidates[c] / (5 * m))), c)
+    )
+    return next(choice.candidates[c] for c in order if losses[c] <= choice.standard_errors[c])
+
+
+def test_the_nearest_to_five_times_the_features_within_one_error():
+    chosen = set()
+    for seed in range(6):
+        X, _, codes, _, _ = planted(n=150, m=6, noise=0.3, seed=seed)
+        choice = choice_of(X, codes, 4, seed)
+        assert choice.shrinkage == nearest_within_one_error(choice, 6)
+        assert_array_equal(choice.candidates, [6, 15, 30, 60, 120, np.inf])
+        chosen.add(choice.shrinkage == choice.candidates[choice.scores.argmax()])
+    assert chosen == {False, True}  # the best one, and another one within one error
+
+
+def test_shapes_decide():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 2, size=1200)
+    shapes = np.where(codes, 0.2, 4.0)[:, None]  # one class within the other
+    X = rng.normal(size=(1200, 8))
+    assert choice_of(shapes * X, codes, 2).shrinkage <= 40
+    assert choice_of(shapes * X, codes, 2, candidates=np.array([10.0, np.inf])).shrinkage == 10
+    # Where classes have one shape and few rows, all but the smallest are as good.
+    X, codes = X[:120] + 1.5 * np.eye(8)[codes[:120]], codes[:120]
+    few = choice_of(X, codes, 2, candidates=np.array([0.1, np.inf]))
+    assert few.shrinkage == np.inf
+
+
+def test_every_training_part_has_every_class():
+    codes = np.random.default_rng(1).permutation(np.repeat(np.arange(6), [40, 9, 3, 2, 1, 2]))
+    for seed in range(20):
+        folds = folds_of(codes, seed)
+        assert_array_equal(folds == -1, codes == 4)
+        sizes = np.bincount(folds[folds >= 0])
+        assert sizes.max() - sizes.min() <= 1 and len(sizes) == 3
+        for f in range(3):
+            assert_array_equal(np.unique(codes[folds != f]), np.arange(6))
+    assert (folds_of(codes, 0) != folds_of(codes, 1)).any()
+
+
+def test_many_rows_are_sampled_by_class():
+    codes = np.random.default_rng(1).permutation(np.repeat(np.arange(4), [9000, 900, 40, 2]))
+    rows = noise_shrinkage._stratified_rows(codes, 1000, np.random.default_rng(0))
+    assert_array_equal(np.diff(rows) > 0, True)
+    assert_array_equal(np.bincount(codes[rows]), [905, 90, 4, 2])
+    X = np.random.default_rng(2).normal(size=(len(codes), 2)) + 3 * codes[:, None]
+    choice = choice_of(X, codes, 4, max_rows=300, max_iter=3)
+    assert choice.n_scored == 271 + 27 + 3 + 2
+
+
+def test_the_generator_decides():
+    X, _, codes, _, _ = planted(n=120)
+    one, same, other = (choice_of(X, codes, 4, seed, max_iter=3).scores for seed in (0, 0, 1))
+    assert_array_equal(one, same)
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize("codes", [[0], [0, 1], [0, 1, 2], [0, 0, 1], [0, 0, 0]])
+def test_too_few_rows_to_score(codes):
+    X = np.random.default_rng(0).normal(size=(len(codes), 3))
+    choice = choice_of(X, np.array(codes), 3)
+    assert choice.shrinkage == 15 and np.isnan(choice.scores).all()
+
+
+def test_hostile_rows():
+    X, _, codes, _, _ = planted(n=60)
+    for rows in (
+        np.ones_like(X),
+        np.repeat(X[:5], 12, axis=0),
+        1e100 * X,
+        np.c_[X, X, np.ones(60)],
+    ):
+        choice = choice_of(rows, codes, 5)  # the last class has no row
+        assert np.isfinite(choice.scores).all() and choice.shrinkage in choice.candidates

@@ -14,7 +14,7 @@ from tests.cuda.emul.arguments import Shifted, root_of
 from tests.cuda.emul.arrays import as_host
 from tests.cuda.emul.build import build, generated
 
-__all__ = ["SANITIZERS", "Recorder", "Sanitizer", "build_replay", "replay"]
+__all__ = ["SANITIZERS", "Recorder", "Sanitizer", "replay"]
 
 
 class Sanitizer(NamedTuple):
@@ -94,12 +94,6 @@ def _numbers(*values):
     return struct.pack(f"<{len(values)}q", *map(int, values))
 
 
-def build_replay(sanitizer, source, instances, folder):
-    """Build the program that repeats launches; :func:`replay` does that where it was not done."""
-    text = generated(source, instances) + '#include "cuda_emul_replay.h"\n'
-    return build(text, folder, f"-{sanitizer}", SANITIZERS[sanitizer].flags)
-
-
 def replay(sanitizer, source, instances, launches, folder, recording):
     """Repeat launches of one source under a sanitizer.
 
@@ -124,7 +118,8 @@ def replay(sanitizer, source, instances, launches, folder, recording):
         What the sanitizer or the emulation complains about; empty if all is well.
     """
     how = SANITIZERS[sanitizer]
-    program = build_replay(sanitizer, source, instances, folder)
+    text = generated(source, instances) + '#include "cuda_emul_replay.h"\n'
+    program = build(text, folder, f"-{sanitizer}", how.flags)
     numbers = {instance: number for number, instance in enumerate(instances)}
     launches = [_numbers(numbers[instance]) + rest for instance, rest in launches]
     recording.write_bytes(_numbers(len(launches)) + b"".join(launches))

@@ -1,7 +1,8 @@
-"""Estimators for classes of very different sizes: large ones are cut into subclasses."""
+"""Estimators for classes of very different sizes: large ones are cut, or small ones filled up."""
 
 from clusterlib.imbalance._logit_adjustment import logit_adjustment
+from clusterlib.imbalance._representation_calibrator import RepresentationCalibrator
 from clusterlib.imbalance._subclass_balancer import SubclassBalancer
 from clusterlib.imbalance._subclass_classifier import SubclassClassifier
 
-__all__ = ["SubclassBalancer", "SubclassClassifier", "logit_adjustment"]
+__all__ = ["RepresentationCalibrator", "SubclassBalancer", "SubclassClassifier", "logit_adjustment"]

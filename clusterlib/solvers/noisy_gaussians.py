@@ -16,6 +16,7 @@ from clusterlib.solvers.noisy_gaussian_sweep import (
 
 __all__ = [
     "NoisyGaussians",
+    "likely_other_classes",
     "noisy_gaussian_scores",
     "noisy_gaussians",
     "noisy_label_likelihood",
@@ -214,6 +215,55 @@ def noisy_gaussians(
         statistics.counts.sum(axis=1),
         degrees_of_freedom,
     )
+
+
+def likely_other_classes(X, codes, fit):
+    """Find for each row the class that it most likely has if its label is wrong.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows, on the host.
+    codes : ndarray of int of shape (n_samples,)
+        Their labels, which may be wrong.
+    fit : NoisyGaussians
+        What :func:`noisy_gaussians` returned.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,), intp
+        The class of highest posterior, given row and label, among all but the label; the lower one
+        on ties, and the label itself where there is no other class.
+
+    Notes
+    -----
+    O(n K m^2) time; besides the result, memory for some rows and for K m^2 numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import likely_other_classes, noisy_gaussians
+    >>> X = np.repeat([[-9.0, 1.0], [9.0, 1.0], [0.0, 5.0]], 20, axis=0)
+    >>> X += np.random.default_rng(0).normal(size=X.shape)
+    >>> codes = np.repeat([0, 1, 2], 20)
+    >>> codes[[0, 20]] = 2  # two rows are labelled wrongly
+    >>> fit = noisy_gaussians(X, codes, 3, shrinkage=2)
+    >>> likely_other_classes(X, codes, fit)[[0, 20]]
+    array([0, 1])
+    """
+    densities = _densities(fit)
+    log_prior = np.log(fit.class_prior)
+    with np.errstate(divide="ignore"):  # a label that a class never gets
+        log_labels = np.log(fit.transition.T)
+
+    def of_rows(rows, codes):
+        joint = densities.log_densities(densities.squared_distances(rows))
+        joint += log_prior
+        joint += log_labels[codes]
+        joint[np.arange(len(codes)), codes] = -np.inf
+        return joint.argmax(axis=1)
+
+    return _by_leaves(of_rows, as_blocks(X), codes)
 
 
 def noisy_gaussian_scores(X, fit):

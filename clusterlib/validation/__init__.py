@@ -32,12 +32,14 @@ from clusterlib.validation.domains import (
     domain_names,
 )
 from clusterlib.validation.imbalance import (
+    Recovery,
     SizeRule,
     checked_class_prior,
     checked_class_rows,
     checked_class_scores,
     checked_directions,
     checked_given_classes,
+    checked_number_or_word,
     checked_subclasses,
 )
 from clusterlib.validation.label_shift import (
@@ -155,6 +157,7 @@ __all__ = [
     "OutOfSample",
     "Prior",
     "PrototypeRule",
+    "Recovery",
     "RelaxationSolver",
     "ShiftCalibration",
     "ShiftMethod",
@@ -214,6 +217,7 @@ __all__ = [
     "checked_nonnegative_matrix",
     "checked_normalization",
     "checked_number_or_auto",
+    "checked_number_or_word",
     "checked_on_host",
     "checked_pair_rows",
     "checked_penalties",

@@ -10,15 +10,18 @@ from clusterlib.kernels.checks import as_matrix, as_numeric
 from clusterlib.validation.balanced import checked_range
 from clusterlib.validation.device import checked_on_host
 from clusterlib.validation.label_shift import checked_known_classes
+from clusterlib.validation.parameters import checked_real
 from clusterlib.validation.prototypes import checked_classes
 
 __all__ = [
+    "Recovery",
     "SizeRule",
     "checked_class_prior",
     "checked_class_rows",
     "checked_class_scores",
     "checked_directions",
     "checked_given_classes",
+    "checked_number_or_word",
     "checked_subclasses",
 ]
 
@@ -28,6 +31,54 @@ class SizeRule(Enum):
 
     CAP = "cap"
     CODE = "code"
+
+
+class Recovery(Enum):
+    """How Gaussians of classes are found where labels are wrong."""
+
+    NOISE_MODEL = "noise_model"
+    PAPER = "paper"
+
+
+def checked_number_or_word(name, value, word, low, high=None, *, low_open=False, infinite=False):
+    """Return a real parameter as float, or None for the word that it may be instead.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter for messages.
+    value : object
+        What the user gave.
+    word : str
+        The word that is allowed.
+    low, high, low_open, infinite : object
+        As in :func:`checked_real`.
+
+    Returns
+    -------
+    value : float or None
+        None for the word.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`checked_real` has it; ValueError for another word.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_number_or_word
+    >>> checked_number_or_word("gamma", "eb", "eb", 0, 1)
+    >>> checked_number_or_word("gamma", 1, "eb", 0, 1)
+    1.0
+    """
+    if isinstance(value, str) and value == word:
+        return None
+    try:
+        return checked_real(name, value, low, high, low_open=low_open, infinite=infinite)
+    except (TypeError, ValueError) as error:
+        kind = ValueError if isinstance(value, str) else type(error)
+        message = str(error).replace("must be a float", f"must be {word!r} or a float")
+        raise kind(message) from None
 
 
 def checked_class_rows(estimator, X, y, *, least_classes=1):

@@ -15,7 +15,11 @@ from clusterlib.cluster import (
     SphericalKMeans,
 )
 from clusterlib.decomposition import SimplexNMF
-from clusterlib.imbalance import SubclassBalancer, SubclassClassifier
+from clusterlib.imbalance import (
+    RepresentationCalibrator,
+    SubclassBalancer,
+    SubclassClassifier,
+)
 from clusterlib.label_shift import BlackBoxShiftEstimator, EMShiftEstimator, LatentLabelShift
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
 
@@ -62,6 +66,9 @@ ESTIMATORS = [
     OTPrototypeClassifier(),
     OTPrototypeClassifier(normalize=None),
     OTPrototypeClassifier(0.05, marginals="uniform", normalize=None, classifier="logistic"),
+    RepresentationCalibrator(),
+    RepresentationCalibrator(shrinkage=5, degrees_of_freedom=10),
+    RepresentationCalibrator(recovery="paper", gamma="eb", ridge="identity", weights="inverse"),
     SubclassBalancer(),
     SubclassBalancer(delta=3, size_rule="code", metric="sqeuclidean", n_init=2),
     SubclassClassifier(),

@@ -1,0 +1,119 @@
+"""Gaussians of classes whose labels may be wrong: two ways to find them, and their parameters."""
+
+import numpy as np
+
+from clusterlib.solvers import (
+    HeadWeights,
+    RidgeKind,
+    calibrate_tail,
+    choose_shrinkage,
+    class_inliers,
+    inlier_gaussians,
+    likely_other_classes,
+    noisy_gaussians,
+)
+from clusterlib.validation import (
+    checked_choice,
+    checked_integer,
+    checked_number_or_word,
+    checked_real,
+)
+
+__all__ = ["noise_model", "noise_model_options", "paper_calibration", "paper_options"]
+
+# Most iterations of a fit that only compares shrinkages.
+_CHOICE_ITER = 40
+# Exponent of two below which rows are scaled up.
+_SMALL_UNIT = -300
+
+
+def noise_model_options(estimator):
+    """Check the parameters of the noise model; they are arguments of :func:`noise_model`."""
+    degrees_of_freedom = estimator.degrees_of_freedom
+    if degrees_of_freedom is not None:
+        degrees_of_freedom = checked_real(
+            "degrees_of_freedom", degrees_of_freedom, 2, low_open=True
+        )
+    return {
+        "shrinkage": checked_number_or_word(
+            "shrinkage", estimator.shrinkage, "auto", 0, low_open=True, infinite=True
+        ),
+        "degrees_of_freedom": degrees_of_freedom,
+        "max_iter": checked_integer("max_iter", estimator.max_iter, 1),
+        "tol": checked_real("tol", estimator.tol, 0),
+    }
+
+
+def paper_options(estimator):
+    """Check the parameters of the paper; they are arguments of :func:`paper_calibration`."""
+    outliers = {
+        "n_neighbors": checked_integer("n_neighbors", estimator.n_neighbors, 1),
+        "threshold": checked_real(
+            "outlier_threshold", estimator.outlier_threshold, 0, low_open=True
+        ),
+    }
+    tail = {
+        "n_neighbors": checked_integer("n_heads", estimator.n_heads, 1),
+        "gamma": checked_number_or_word("gamma", estimator.gamma, "eb", 0, 1),
+        "alpha": checked_real("alpha", estimator.alpha, 0),
+        "ridge": checked_choice("ridge", estimator.ridge, RidgeKind),
+        "weights": checked_choice("weights", estimator.weights, HeadWeights),
+    }
+    return {"outliers": outliers, "tail": tail}
+
+
+def noise_model(
+    X, codes, classes, rng, on_iteration, *, shrinkage, degrees_of_freedom, max_iter, tol
+):
+    """Fitted attributes of an estimator by the noise model; shrinkage None is chosen from X."""
+    options = {"degrees_of_freedom": degrees_of_freedom, "tol": tol}
+    # Powers of two change no digit; variances below some limit count as none.
+    unit = int(np.frexp(np.abs(X).max())[1])
+    unit = unit if unit < _SMALL_UNIT else 0
+    if unit:
+        X = np.ldexp(X, -unit)
+    choice = None
+    if shrinkage is None:
+        fewer = min(max_iter, _CHOICE_ITER)
+        choice = choose_shrinkage(X, codes, len(classes), rng, max_iter=fewer, **options)
+        shrinkage = choice.shrinkage
+    options |= {"max_iter": max_iter, "callback": on_iteration}
+    fit = noisy_gaussians(X, codes, len(classes), shrinkage=shrinkage, **options)
+    # Student's t has a larger covariance than its scale matrix says.
+    dof = degrees_of_freedom
+    wider = 1.0 if dof is None else dof / (dof - 2)
+    return {
+        "means_": np.ldexp(fit.means, unit),
+        "covariances_": np.ldexp(fit.covariances, 2 * unit) * wider,
+        "class_prior_": fit.class_prior,
+        "effective_counts_": np.bincount(codes, weights=fit.label_quality),
+        "label_quality_": fit.label_quality,
+        "other_labels_": classes[likely_other_classes(X, codes, fit)],
+        "transition_matrix_": fit.transition,
+        "shrinkage_": shrinkage,
+        "shrinkage_choice_": choice,
+        "history_": fit.history,
+        "n_iter_": fit.n_iter,
+        "converged_": fit.converged,
+    }
+
+
+def paper_calibration(X, codes, n_classes, *, outliers, tail):
+    """Fitted attributes of an estimator by the calibration of the paper."""
+    sizes = np.bincount(codes)
+    inliers = class_inliers(X, codes, n_classes, **outliers)
+    means, covariances = inlier_gaussians(X, codes, n_classes, inliers)
+    found = calibrate_tail(sizes, means, covariances, **tail)
+    return {
+        "means_": found.means,
+        "covariances_": found.covariances,
+        "class_prior_": sizes / len(codes),
+        "effective_counts_": np.bincount(codes, weights=inliers),
+        "inlier_mask_": inliers,
+        "head_classes_": found.head_classes,
+        "neighbors_": found.neighbors,
+        "weights_": found.weights,
+        "gamma_": found.gamma,
+        "n_iter_": 1,
+        "converged_": True,
+    }

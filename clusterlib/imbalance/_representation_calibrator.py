@@ -1,0 +1,379 @@
+"""RepresentationCalibrator: Gaussians of classes whose labels may be wrong, and rows from them."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
+from sklearn.exceptions import ConvergenceWarning
+
+from clusterlib.base import logger, progress_log
+from clusterlib.imbalance._recovery import (
+    noise_model,
+    noise_model_options,
+    paper_calibration,
+    paper_options,
+)
+from clusterlib.imbalance._resampled import resampled_rows, resampled_target
+from clusterlib.solvers import sample_gaussians
+from clusterlib.validation import (
+    Recovery,
+    check_is_fitted,
+    check_random_state,
+    checked_choice,
+    checked_class_rows,
+    checked_integer,
+    checked_real,
+    checked_verbose,
+)
+
+__all__ = ["RepresentationCalibrator"]
+
+_MAX_SEED = np.iinfo(np.int32).max
+# Of fewer right labels nothing in the rows tells a class from what is wrongly labelled as it.
+_FEWEST_RIGHT_LABELS = 4
+# What one recovery leaves and the other does not.
+_OF_ONE_RECOVERY = (
+    "label_quality_",
+    "other_labels_",
+    "transition_matrix_",
+    "shrinkage_",
+    "shrinkage_choice_",
+    "history_",
+    "inlier_mask_",
+    "head_classes_",
+    "neighbors_",
+    "weights_",
+    "gamma_",
+)
+
+
+class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
+    """Fills up rare classes with rows drawn from Gaussians, although labels may be wrong.
+
+    Every class is one Gaussian. With "noise_model" an EM finds them together with the probability
+    that each label is right (:func:`~clusterlib.solvers.noisy_gaussians`). With "paper" it is the
+    distributional calibration of RCAL [1]_: the outliers of each class are left out, and rare
+    classes borrow from the frequent ones nearby.
+
+    It is a sampler in the manner of imbalanced-learn: :meth:`fit_resample` returns all rows and,
+    for each class, as many drawn ones as the largest class has more.
+
+    Parameters
+    ----------
+    recovery : {"noise_model", "paper"}, default="noise_model"
+        How the Gaussians are found.
+    shrinkage : float or "auto", default="auto"
+        Rows of the pooled covariance that every class is given, above 0; infinity makes all
+        classes share one. "auto" chooses by cross-validation without clean labels
+        (:func:`~clusterlib.solvers.choose_shrinkage`). Like the next, for "noise_model" only.
+    degrees_of_freedom : float, default=None
+        Above 2: Student's t with so many takes the place of Gaussians.
+    n_neighbors : int, default=20
+        Neighbours of the local outlier factor, at least 1. Like all that follow up to
+        ``weights``, for "paper" only.
+    outlier_threshold : float, default=1.5
+        Rows of a larger factor are outliers; above 0.
+    n_heads : int, default=3
+        From how many frequent classes a rare one borrows, at least 1.
+    gamma : float or "eb", default=0.3
+        How much it borrows, from 0 to 1; "eb" estimates it for each class.
+    alpha : float, default=0.1
+        How much of the ridge is added to the covariance of a rare class, at least 0, in squared
+        units of X.
+    ridge : {"ones", "identity"}, default="ones"
+        The matrix of ones, or the identity.
+    weights : {"paper", "inverse", "size"}, default="paper"
+        What the frequent classes count: size times squared distance, size over squared distance,
+        or size.
+    max_iter : int, default=300
+        Most iterations of the EM.
+    tol : float, default=1e-6
+        It has converged when an iteration gains no more than this for each row; at least 0.
+    verbose : int, default=0
+        Above 0, every iteration is logged by the logger "clusterlib" at level INFO.
+    random_state : int, RandomState instance or None, default=None
+        Deals rows to the folds of "auto", and draws rows.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted, in the dtype of y.
+    means_ : ndarray of shape (n_classes, n_features), float64
+        Means of the classes.
+    covariances_ : ndarray of shape (n_classes, n_features, n_features), float64
+        Their covariances.
+    class_prior_ : ndarray of shape (n_classes,), float64
+        Shares of the classes: estimated, or with "paper" those of the labels.
+    effective_counts_ : ndarray of shape (n_classes,), float64
+        Labels of each class that are right, as far as is known: sums of ``label_quality_``, or
+        with "paper" numbers of inliers.
+    label_quality_ : ndarray of shape (n_samples,), float64
+        Probability that the label of a row is right. A weight for whatever learns from the rows.
+        Like all that follow up to ``history_``, with "noise_model" only.
+    other_labels_ : ndarray of shape (n_samples,)
+        The most likely class among those that a row is not labelled as, in the dtype of y.
+    transition_matrix_ : ndarray of shape (n_classes, n_classes), float64
+        Probability of each label, in columns, for each class, in rows.
+    shrinkage_ : float
+        Rows of the pooled covariance.
+    shrinkage_choice_ : ShrinkageChoice or None
+        What "auto" has compared.
+    history_ : ndarray of shape (n_iter,), float64
+        Objective after each iteration.
+    inlier_mask_ : ndarray of shape (n_samples,), bool
+        Rows that are no outliers of their class. Like all that follow up to ``gamma_``, with
+        "paper" only.
+    head_classes_ : ndarray of shape (n_head,), intp
+        Numbers of the frequent classes, which hold half of the rows.
+    neighbors_ : ndarray of shape (n_classes, q), intp
+        Numbers of the classes that a rare one borrows from, the nearest first; -1 for others.
+    weights_ : ndarray of shape (n_classes, q), float64
+        What they count; 0 for frequent classes.
+    gamma_ : ndarray of shape (n_classes,), float64
+        How much each class borrows.
+    n_iter_ : int
+        Iterations of the EM; 1 with "paper".
+    converged_ : bool
+        Whether it converged; True with "paper".
+    sample_indices_ : ndarray of shape (n_samples,), intp
+        Rows that :meth:`fit_resample` keeps: all of them in their order, before those drawn.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,), object
+        Their names, if X has names that are all strings.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When ``max_iter`` ended the EM.
+    UserWarning
+        With "noise_model", when classes have fewer than 4 right labels by the model: nothing in
+        the rows then tells these classes from what is wrongly labelled as them.
+
+    See Also
+    --------
+    SubclassBalancer : Balances by cutting large classes; no row is drawn.
+
+    Notes
+    -----
+    It is meant for embeddings with up to about 100 features; reduce more of them by principal
+    components first. The noise model takes O(n K m^2) time for each iteration and "auto" 18 fits
+    of at most 40 iterations to two thirds of at most about 3000 rows; "paper" takes
+    O(sum_c n_c^2 m + n m^2). Memory is O(K m^2 + n), and for "paper" O(n_c n_neighbors).
+
+    A class of the largest size gets none, so that a single class and classes of equal sizes come
+    back as they were.
+
+    References
+    ----------
+    .. [1] M. Zhang, X. Zhao, J. Yao, C. Yuan, W. Huang, "When noisy labels meet long tail dilemmas:
+       a representation calibration method", ICCV 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.imbalance import RepresentationCalibrator
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["cat", "dog"], [90, 30])
+    >>> X = rng.normal(size=(120, 4)) + 5 * (y == "dog")[:, None]
+    >>> y[:3] = "dog"  # three rows are labelled wrongly
+    >>> calibrator = RepresentationCalibrator(random_state=0)
+    >>> X_filled, y_filled = calibrator.fit_resample(X, y)
+    >>> np.unique(y_filled, return_counts=True)
+    (array(['cat', 'dog'], dtype='<U3'), array([87, 87]))
+    >>> rows, labels, probabilities = calibrator.find_label_issues()
+    >>> np.sort(rows), labels
+    (array([0, 1, 2]), array(['cat', 'cat', 'cat'], dtype='<U3'))
+    """
+
+    def __init__(
+        self,
+        *,
+        recovery="noise_model",
+        shrinkage="auto",
+        degrees_of_freedom=None,
+        n_neighbors=20,
+        outlier_threshold=1.5,
+        n_heads=3,
+        gamma=0.3,
+        alpha=0.1,
+        ridge="ones",
+        weights="paper",
+        max_iter=300,
+        tol=1e-6,
+        verbose=0,
+        random_state=None,
+    ):
+        self.recovery = recovery
+        self.shrinkage = shrinkage
+        self.degrees_of_freedom = degrees_of_freedom
+        self.n_neighbors = n_neighbors
+        self.outlier_threshold = outlier_threshold
+        self.n_heads = n_heads
+        self.gamma = gamma
+        self.alpha = alpha
+        self.ridge = ridge
+        self.weights = weights
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    def fit(self, X, y):
+        """Find the Gaussians of the classes.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Labelled rows. float32 and float64 arrays are used as they are; everything else is
+            converted to float64.
+        y : array-like of shape (n_samples,)
+            Their labels, which may be wrong: numbers or strings, none missing.
+
+        Returns
+        -------
+        self : RepresentationCalibrator
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of range, NaN or infinity in X, values whose squares leave float64,
+            no y, one of another length, a missing label or continuous labels.
+        TypeError
+            For a parameter of a wrong type, sparse X, or numbers among strings in y.
+        """
+        self._fit(X, y)
+        self._warn()
+        return self
+
+    def fit_resample(self, X, y):
+        """Find the Gaussians and fill up every class to the size of the largest.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Labelled rows, as in :meth:`fit`.
+        y : array-like of shape (n_samples,)
+            Their labels.
+
+        Returns
+        -------
+        X_resampled : ndarray, list or data frame of shape (n_resampled, n_features)
+            The rows of X, then those drawn, class by class; float32 if X is, else float64. A list
+            if X is one, a frame with a new index if it is a frame of pandas.
+        y_resampled : ndarray, list, Series or frame of shape (n_resampled,), dtype of y
+            The labels of y as given, then those of the drawn rows; in the container of y if that
+            is a list or comes from pandas.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in :meth:`fit`.
+        """
+        rows, codes, rng = self._fit(X, y)
+        self._warn()
+        sizes = np.bincount(codes)
+        drawn, drawn_codes = self._draw(sizes.max() - sizes, rng)
+        codes = np.concatenate([codes, drawn_codes])
+        rows = np.concatenate([rows, drawn.astype(rows.dtype, copy=False)])
+        return resampled_rows(rows, X), resampled_target(self.classes_[codes], y)
+
+    def find_label_issues(self, *, threshold=0.5, n_issues=None):
+        """List the fitted rows whose labels are probably wrong, the most suspicious first.
+
+        Parameters
+        ----------
+        threshold : float, default=0.5
+            From 0 to 1: rows are listed if their labels are wrong with a larger probability.
+        n_issues : int, default=None
+            At most so many, at least 0. None lists all.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_found,), intp
+            Positions in X of ``fit``; the lower one first on ties.
+        labels : ndarray of shape (n_found,), dtype of y
+            The most likely other label of each.
+        probabilities : ndarray of shape (n_found,), float64
+            That the given label is wrong, ``1 - label_quality_``.
+
+        Raises
+        ------
+        AttributeError
+            After a fit with ``recovery="paper"``, which knows no such probabilities.
+        TypeError, ValueError
+            For an argument of a wrong type or out of range.
+        """
+        check_is_fitted(self)
+        threshold = checked_real("threshold", threshold, 0, 1)
+        if n_issues is not None:
+            n_issues = checked_integer("n_issues", n_issues, 0)
+        if not hasattr(self, "label_quality_"):
+            raise AttributeError(
+                "find_label_issues needs a fit with recovery='noise_model'; the outliers of "
+                "recovery='paper' are in inlier_mask_"
+            )
+        wrong = 1 - self.label_quality_
+        rows = np.argsort(-wrong, kind="stable")
+        rows = rows[wrong[rows] > threshold][:n_issues]
+        return rows, self.other_labels_[rows], wrong[rows]
+
+    def _fit(self, X, y):
+        """Do what ``fit`` does, but for its warnings; returns rows, codes and a generator."""
+        recovery = checked_choice("recovery", self.recovery, Recovery)
+        if_noisy, if_paper = noise_model_options(self), paper_options(self)
+        verbose = checked_verbose(self.verbose)
+        random_state = check_random_state(self.random_state)
+        X, classes, codes = checked_class_rows(self, X, y)
+        rng = np.random.default_rng(random_state.randint(_MAX_SEED))
+        for name in _OF_ONE_RECOVERY:
+            vars(self).pop(name, None)
+        self.classes_ = classes
+        self.sample_indices_ = np.arange(len(codes))
+        with progress_log(verbose):
+            if recovery is Recovery.NOISE_MODEL:
+                on_iteration = _log_iteration if verbose else None
+                found = noise_model(X, codes, classes, rng, on_iteration, **if_noisy)
+            else:
+                found = paper_calibration(X, codes, len(classes), **if_paper)
+        for name, value in found.items():
+            setattr(self, name, value)
+        return X, codes, rng
+
+    def _draw(self, counts, rng):
+        """Rows of the classes and their codes."""
+        rows, codes = sample_gaussians(np.zeros_like(self.means_), self.covariances_, counts, rng)
+        dof = self.degrees_of_freedom
+        if self.recovery == Recovery.NOISE_MODEL.value and dof is not None:
+            rows *= np.sqrt((dof - 2) / rng.chisquare(dof, size=(len(rows), 1)))
+        return rows + self.means_[codes], codes
+
+    def _warn(self):
+        """Warn the caller of the method that calls this, once for each reason."""
+        if not self.converged_:
+            warnings.warn(
+                f"RepresentationCalibrator did not converge in max_iter={self.max_iter} "
+                "iterations. Raise max_iter.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        scarce = self.effective_counts_ < _FEWEST_RIGHT_LABELS
+        if hasattr(self, "label_quality_") and scarce.any():
+            names = ", ".join(map(repr, self.classes_[scarce].tolist()))
+            warnings.warn(
+                f"By the noise model fewer than {_FEWEST_RIGHT_LABELS} labels are right of: "
+                f"{names}. Nothing in X tells such classes from what is wrongly labelled as them; "
+                "check their labels, or add rows.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def _log_iteration(n_iter, objective):
+    logger.info("RepresentationCalibrator: iteration %d, objective %.6g", n_iter, objective)

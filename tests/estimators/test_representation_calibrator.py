@@ -156,6 +156,9 @@ def test_drawn_rows_are_as_the_classes(dof):
     drawn = rows[20200:]
     assert_array_equal(labels[20200:], 1)
     covariance = calibrator.covariances_[1]
+    fit = noisy_gaussians(X, y, 2, shrinkage=1, degrees_of_freedom=dof, max_iter=300)
+    wider = 1 if dof is None else 8 / 6  # than the scale matrices of Student's t
+    assert_allclose(calibrator.covariances_, wider * fit.covariances, rtol=1e-12)
     assert_allclose(drawn.mean(axis=0), calibrator.means_[1], atol=0.06)
     assert_allclose(np.cov(drawn.T), covariance, atol=0.08 * covariance.max())
     deviations = drawn - calibrator.means_[1]

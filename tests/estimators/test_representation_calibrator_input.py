@@ -89,6 +89,8 @@ def test_rows_whose_squares_leave_the_numbers(calibrator, scale):
         scaled = clone(found).fit(inside * X, y)
         assert_allclose(scaled.label_quality_, found.label_quality_, atol=1e-6)
         assert_allclose(scaled.means_, inside * found.means_, rtol=1e-4)
+        shapes = scaled.covariances_ / inside / inside
+        assert_allclose(shapes, found.covariances_, atol=1e-6)
         rows = clone(calibrator).fit_resample(inside * X, y)[0]
         assert np.isfinite(rows).all()
 

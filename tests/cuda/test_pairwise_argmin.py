@@ -161,6 +161,18 @@ def test_scores_are_within_the_bound(emulated, screen, d, dtype):
     assert d == 1 or error.max() > 0
 
 
+def test_what_halves_of_fractions_leave_out_is_in_the_bound(emulated, monkeypatch):
+    # x = y = 1 + s, s of twelve bits: s^2 is left out, and the last bit of s twice. That is 8 u.
+    monkeypatch.setattr(passes, "TENSOR_CORES", True)
+    X = np.full((40, 1), 1 + 4095 * 2.0**-23, np.float32)
+    problem = prepare_problem(*[emulated.to_device(X)] * 2, Metric.INNER_PRODUCT)
+    best, second = emulated.empty((40,), np.float32), emulated.empty((40,), np.float32)
+    assert passes._screen_with_tiles(problem, (emulated.empty((40,), np.int32), best, second))
+    error = np.abs(emulated.to_host(best) - np.square(X[:, 0].astype(np.float64)))
+    unit = float(BOUND(problem, True)[0])
+    assert (7 * 2.0**-24 < error).all() and (error <= unit).all()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_most_rows_of_random_data_are_decided_by_the_screen(emulation, screen, dtype):
     X, Y = rows_of("normal", 400, 50, 16, dtype)

@@ -1,7 +1,7 @@
 // Sinkhorn half-steps on a stored cost: row potentials and the column sums of their plan.
 //
-// Up to `Q` times 256 columns a block keeps the exponentials of a row in registers, where they wait
-// for the sum of the row and then go into the sums of the columns: one read of the cost and one
+// Up to `Q` times `span` columns the threads of a row keep its exponentials in registers, where they
+// wait for the sum of the row and then go into the sums of the columns: one read of the cost and one
 // exponential for each entry. Beyond that the rows come first (sinkhorn_rows) and the columns
 // second (sinkhorn_panels), with two of each.
 //

@@ -92,7 +92,7 @@ def source_folder():
 def source_text(source):
     """Text of a CUDA source with everything it includes, each file once.
 
-    Bare NVRTC knows no include path, and a text that holds everything is what its cache compares.
+    Bare NVRTC knows no include path, and the files of binaries are named after the whole text.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def sinkhorn_plan(
     n_threads=None,
     backend=None,
 ):
-    """Write the plan of two potentials, and its sums; two reads of the cost."""
+    """Write the plan of two potentials, and its sums; one read of the cost more than a sweep."""
     checked_device_options(n_threads, backend)
     runtime, original = active(), C
     C = door.as_device_cost("C", C)

@@ -70,10 +70,11 @@ def observed_flips(points, y, rate, n_draws=2000):
     return counts / n_draws
 
 
+@pytest.mark.parametrize("third", [[0.0, 4], [-3.5, 0]])
 @pytest.mark.parametrize("rate", [0.1, 0.4])
-def test_boundary_noise_has_the_probabilities_of_its_formula(rate):
+def test_boundary_noise_has_the_probabilities_of_its_formula(rate, third):
     y = np.repeat([0, 1, 2], [9, 6, 4])
-    points = np.array([[0.0, 0], [3, 0], [0, 4]])[y] + np.random.default_rng(2).normal(size=(19, 2))
+    points = np.array([[0.0, 0], [3, 0], third])[y] + np.random.default_rng(2).normal(size=(19, 2))
     means = np.stack([points[y == k].mean(axis=0) for k in range(3)])
     spread = np.sqrt(np.mean((points - means[y]) ** 2))
     distances = ((points[:, None] - means) ** 2).sum(axis=2)
@@ -82,6 +83,8 @@ def test_boundary_noise_has_the_probabilities_of_its_formula(rate):
         rows = np.flatnonzero(y == i)
         others = np.array([k for k in range(3) if k != i])
         aims = others[distances[np.ix_(rows, others)].argmin(axis=1)]
+        if i == 0 and third[0] < 0:  # between the others: rows differ in where they go
+            assert set(aims) == {1, 2}
         gap = np.linalg.norm(means[aims] - means[i], axis=1)
         b = (distances[rows, aims] - distances[rows, i]) / (2 * gap)
         low, high = -50.0, 50.0  # the offset that gives the mean, by halving
@@ -132,6 +135,24 @@ def test_boundary_noise_of_degenerate_rows_keeps_its_rate(points):
     np.testing.assert_array_equal(np.diagonal(transition), 0.7)
     np.testing.assert_allclose(transition.sum(axis=1), 1.0, rtol=1e-15)
     assert np.mean(noisy[Y == 3] != 3) == pytest.approx(0.3, abs=5 * np.sqrt(0.21 / 500))
+
+
+def test_boundary_noise_of_no_label_and_of_every_label():
+    same, stays = make_noisy_labels(Y, X=X, kind="boundary", noise_rate=0)
+    np.testing.assert_array_equal(same, Y)
+    np.testing.assert_array_equal(stays, np.eye(4))
+    other, leaves = make_noisy_labels(Y, X=X, kind="boundary", noise_rate=1)
+    assert (other != Y).all()
+    np.testing.assert_array_equal(np.diagonal(leaves), 0)
+    np.testing.assert_allclose(leaves.sum(axis=1), 1, rtol=1e-15)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_boundary_noise_refuses_what_is_not_finite(value):
+    points = X.copy()
+    points[5, 1] = value
+    with pytest.raises(ValueError, match="X contains NaN or infinity"):
+        make_noisy_labels(Y, X=points, kind="boundary")
 
 
 def test_boundary_noise_leaves_its_input_alone():

@@ -65,6 +65,15 @@ def test_the_nearest_to_five_times_the_features_within_one_error():
     assert chosen == {False, True}  # the best one, and another one within one error
 
 
+def test_fits_stop_by_the_tolerance():
+    X, _, codes, _, _ = planted(n=120)
+    options = {"candidates": np.array([8.0])}
+    stopped = choice_of(X, codes, 4, tol=np.inf, max_iter=60, **options)
+    # The first iteration in which the pooled covariance stands.
+    assert_array_equal(stopped.scores, choice_of(X, codes, 4, max_iter=21, **options).scores)
+    assert (stopped.scores != choice_of(X, codes, 4, max_iter=60, **options).scores).any()
+
+
 def test_shapes_decide():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 2, size=1200)

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from clusterlib.blocks import ArrayBlocks, as_blocks
 from clusterlib.solvers import noisy_gaussians
@@ -13,6 +14,7 @@ from clusterlib.solvers.noisy_gaussian_sweep import (
     leaves,
     swept_statistics,
 )
+from tests.solvers.test_noisy_gaussians import log_density, planted
 
 
 def drawn(n, m, n_classes, seed=0):
@@ -57,6 +59,16 @@ def test_a_shared_covariance_gives_what_equal_ones_give(dof):
     assert shared[0].log_likelihood == pytest.approx(equal[0].log_likelihood, rel=1e-12)
 
 
+def test_a_shared_covariance_loses_nothing_far_from_the_origin():
+    X = np.round(drawn(50, 3, 4)[0] * 2**16) / 2**16  # exact beside the offset
+    covariance = np.cov(X.T)[None]
+    near, far = (
+        ClassDensities(X[:4] + offset, covariance, None).squared_distances(X + offset)
+        for offset in (0.0, 2.0**30)
+    )
+    np.testing.assert_allclose(far, near, atol=1e-12)
+
+
 def test_leaves_hold_all_rows_in_their_order():
     X, codes = drawn(9000, 2, 3)
     parts = list(leaves(X, codes, None))
@@ -65,6 +77,17 @@ def test_leaves_hold_all_rows_in_their_order():
     np.testing.assert_array_equal(np.concatenate([beside for _, beside, _ in parts]), codes)
     assert [rest for _, _, rest in parts] == [None] * 3
     assert [len(rows) for (rows,) in leaves(X[:0])] == [0]
+
+
+def test_label_quality_of_many_leaves_is_in_the_order_of_the_rows():
+    X, _, codes, _, _ = planted(n=9000)
+    fit = noisy_gaussians(X, codes, 4, shrinkage=8.0, max_iter=3)
+    logs = np.stack(
+        [log_density(X, fit.means[k], fit.covariances[k], None) for k in range(4)], axis=1
+    )
+    joint = logs + np.log(fit.class_prior) + np.log(fit.transition.T[codes])
+    expected = np.exp(joint[np.arange(9000), codes] - logsumexp(joint, axis=1))
+    np.testing.assert_allclose(fit.label_quality, expected, atol=1e-10)
 
 
 def test_no_array_has_a_number_for_each_row_and_class():

@@ -76,6 +76,11 @@ def test_the_shrinkage_is_chosen():
     assert np.isfinite(choice.scores).all() and choice.n_scored == 300
     given = clone(calibrator).set_params(shrinkage=choice.shrinkage).fit(X, y)
     assert_same_fit(given, calibrator)
+    short = clone(calibrator).set_params(max_iter=2)
+    with pytest.warns(ConvergenceWarning):
+        short.fit(X, y)
+    # No fit of the choice takes more iterations than the fit itself.
+    assert (short.shrinkage_choice_.scores != choice.scores).all()
 
 
 def test_the_paper_is_that_of_the_solvers():
@@ -190,6 +195,16 @@ def test_wrong_labels_are_found():
     assert_allclose(calibrator.transition_matrix_.diagonal()[:2], 0.75, atol=0.08)
     right = [np.sum(~wrong & (y == name)) for name in NAMES]
     assert_allclose(calibrator.effective_counts_, right, atol=8)
+
+
+def test_equal_doubts_come_in_the_order_of_the_rows():
+    X, _, y = tail(noise=0.2)
+    calibrator = RepresentationCalibrator(shrinkage=12).fit(X, y)
+    calibrator.label_quality_ = np.repeat([0.25, 0.125, 0.25], 100)
+    rows, labels, probabilities = calibrator.find_label_issues()
+    assert_array_equal(rows, np.r_[100:200, 0:100, 200:300])
+    assert_array_equal(labels, calibrator.other_labels_[rows])
+    assert_array_equal(probabilities, np.repeat([0.875, 0.75], [100, 200]))
 
 
 def test_means_of_rare_classes_in_spite_of_wrong_labels():

@@ -97,7 +97,7 @@ def test_weights_are_repetitions(rows):
         (([0], [0], [0]), {"many": 10}, ValueError, "few must be an int in .*many=10.*; got 20"),
         (([0], [0], [0]), {"many": -1}, ValueError, "many must be an int in"),
         (([0], [0], [0]), {"few": 2.5}, TypeError, "few must be an int in"),
-        (([0], [0], [0]), {"sample_weight": [-1]}, ValueError, "sample_weight"),
+        (([0], [0], [0]), {"sample_weight": [-1]}, ValueError, "sample_weight .* at least 0"),
         (([0], [0], [0]), {"sample_weight": [0]}, ValueError, "must not be 0 everywhere"),
     ],
 )

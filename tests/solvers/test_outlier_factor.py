@@ -115,8 +115,9 @@ def test_classes_do_not_depend_on_each_other_or_on_the_order():
 def test_classes_of_three_rows_stay_whole_and_those_of_four_do_not():
     X = np.array([[0.0], [1.0], [100.0], [0.0], [1.0], [2.0], [100.0]])
     codes = np.array([0, 0, 0, 1, 1, 1, 1])
-    inliers = class_inliers(X, codes, 2, n_neighbors=2)
-    np.testing.assert_array_equal(inliers, [True, True, True, True, True, True, False])
+    for k in (1, 2):  # with one neighbour the last of the three has a factor of 99
+        inliers = class_inliers(X, codes, 2, n_neighbors=k)
+        np.testing.assert_array_equal(inliers, [True, True, True, True, True, True, False])
 
 
 @pytest.mark.parametrize("least", [0, 1, 2, 5, 99])
@@ -125,6 +126,15 @@ def test_the_best_rows_are_kept_where_none_is_an_inlier(least):
     inliers = class_inliers(X, np.zeros(12, dtype=int), 1, threshold=0.0, least_rows=least)
     best = np.argsort(local_outlier_factor(X, 20), kind="stable")[:least]
     np.testing.assert_array_equal(np.flatnonzero(inliers), np.sort(best))
+
+
+def test_two_rows_are_kept_unless_another_number_is_given():
+    X = np.random.default_rng(5).normal(size=(12, 2))
+    assert class_inliers(X, np.zeros(12, dtype=int), 1, threshold=0.0).sum() == 2
+
+
+def test_a_factor_at_the_threshold_is_no_outlier():
+    assert class_inliers(np.ones((9, 2)), np.zeros(9, dtype=int), 1, threshold=1.0).all()
 
 
 def test_no_rows():

@@ -193,6 +193,10 @@ def test_a_class_of_one_row_borrows_as_if_it_varied_like_its_neighbors():
     result = calibrate_tail(sizes, MEANS, covariances, gamma=None)
     np.testing.assert_array_equal(result.gamma, 0.0)
     np.testing.assert_array_equal(result.means, MEANS)
+    # Without variance and distance there is nothing to borrow.
+    result = calibrate_tail(sizes, np.ones_like(MEANS), covariances, gamma=None)
+    np.testing.assert_array_equal(result.gamma, 0.0)
+    np.testing.assert_array_equal(result.means, 1.0)
 
 
 def test_gaussians_of_inliers():

@@ -10,7 +10,14 @@ from clusterlib.blocks import leaf_sum, map_reduce, tree_reduce
 from clusterlib.kernels import cluster_sums, row_softmax
 from clusterlib.kernels.leaves import LEAF_ROWS
 
-__all__ = ["ClassDensities", "LabelStatistics", "label_statistics", "leaves", "swept_statistics"]
+__all__ = [
+    "ClassDensities",
+    "LabelStatistics",
+    "label_statistics",
+    "leaves",
+    "log_label_probabilities",
+    "swept_statistics",
+]
 
 # Rows that are whitened at a time: with 64 features they stay in the cache of a core.
 _CHUNK_ROWS = 512
@@ -166,6 +173,22 @@ def label_statistics(blocks, codes, sample_weight, centers, n_scatters):
     return _sweep(blocks, codes, sample_weight, centers, n_scatters, indicators)[0]
 
 
+def log_label_probabilities(transition):
+    """Logarithms of a transition, labels in rows, classes in columns; -inf for what never is.
+
+    Parameters
+    ----------
+    transition : ndarray of shape (n_classes, n_classes), float64
+        Probability of each label, in columns, for each class, in rows.
+
+    Returns
+    -------
+    logs : ndarray of shape (n_classes, n_classes), float64
+    """
+    with np.errstate(divide="ignore"):
+        return np.log(transition.T)
+
+
 def swept_statistics(blocks, codes, sample_weight, densities, class_prior, transition):
     """Statistics of the posteriors of the classes, and the posterior of each given label.
 
@@ -191,8 +214,7 @@ def swept_statistics(blocks, codes, sample_weight, densities, class_prior, trans
         Posterior of the given label, whatever the weight of the row.
     """
     log_prior = np.log(class_prior)
-    with np.errstate(divide="ignore"):  # a label that a class never gets
-        log_labels = np.log(transition.T)
+    log_labels = log_label_probabilities(transition)
 
     def posteriors(rows, codes):
         distances = densities.squared_distances(rows)

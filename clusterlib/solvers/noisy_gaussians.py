@@ -11,6 +11,7 @@ from clusterlib.solvers.noisy_gaussian_sweep import (
     ClassDensities,
     label_statistics,
     leaves,
+    log_label_probabilities,
     swept_statistics,
 )
 
@@ -253,8 +254,7 @@ def likely_other_classes(X, codes, fit):
     """
     densities = _densities(fit)
     log_prior = np.log(fit.class_prior)
-    with np.errstate(divide="ignore"):  # a label that a class never gets
-        log_labels = np.log(fit.transition.T)
+    log_labels = log_label_probabilities(fit.transition)
 
     def of_rows(rows, codes):
         joint = densities.log_densities(densities.squared_distances(rows))
@@ -340,8 +340,7 @@ def noisy_label_likelihood(X, codes, fit):
     """
     densities = _densities(fit)
     log_prior = np.log(fit.class_prior)
-    with np.errstate(divide="ignore"):  # a label that a class never gets
-        log_labels = np.log(fit.transition.T)
+    log_labels = log_label_probabilities(fit.transition)
 
     def of_rows(rows, codes):
         joint = densities.log_densities(densities.squared_distances(rows))

@@ -89,9 +89,16 @@ def test_a_class_without_prior_is_never_chosen():
     np.testing.assert_array_equal(found, [[1.0, -np.inf], [2.0, -np.inf]])
 
 
-def test_scores_that_nearly_sum_to_one_are_no_probabilities():
-    scores = np.array([[0.6, 0.4001]])
-    np.testing.assert_allclose(imbalance.logit_adjustment(scores, [1, 1]), scores + np.log(2))
+@pytest.mark.parametrize("scores", [[[0.6, 0.4 + 1e-11]], [[-1.0, 2.0]], np.empty((0, 2))])
+def test_scores_that_nearly_sum_to_one_are_no_probabilities(scores):
+    found = imbalance.logit_adjustment(scores, [1, 1])
+    np.testing.assert_allclose(found, np.add(scores, np.log(2)), rtol=1e-15)
+
+
+def test_sizes_whose_sum_leaves_the_numbers():
+    scores = np.array([[0.5, -3.0]])
+    found = imbalance.logit_adjustment(scores, [1.5e308, 0.5e308])
+    np.testing.assert_allclose(found, imbalance.logit_adjustment(scores, [3, 1]), rtol=1e-14)
 
 
 def test_posteriors_are_divided_by_their_prior():
@@ -118,6 +125,7 @@ def test_sizes_serve_as_shares():
     ("scores", "prior", "options", "error", "message"),
     [
         ([0.0, 1.0], [1, 1], {}, ValueError, r"scores must have shape \(n_samples, n_classes\)"),
+        (np.empty((3, 0)), [], {}, ValueError, "scores must have shape .* for each class"),
         ([[0.0, np.nan]], [1, 1], {}, ValueError, "scores contains NaN or infinity"),
         ([[0.0, np.inf]], [1, 1], {}, ValueError, "scores contains NaN or infinity"),
         ([["a", "b"]], [1, 1], {}, TypeError, "scores must be an array of real numbers"),

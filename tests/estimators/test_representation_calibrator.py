@@ -236,6 +236,7 @@ def test_labels_of_any_kind(calibrator, labels):
     assert again.classes_.dtype == filled.dtype == labels.dtype
     as_list = clone(calibrator).fit_resample(X.tolist(), other.tolist())
     assert as_list == (rows.tolist(), filled.tolist())
+    assert type(as_list[1][0]) is type(other.tolist()[0])
 
 
 def test_frames_and_series(calibrator):
@@ -251,9 +252,11 @@ def test_frames_and_series(calibrator):
         assert isinstance(filled, pandas.Series) and filled.dtype == target.dtype
         assert filled.name == target.name
         assert_array_equal(filled.to_numpy(), labels)
+    target = pandas.DataFrame({"animal": y}, dtype="category")
     with pytest.warns(UserWarning, match="column-vector y"):
-        _, column = calibrator.fit_resample(frame, pandas.DataFrame({"animal": y}))
+        _, column = calibrator.fit_resample(frame, target)
     assert column.columns.tolist() == ["animal"]
+    assert column.dtypes.equals(target.dtypes)
     assert_array_equal(column["animal"], labels)
     assert_array_equal(calibrator.get_feature_names_out(), list("abcde"))
     polars = pytest.importorskip("polars")

@@ -63,10 +63,24 @@ def paper_options(estimator):
 
 
 def noise_model(
-    X, codes, classes, rng, on_iteration, *, shrinkage, degrees_of_freedom, max_iter, tol
+    X,
+    codes,
+    classes,
+    rng,
+    on_iteration,
+    *,
+    sample_weight=None,
+    shrinkage,
+    degrees_of_freedom,
+    max_iter,
+    tol,
 ):
     """Fitted attributes of an estimator by the noise model; shrinkage None is chosen from X."""
-    options = {"degrees_of_freedom": degrees_of_freedom, "tol": tol}
+    options = {
+        "degrees_of_freedom": degrees_of_freedom,
+        "sample_weight": sample_weight,
+        "tol": tol,
+    }
     # Powers of two change no digit; variances below some limit count as none.
     unit = int(np.frexp(np.abs(X).max())[1])
     unit = unit if unit < _SMALL_UNIT else 0
@@ -82,11 +96,12 @@ def noise_model(
     # Student's t has a larger covariance than its scale matrix says.
     dof = degrees_of_freedom
     wider = 1.0 if dof is None else dof / (dof - 2)
+    right = fit.label_quality if sample_weight is None else sample_weight * fit.label_quality
     return {
         "means_": np.ldexp(fit.means, unit),
         "covariances_": np.ldexp(fit.covariances, 2 * unit) * wider,
         "class_prior_": fit.class_prior,
-        "effective_counts_": np.bincount(codes, weights=fit.label_quality),
+        "effective_counts_": np.bincount(codes, weights=right),
         "label_quality_": fit.label_quality,
         "other_labels_": classes[likely_other_classes(X, codes, fit)],
         "transition_matrix_": fit.transition,

@@ -21,6 +21,7 @@ from clusterlib.validation import (
     check_random_state,
     checked_choice,
     checked_class_rows,
+    checked_class_weight,
     checked_integer,
     checked_real,
     checked_verbose,
@@ -105,8 +106,8 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
     class_prior_ : ndarray of shape (n_classes,), float64
         Shares of the classes: estimated, or with "paper" those of the labels.
     effective_counts_ : ndarray of shape (n_classes,), float64
-        Labels of each class that are right, as far as is known: sums of ``label_quality_``, or
-        with "paper" numbers of inliers.
+        Labels of each class that are right, as far as is known: sums of weights times
+        ``label_quality_``, or with "paper" numbers of inliers.
     label_quality_ : ndarray of shape (n_samples,), float64
         Probability that the label of a row is right. A weight for whatever learns from the rows.
         Like all that follow up to ``history_``, with "noise_model" only.
@@ -224,7 +225,7 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
         tags.target_tags.required = True
         return tags
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Find the Gaussians of the classes.
 
         Parameters
@@ -234,6 +235,9 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
             converted to float64.
         y : array-like of shape (n_samples,)
             Their labels, which may be wrong: numbers or strings, none missing.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            How many rows each row counts for, at least 0; None means 1. With "noise_model" only.
+            Rows of weight 0 change nothing, and their labels are judged like all others.
 
         Returns
         -------
@@ -244,11 +248,12 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
         ------
         ValueError
             For a parameter out of range, NaN or infinity in X, values whose squares leave float64,
-            no y, one of another length, a missing label or continuous labels.
+            no y, one of another length, a missing label or continuous labels. For weights that are
+            negative, not finite, of another length or all 0 in a class, and any with "paper".
         TypeError
             For a parameter of a wrong type, sparse X, or numbers among strings in y.
         """
-        self._fit(X, y)
+        self._fit(X, y, sample_weight)
         self._warn()
         return self
 
@@ -324,13 +329,19 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
         rows = rows[wrong[rows] > threshold][:n_issues]
         return rows, self.other_labels_[rows], wrong[rows]
 
-    def _fit(self, X, y):
+    def _fit(self, X, y, sample_weight=None):
         """Do what ``fit`` does, but for its warnings; returns rows, codes and a generator."""
         recovery = checked_choice("recovery", self.recovery, Recovery)
         if_noisy, if_paper = noise_model_options(self), paper_options(self)
         verbose = checked_verbose(self.verbose)
         random_state = check_random_state(self.random_state)
+        if sample_weight is not None and recovery is Recovery.PAPER:
+            raise ValueError(
+                "sample_weight is for recovery='noise_model'; recovery='paper' counts rows, so pass "
+                "None"
+            )
         X, classes, codes = checked_class_rows(self, X, y)
+        weight = checked_class_weight(sample_weight, classes, codes)
         rng = np.random.default_rng(random_state.randint(_MAX_SEED))
         for name in _OF_ONE_RECOVERY:
             vars(self).pop(name, None)
@@ -339,7 +350,9 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
         with progress_log(verbose):
             if recovery is Recovery.NOISE_MODEL:
                 on_iteration = _log_iteration if verbose else None
-                found = noise_model(X, codes, classes, rng, on_iteration, **if_noisy)
+                found = noise_model(
+                    X, codes, classes, rng, on_iteration, sample_weight=weight, **if_noisy
+                )
             else:
                 found = paper_calibration(X, codes, len(classes), **if_paper)
         for name, value in found.items():

@@ -27,8 +27,8 @@ class ShrinkageChoice(NamedTuple):
     candidates : ndarray of shape (n_candidates,), float64
         All that were tried, the smallest first.
     scores : ndarray of shape (n_candidates,), float64
-        Mean log probability of the given labels of rows that were left out; NaN where there were
-        too few of them to score.
+        Weighted mean log probability of the given labels of rows that were left out; NaN where
+        there were too few of them to score.
     standard_errors : ndarray of shape (n_candidates,), float64
         Of the differences to the best score; 0 for the best.
     n_scored : int
@@ -50,6 +50,7 @@ def choose_shrinkage(
     *,
     candidates=None,
     degrees_of_freedom=None,
+    sample_weight=None,
     max_rows=3000,
     max_iter=40,
     tol=1e-6,
@@ -77,6 +78,8 @@ def choose_shrinkage(
         and infinity.
     degrees_of_freedom : float, default=None
         As in :func:`noisy_gaussians`.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights, not negative, not all 0. None means 1. Rows of weight 0 are as if they were absent.
     max_rows : int, default=3000
         Of more rows a sample of about this size is drawn, each class in proportion, but with 3
         rows if it has them. The best shrinkage is a property of the classes and not of the number
@@ -97,6 +100,10 @@ def choose_shrinkage(
     fold: no fit lacks a class. Where fewer than 4 rows can be left out, the candidate nearest to 5
     times the number of features is taken unseen.
 
+    A row is one observation whatever its weight: weights are no repetitions for the standard
+    errors, which do not depend on the scale of the weights, nor for the folds, where copies of a row
+    would be judged by fits to others of them.
+
     18 fits to two thirds of the rows: 18 times O(max_rows K m^2) for each iteration.
 
     Examples
@@ -115,49 +122,66 @@ def choose_shrinkage(
     usual = _USUAL_MULTIPLE * X.shape[1]
     if candidates is None:
         candidates = X.shape[1] * np.array(_MULTIPLES)
-    rows = _stratified_rows(codes, max_rows, rng)
-    X, codes = X[rows], codes[rows]
-    folds = _folds(codes, rng)
-    n_scored = int(np.count_nonzero(folds >= 0))
+    rows = _stratified_rows(codes, sample_weight, max_rows, rng)
+    weight = None if sample_weight is None else sample_weight[rows]
+    folds = _folds(codes[rows], rng)
+    left_out = folds >= 0
+    n_scored = int(np.count_nonzero(left_out))
     eligible = np.ones(len(candidates), dtype=bool)
     scores, errors = np.full((2, len(candidates)), np.nan)
     if n_scored >= _FEWEST_SCORED:
-        found = np.zeros((len(candidates), len(X)))
-        for f in range(_N_FOLDS):
-            held = folds == f
-            fitted, labels = X[~held], codes[~held]
-            for c, shrinkage in enumerate(candidates):
-                fit = noisy_gaussians(
-                    fitted,
-                    labels,
-                    n_classes,
-                    shrinkage=shrinkage,
-                    degrees_of_freedom=degrees_of_freedom,
-                    max_iter=max_iter,
-                    tol=tol,
-                )
-                found[c, held] = noisy_label_likelihood(X[held], codes[held], fit)
-        found = found[:, folds >= 0]
-        scores = found.mean(axis=1)
+        found = _left_out_scores(
+            X[rows],
+            codes[rows],
+            n_classes,
+            folds,
+            weight,
+            candidates,
+            degrees_of_freedom=degrees_of_freedom,
+            max_iter=max_iter,
+            tol=tol,
+        )[:, left_out]
+        share = np.ones(n_scored) if weight is None else weight[left_out]
+        share = share / share.mean()
+        scores = (share * found).mean(axis=1)
         losses = found[scores.argmax()] - found
-        errors = losses.std(axis=1, ddof=1) / np.sqrt(n_scored)
-        eligible = losses.mean(axis=1) <= errors
+        mean_losses = (share * losses).mean(axis=1)
+        spread = np.square(share * (losses - mean_losses[:, None])).sum(axis=1) / (n_scored - 1)
+        errors = np.sqrt(spread) / np.sqrt(n_scored)
+        eligible = mean_losses <= errors
     distances = np.where(eligible, np.abs(np.log(candidates / usual)), np.inf)
     distances[eligible & np.isinf(candidates)] = np.finfo(np.float64).max
     chosen = float(candidates[distances.argmin()])
     return ShrinkageChoice(chosen, candidates, scores, errors, n_scored)
 
 
-def _stratified_rows(codes, max_rows, rng):
-    """All rows, or about max_rows of them, each class in proportion but with 3 rows if it can."""
-    if len(codes) <= max_rows:
-        return np.arange(len(codes))
+def _left_out_scores(X, codes, n_classes, folds, weight, candidates, **options):
+    """Log probabilities of the labels of rows by fits without them, a line for each candidate."""
+    found = np.zeros((len(candidates), len(X)))
+    for f in range(_N_FOLDS):
+        held = folds == f
+        fitted, labels = X[~held], codes[~held]
+        kept = None if weight is None else weight[~held]
+        for c, shrinkage in enumerate(candidates):
+            fit = noisy_gaussians(
+                fitted, labels, n_classes, shrinkage=shrinkage, sample_weight=kept, **options
+            )
+            found[c, held] = noisy_label_likelihood(X[held], codes[held], fit)
+    return found
+
+
+def _stratified_rows(codes, sample_weight, max_rows, rng):
+    """Rows with a weight, or about max_rows of them, classes in proportion but with 3 if it can."""
+    counted = np.arange(len(codes)) if sample_weight is None else np.flatnonzero(sample_weight)
+    if len(counted) <= max_rows:
+        return counted
+    codes = codes[counted]
     order = rng.permutation(len(codes))
     order = order[np.argsort(codes[order], kind="stable")]
     sizes = np.bincount(codes)
     kept = np.maximum(np.minimum(sizes, _N_FOLDS), sizes * max_rows // len(codes))
     rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.sort(order[rank < np.repeat(kept, sizes)])
+    return counted[np.sort(order[rank < np.repeat(kept, sizes)])]
 
 
 def _folds(codes, rng):

@@ -15,6 +15,7 @@ from clusterlib.validation.balanced import (
 from clusterlib.validation.codes import Prior, checked_code_epsilon, checked_lengths, checked_prior
 from clusterlib.validation.data import (
     check_is_fitted,
+    checked_class_weight,
     checked_matrix,
     checked_n_samples,
     checked_same_clusters,
@@ -177,6 +178,7 @@ __all__ = [
     "checked_class_prior",
     "checked_class_rows",
     "checked_class_scores",
+    "checked_class_weight",
     "checked_classes",
     "checked_code_epsilon",
     "checked_cost_scale",

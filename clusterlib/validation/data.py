@@ -8,6 +8,7 @@ from clusterlib.validation.device import checked_device_data, host_copy
 
 __all__ = [
     "check_is_fitted",
+    "checked_class_weight",
     "checked_matrix",
     "checked_n_samples",
     "checked_same_clusters",
@@ -134,6 +135,47 @@ def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight", bes
         total = weight.sum()
     if not 0 < total < np.inf:
         raise ValueError(f"{name} must have a finite sum above zero; got {total}")
+    return weight
+
+
+def checked_class_weight(sample_weight, classes, codes):
+    """Check weights of labelled rows, so that every class has a row that counts.
+
+    Parameters
+    ----------
+    sample_weight : None, float or array-like of shape (n_samples,)
+        Finite and not negative, not all zero.
+    classes : ndarray of shape (n_classes,)
+        Labels of the classes, for the message.
+    codes : ndarray of shape (n_samples,), int
+        Their numbers, row by row.
+
+    Returns
+    -------
+    sample_weight : None or ndarray of shape (n_samples,), float64
+        None stands for weights of 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`checked_sample_weight` has it; ValueError for a class without a weight above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import checked_class_weight
+    >>> checked_class_weight([2, 0, 1], np.array(["a", "b"]), np.array([0, 0, 1]))
+    array([2., 0., 1.])
+    """
+    weight = checked_sample_weight(sample_weight, len(codes))
+    if weight is not None:
+        absent = np.bincount(codes[weight > 0], minlength=len(classes)) == 0
+        if absent.any():
+            label = np.asarray(classes).tolist()[int(absent.argmax())]
+            raise ValueError(
+                f"sample_weight must be above 0 in some row of every class; class {label!r} has none "
+                "and nothing would be known of it. Leave its rows out"
+            )
     return weight
 
 

@@ -22,20 +22,27 @@ def choice_of(X, codes, n_classes, seed=0, **options):
     return choose_shrinkage(X, codes, n_classes, np.random.default_rng(seed), **options)
 
 
+def left_out_scores(X, codes, candidates, weight=None, **options):
+    """Score of each row by the fit without its fold, a line for each candidate."""
+    folds = folds_of(codes, 0)
+    found = np.zeros((len(candidates), len(X)))
+    for f in range(3):
+        out = folds == f
+        kept = None if weight is None else weight[~out]
+        for c, shrinkage in enumerate(candidates):
+            fit = noisy_gaussians(
+                X[~out], codes[~out], 4, shrinkage=shrinkage, sample_weight=kept, **options
+            )
+            found[c, out] = noisy_label_likelihood(X[out], codes[out], fit)
+    return found
+
+
 @pytest.mark.parametrize("dof", [None, 5.0])
 def test_scores_are_those_of_rows_left_out(dof):
     X, _, codes, _, _ = planted(n=200)
-    candidates = np.array([2.0, 30.0, np.inf])
-    choice = choice_of(X, codes, 4, candidates=candidates, degrees_of_freedom=dof, max_iter=7)
-    folds = folds_of(codes, 0)
-    found = np.zeros((3, 200))
-    for f in range(3):
-        out = folds == f
-        for c, shrinkage in enumerate(candidates):
-            fit = noisy_gaussians(
-                X[~out], codes[~out], 4, shrinkage=shrinkage, degrees_of_freedom=dof, max_iter=7
-            )
-            found[c, out] = noisy_label_likelihood(X[out], codes[out], fit)
+    candidates, options = np.array([2.0, 30.0, np.inf]), {"degrees_of_freedom": dof, "max_iter": 7}
+    choice = choice_of(X, codes, 4, candidates=candidates, **options)
+    found = left_out_scores(X, codes, candidates, **options)
     assert choice.n_scored == 200
     assert_array_equal(choice.candidates, candidates)
     assert_allclose(choice.scores, found.mean(axis=1), rtol=1e-12)
@@ -43,6 +50,49 @@ def test_scores_are_those_of_rows_left_out(dof):
     expected = np.std(found[best] - found, axis=1, ddof=1) / np.sqrt(200)
     assert_allclose(choice.standard_errors, expected, rtol=1e-9, atol=1e-15)
     assert choice.standard_errors[best] == 0
+
+
+def test_scores_are_weighted():
+    X, _, codes, _, _ = planted(n=200)
+    weight = np.random.default_rng(3).choice([0.5, 1.0, 3.0], size=200)
+    candidates = np.array([2.0, 30.0, np.inf])
+    options = {"candidates": candidates, "max_iter": 7, "sample_weight": weight}
+    choice = choice_of(X, codes, 4, **options)
+    found = left_out_scores(X, codes, candidates, weight, max_iter=7)
+    means = found @ weight / weight.sum()
+    assert_allclose(choice.scores, means, rtol=1e-12)
+    best = choice.scores.argmax()
+    # Of a sum of independent rows, each times its weight.
+    deviations = weight * (found[best] - found - (means[best] - means)[:, None])
+    expected = np.sqrt(np.square(deviations).sum(axis=1) * 200 / 199) / weight.sum()
+    assert_allclose(choice.standard_errors, expected, rtol=1e-9, atol=1e-15)
+
+
+def test_weights_of_one_change_no_bit():
+    X, _, codes, _, _ = planted(n=200)
+    for max_rows in (3000, 120):
+        plain = choice_of(X, codes, 4, max_iter=5, max_rows=max_rows)
+        ones = choice_of(X, codes, 4, max_iter=5, max_rows=max_rows, sample_weight=np.ones(200))
+        for one, other in zip(plain, ones, strict=True):
+            assert_array_equal(one, other)
+
+
+def test_weightless_rows_are_absent():
+    X, _, codes, _, _ = planted(n=200)
+    rng = np.random.default_rng(4)
+    weight = np.where(rng.random(200) < 0.4, 0.0, rng.choice([1.0, 2.0], size=200))
+    counted = weight > 0
+    X[~counted] = 1e6
+    for max_rows in (3000, 60):
+        options = {"max_iter": 5, "max_rows": max_rows}
+        choice = choice_of(X, codes, 4, sample_weight=weight, **options)
+        left = choice_of(X[counted], codes[counted], 4, sample_weight=weight[counted], **options)
+        for one, other in zip(choice, left, strict=True):
+            assert_array_equal(one, other)
+    assert choice.n_scored <= 60
+    # Too few rows to score are left if three have a weight.
+    few = np.where(np.arange(200) < 3, 1.0, 0.0)
+    assert np.isnan(choice_of(X, codes, 4, sample_weight=few).scores).all()
 
 
 def nearest_within_one_error(choice, m):
@@ -101,7 +151,7 @@ def test_every_training_part_has_every_class():
 
 def test_many_rows_are_sampled_by_class():
     codes = np.random.default_rng(1).permutation(np.repeat(np.arange(4), [9000, 900, 40, 2]))
-    rows = noise_shrinkage._stratified_rows(codes, 1000, np.random.default_rng(0))
+    rows = noise_shrinkage._stratified_rows(codes, None, 1000, np.random.default_rng(0))
     assert_array_equal(np.diff(rows) > 0, True)
     assert_array_equal(np.bincount(codes[rows]), [905, 90, 4, 2])
     X = np.random.default_rng(2).normal(size=(len(codes), 2)) + 3 * codes[:, None]

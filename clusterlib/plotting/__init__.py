@@ -3,6 +3,7 @@
 from clusterlib.plotting._cluster_display import ClusterDisplay
 from clusterlib.plotting._domain_simplex_display import DomainSimplexDisplay
 from clusterlib.plotting._label_marginal_display import LabelMarginalDisplay
+from clusterlib.plotting._label_quality_display import LabelQualityDisplay
 from clusterlib.plotting._membership_display import MembershipDisplay
 from clusterlib.plotting._mixture_display import MixtureDisplay
 from clusterlib.plotting._prototype_alignment_display import PrototypeAlignmentDisplay
@@ -14,6 +15,7 @@ __all__ = [
     "ClusterDisplay",
     "DomainSimplexDisplay",
     "LabelMarginalDisplay",
+    "LabelQualityDisplay",
     "MembershipDisplay",
     "MixtureDisplay",
     "PrototypeAlignmentDisplay",

@@ -37,9 +37,8 @@ STRENGTHS = (0.01, 0.1, 1.0)  # C of logistic regression
 PATCH, WORDS, CONTRAST = 6, 96, 0.01
 
 
-@cache
-def _patch_features():
-    """Images by which of their patches look like which mean patch: 64 components of that."""
+def pooled_patches(n_words):
+    """Images by how near their patches are to each of some mean patches, in each quarter."""
     images, y = digit_images()
     side = int(np.sqrt(images.shape[1]))
     views = np.lib.stride_tricks.sliding_window_view(
@@ -51,15 +50,22 @@ def _patch_features():
     rows -= rows.mean(axis=1, keepdims=True)
     rows /= np.sqrt(rows.var(axis=1, keepdims=True) + CONTRAST)
     sample = rows[np.random.default_rng(0).permutation(len(rows))[:40_000]]
-    words = KMeans(WORDS, random_state=0).fit(sample)
-    pooled = np.empty((n, 4 * WORDS), dtype=np.float32)
+    words = KMeans(n_words, random_state=0).fit(sample)
+    pooled = np.empty((n, 4 * n_words), dtype=np.float32)
     half = places // 2
     for i, image in enumerate(patches):
-        distances = words.transform(image.reshape(-1, PATCH**2)).reshape(places, places, WORDS)
+        distances = words.transform(image.reshape(-1, PATCH**2)).reshape(places, places, n_words)
         near = np.maximum(distances.mean(axis=2, keepdims=True) - distances, 0)
         quarters = near[:half, :half], near[:half, half:], near[half:, :half], near[half:, half:]
         pooled[i] = np.concatenate([quarter.mean(axis=(0, 1)) for quarter in quarters])
-    return PCA(64, random_state=0).fit_transform(pooled.astype(np.float64)), y
+    return pooled.astype(np.float64), y
+
+
+@cache
+def _patch_features():
+    """64 components of that."""
+    pooled, y = pooled_patches(WORDS)
+    return PCA(64, random_state=0).fit_transform(pooled), y
 
 
 DATA = {"patches": _patch_features} | {

@@ -7,7 +7,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import gammaln
 
 from clusterlib.blocks import leaf_sum, map_reduce, tree_reduce
-from clusterlib.kernels import cluster_sums, row_softmax
+from clusterlib.kernels import class_moments, cluster_sums, row_softmax
 from clusterlib.kernels.leaves import LEAF_ROWS
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
 
 # Rows that are whitened at a time: with 64 features they stay in the cache of a core.
 _CHUNK_ROWS = 512
+# Rows of a class in a leaf from which on the kernel of moments is faster than a product.
+_MANY_ROWS = 512
 # Posteriors below count as 0: less than the rounding of a row that counts as 1.
 _LEAST_POSTERIOR = 2.0**-60
 
@@ -104,8 +106,14 @@ class ClassDensities:
                 deviations = whitened - center
                 distances[:, k] = np.einsum("ij,ij->i", deviations, deviations)
             return
-        for k, mean in enumerate(self.means):
-            whitened = (rows - mean) @ self.whitening[k].T
+        rows = rows.astype(np.float64, copy=False)
+        deviations, whitened = np.empty((2, *rows.shape))
+        # Inverse factors are lower triangular: their first half needs the first features alone.
+        half = rows.shape[1] // 2
+        for k, (mean, whitening) in enumerate(zip(self.means, self.whitening, strict=True)):
+            np.subtract(rows, mean, out=deviations)
+            np.matmul(deviations[:, :half], whitening[:half, :half].T, out=whitened[:, :half])
+            np.matmul(deviations, whitening[half:].T, out=whitened[:, half:])
             distances[:, k] = np.einsum("ij,ij->i", whitened, whitened)
 
     def log_densities(self, distances):
@@ -267,12 +275,32 @@ def _weighted_moments(rows, shares, centers, n_scatters):
     """Weights, sums and scatters of the deviations from the centres."""
     n_classes, m = centers.shape
     sums, scatters = np.zeros((n_classes, m)), np.zeros((n_scatters, m, m))
-    for k, center in enumerate(centers):
-        members = np.flatnonzero(shares[:, k])
-        # Roots on both sides: the product is symmetric to the last bit.
-        roots = np.sqrt(shares[members, k])
-        half = rows[members] - center
-        half *= roots[:, None]
-        sums[k] = roots @ half
-        scatters[k if n_scatters > 1 else 0] += half.T @ half
+    # Rows about the middle of the classes lose nothing to their distance from the origin.
+    origin = centers.mean(axis=0)
+    shifted, centers = rows - origin, centers - origin
+    for k, (share, center) in enumerate(zip(shares.T.copy(), centers, strict=True)):
+        members = np.flatnonzero(share)
+        moments = _many_rows if len(members) >= _MANY_ROWS else _few_rows
+        sums[k], scatter = moments(shifted, members, share, center)
+        scatters[k if n_scatters > 1 else 0] += scatter
     return shares.sum(axis=0), sums, scatters
+
+
+def _few_rows(rows, members, share, center):
+    """Sum and scatter of the members of a class about its centre."""
+    # Roots on both sides: the product is symmetric to the last bit.
+    roots = np.sqrt(share[members])
+    half = rows[members] - center
+    half *= roots[:, None]
+    return roots @ half, half.T @ half
+
+
+def _many_rows(rows, members, share, center):
+    """The same from the kernel of moments, which takes half the time but some for each call."""
+    labels = np.full(len(rows), -1, dtype=np.int32)
+    labels[members] = 0
+    (weight,), (mean,), (scatter,) = class_moments(rows, labels, 1, sample_weight=share)
+    step = mean - center
+    root = np.sqrt(weight) * step
+    scatter += root[:, None] * root
+    return weight * step, scatter

@@ -145,7 +145,7 @@ def noisy_gaussians(
 
     Notes
     -----
-    O(n K m^2) time for each iteration, in matrix products: whitening takes ``2 n K m^2``
+    O(n K m^2) time for each iteration, in matrix products: whitening takes ``1.5 n K m^2``
     operations, scatters ``n m^2`` for each class in which a row has a posterior above 2^-60; with a
     shared covariance rows are whitened once for all classes. Memory: a number for each row,
     O(K m^2 log(n / 4096)) for partial sums, and the products of 4096 rows; no array holds a number

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 
 from clusterlib.blocks import ArrayBlocks, as_blocks
-from clusterlib.solvers import noisy_gaussians
+from clusterlib.solvers import noisy_gaussian_sweep, noisy_gaussians
 from clusterlib.solvers.noisy_gaussian_sweep import (
     ClassDensities,
     label_statistics,
@@ -39,6 +39,40 @@ def test_statistics_of_labels_are_sums_over_their_rows():
         np.testing.assert_array_equal(each.scatters[k], each.scatters[k].T)
     np.testing.assert_allclose(together.scatters[0], each.scatters.sum(axis=0), rtol=1e-12)
     assert each.log_likelihood == 0.0
+
+
+def test_many_rows_of_a_class_are_summed_like_few():
+    # A leaf with more rows of the first class than of the second, and than the kernel needs.
+    X, _ = drawn(4096, 5, 1)
+    codes = (np.arange(4096) >= 4000).astype(int)
+    assert 4096 - 4000 < noisy_gaussian_sweep._MANY_ROWS < 4000
+    X = np.round(X * 2**16) / 2**16  # exact beside the offset
+    weight, centers = np.random.default_rng(1).random(4096), X[:2]
+    near, far = (
+        label_statistics(as_blocks(X + offset), codes, weight, centers + offset, 2)
+        for offset in (0.0, 2.0**30)
+    )
+    for k in range(2):
+        deviations, w = X[codes == k] - centers[k], weight[codes == k]
+        scatter = deviations.T @ (w[:, None] * deviations)
+        np.testing.assert_allclose(near.sums[k], w @ deviations, rtol=1e-11)
+        np.testing.assert_allclose(near.scatters[k], scatter, rtol=1e-11)
+    for one, other in zip(near[:4], far[:4], strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-11)
+    np.testing.assert_array_equal(far.scatters, far.scatters.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_distances_are_those_of_whole_triangles(m):
+    X, codes = drawn(600, m, 3)
+    rng = np.random.default_rng(4)
+    covariances = np.stack([np.cov(rng.normal(size=(m, 3 * m + 2))) for _ in range(3)])
+    covariances = covariances.reshape(3, m, m)
+    found = ClassDensities(X[:3], covariances, None).squared_distances(X.astype(np.float32))
+    for k in range(3):
+        deviations = X.astype(np.float32) - X[k]
+        expected = np.einsum("ij,ij->i", deviations @ np.linalg.inv(covariances[k]), deviations)
+        np.testing.assert_allclose(found[:, k], expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("dof", [None, 3.0])

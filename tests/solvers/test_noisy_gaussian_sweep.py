@@ -64,7 +64,7 @@ def test_many_rows_of_a_class_are_summed_like_few():
 
 @pytest.mark.parametrize("m", [1, 2, 5])
 def test_distances_are_those_of_whole_triangles(m):
-    X, codes = drawn(600, m, 3)
+    X = drawn(600, m, 3)[0]
     rng = np.random.default_rng(4)
     covariances = np.stack([np.cov(rng.normal(size=(m, 3 * m + 2))) for _ in range(3)])
     covariances = covariances.reshape(3, m, m)

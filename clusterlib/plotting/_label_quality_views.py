@@ -41,7 +41,7 @@ def draw_classes(ax, names, given, right, log):
     else:
         ax.set_ylim(0, 1.25 * given.max())
     ax.bar(places, right, 0.86, color=_RIGHT, label="expected to be right")
-    ax.bar(places, given - right, 0.86, right, color=_WRONG, label="expected to be wrong, in %")
+    ax.bar(places, given - right, 0.86, right, color=_WRONG, label="expected to be wrong (in %)")
     room = 72 * _inches(ax)[0] / len(given)
     wrong = np.divide(given - right, given, out=np.zeros(len(given)), where=given > 0)
     height = _write_shares(ax, places, given, wrong, room)
@@ -80,7 +80,7 @@ def draw_quality(ax, quality, weight):
     ax.step(places, curve, where="pre", color=_RIGHT, linewidth=1.5)
     wrong, doubted = weight @ (1 - quality), weight[quality < 0.5].sum()
     ax.plot(doubted, 0.5, "ko", ms=4)
-    told = [f"{wrong:.1%} expected wrong: the area", f"{doubted:.1%} below 0.5: the dot"]
+    told = [f"{wrong:.1%} expected wrong (orange area)", f"{doubted:.1%} below 0.5 (dot)"]
     ax.text(
         0.97,
         0.05,
@@ -129,7 +129,7 @@ def _write_shares(ax, places, tops, shares, room):
     """Write shares above bars if ``room`` points for each are enough; the height of the text."""
     if room < _LEAST_ROOM:
         return 0
-    is_upright = room < 26
+    is_upright = room < 18
     size = float(np.clip(0.85 * room, 5, 7.5)) if is_upright else 8.0
     for place, top, share in zip(places, tops, shares, strict=True):
         ax.annotate(

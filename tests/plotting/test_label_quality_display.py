@@ -69,7 +69,7 @@ def test_bars_are_labels_right_and_wrong(pyplot):
     assert marks_of(display) == [[1, 2]]  # less than 4 are right
     told = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert told == [
-        "expected to be wrong, in %",
+        "expected to be wrong (in %)",
         "expected to be right",
         "fewer than 4 expected to be right",
     ]
@@ -125,7 +125,7 @@ def test_the_area_above_the_curve_is_expected_to_be_wrong(pyplot):
         doubted = np.average(QUALITY < 0.5, weights=weight)
         assert dot == (pytest.approx(doubted), 0.5)
         [told] = texts_of(display)
-        assert told == f"{expected:.1%} expected wrong: the area\n{doubted:.1%} below 0.5: the dot"
+        assert told == f"{expected:.1%} expected wrong (orange area)\n{doubted:.1%} below 0.5 (dot)"
         display.figure_.canvas.draw()
 
 

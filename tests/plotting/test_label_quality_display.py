@@ -113,6 +113,13 @@ def curve_of(display):
     return curve.get_xdata(), curve.get_ydata(), (*dot.get_xdata(), *dot.get_ydata())
 
 
+def area_of(filled):
+    """Area of a polygon."""
+    [path] = filled.get_paths()
+    x, y = path.vertices.T
+    return 0.5 * abs(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+
+
 def test_the_area_above_the_curve_is_expected_to_be_wrong(pyplot):
     for weight in (None, np.arange(13.0)):
         estimator = fitted(weight=weight)
@@ -122,6 +129,9 @@ def test_the_area_above_the_curve_is_expected_to_be_wrong(pyplot):
         assert ends[0] == 0 and ends[-1] == pytest.approx(1)
         expected = np.average(1 - QUALITY, weights=weight)
         assert np.diff(ends) @ (1 - quality[1:]) == pytest.approx(expected)
+        assert display.ax_.lines[0].get_drawstyle() == "steps-pre"
+        above, below = (area_of(filled) for filled in display.ax_.collections)
+        assert (above, below) == (pytest.approx(expected), pytest.approx(1 - expected))
         doubted = np.average(QUALITY < 0.5, weights=weight)
         assert dot == (pytest.approx(doubted), 0.5)
         [told] = texts_of(display)
@@ -189,6 +199,8 @@ def test_names_do_not_overlap(pyplot, n_classes):
         shown = display.ax_.get_xticklabels()
         assert all(len(text.get_text()) == 18 for text in shown)
         assert len(shown) == n_classes if n_classes == 30 else len(shown) > 40
+        # Fewer names than classes are still below their classes, here numbers.
+        assert [int(text.get_text()[:3]) for text in shown] == display.ax_.get_xticks().tolist()
         boxes = [text.get_window_extent() for text in shown]
         gaps = [right.x0 - left.x1 for left, right in pairwise(boxes)]
         assert min(gaps) > -1  # pixels

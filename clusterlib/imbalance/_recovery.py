@@ -21,8 +21,8 @@ from clusterlib.validation import (
 
 __all__ = ["noise_model", "noise_model_options", "paper_calibration", "paper_options"]
 
-# Most iterations of a fit that only compares shrinkages.
-_CHOICE_ITER = 40
+# Most iterations and least tolerance of a fit that only compares shrinkages.
+_CHOICE_ITER, _CHOICE_TOL = 40, 1e-4
 # Exponent of two below which rows are scaled up.
 _SMALL_UNIT = -300
 
@@ -88,8 +88,8 @@ def noise_model(
         X = np.ldexp(X, -unit)
     choice = None
     if shrinkage is None:
-        fewer = min(max_iter, _CHOICE_ITER)
-        choice = choose_shrinkage(X, codes, len(classes), rng, max_iter=fewer, **options)
+        shorter = {"max_iter": min(max_iter, _CHOICE_ITER), "tol": max(tol, _CHOICE_TOL)}
+        choice = choose_shrinkage(X, codes, len(classes), rng, **options | shorter)
         shrinkage = choice.shrinkage
     options |= {"max_iter": max_iter, "callback": on_iteration}
     fit = noisy_gaussians(X, codes, len(classes), shrinkage=shrinkage, **options)

@@ -96,10 +96,11 @@ def test_weightless_rows_are_absent():
 
 
 def nearest_within_one_error(choice, m):
-    """The rule as it is told."""
-    losses = choice.scores.max() - choice.scores
+    """The rule as it is told, for what was tried."""
+    losses = np.nanmax(choice.scores) - choice.scores
     order = sorted(
-        range(len(losses)), key=lambda c: (abs(np.log(choice.candidates[c] / (5 * m))), c)
+        np.flatnonzero(np.isfinite(losses)),
+        key=lambda c: (abs(np.log(choice.candidates[c] / (5 * m))), c),
     )
     return next(choice.candidates[c] for c in order if losses[c] <= choice.standard_errors[c])
 
@@ -111,8 +112,29 @@ def test_the_nearest_to_five_times_the_features_within_one_error():
         choice = choice_of(X, codes, 4, seed)
         assert choice.shrinkage == nearest_within_one_error(choice, 6)
         assert_array_equal(choice.candidates, [6, 15, 30, 60, 120, np.inf])
-        chosen.add(choice.shrinkage == choice.candidates[choice.scores.argmax()])
+        chosen.add(choice.shrinkage == choice.candidates[np.nanargmax(choice.scores)])
     assert chosen == {False, True}  # the best one, and another one within one error
+
+
+def test_candidates_are_tried_until_those_at_the_ends_are_not_the_best():
+    lowest, highest = set(), set()
+    for seed in range(8):
+        X, _, codes, _, _ = planted(n=150, m=6, noise=0.3, seed=seed)
+        shapes = np.where(codes % 2, 1.0, 4.0 if seed % 2 else 1.0)[:, None]
+        choice = choice_of(shapes * X, codes, 4, seed)
+        tried = np.flatnonzero(np.isfinite(choice.scores))
+        assert_array_equal(tried, np.arange(tried[0], tried[-1] + 1))
+        assert tried[0] <= 1 and tried[-1] >= 3  # 5 times the features, and its neighbours
+        best = np.nanargmax(choice.scores)
+        assert best > tried[0] or best == 0
+        assert best < tried[-1] or best == 5
+        # One step beyond the best is enough.
+        assert tried[0] == 1 or tried[0] >= best - 1
+        assert tried[-1] == 3 or tried[-1] <= best + 1
+        assert_array_equal(np.isnan(choice.standard_errors), np.isnan(choice.scores))
+        lowest.add(int(tried[0]))
+        highest.add(int(tried[-1]))
+    assert len(lowest) > 1 and len(highest) > 1
 
 
 def test_fits_stop_by_the_tolerance():
@@ -120,8 +142,8 @@ def test_fits_stop_by_the_tolerance():
     options = {"candidates": np.array([8.0])}
     stopped = choice_of(X, codes, 4, tol=np.inf, max_iter=60, **options)
     # The first iteration in which the pooled covariance stands.
-    assert_array_equal(stopped.scores, choice_of(X, codes, 4, max_iter=21, **options).scores)
-    assert (stopped.scores != choice_of(X, codes, 4, max_iter=60, **options).scores).any()
+    assert_array_equal(stopped.scores, choice_of(X, codes, 4, max_iter=11, **options).scores)
+    assert (stopped.scores != choice_of(X, codes, 4, tol=0, max_iter=60, **options).scores).any()
 
 
 def test_shapes_decide():
@@ -182,4 +204,4 @@ def test_hostile_rows():
         np.c_[X, X, np.ones(60)],
     ):
         choice = choice_of(rows, codes, 5)  # the last class has no row
-        assert np.isfinite(choice.scores).all() and choice.shrinkage in choice.candidates
+        assert np.isfinite(choice.scores[1:4]).all() and choice.shrinkage in choice.candidates

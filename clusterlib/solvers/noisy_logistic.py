@@ -1,0 +1,345 @@
+"""Multinomial logistic regression where labels may be wrong, by known probabilities of each label."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from clusterlib.blocks import as_blocks, leaf_sum, map_reduce, tree_reduce
+from clusterlib.kernels import cluster_sums, row_softmax
+from clusterlib.kernels.leaves import LEAF_ROWS
+from clusterlib.solvers.noisy_gaussian_sweep import leaves, log_label_probabilities
+
+__all__ = ["NoisyLogistic", "noisy_logistic", "noisy_logistic_scores"]
+
+# Evaluations that a line search may take: one or two as a rule.
+_LINE_EVALUATIONS = 50
+
+
+class NoisyLogistic(NamedTuple):
+    """What :func:`noisy_logistic` found.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n_classes, n_features), float64
+        Weights of the features in the score of each class. They add up to 0 over the classes, to
+        rounding.
+    intercepts : ndarray of shape (n_classes,), float64
+        Offsets of the scores, without the logarithms of ``class_prior``; their mean is 0.
+    objective : float
+        Penalised log-likelihood of the labels.
+    n_iter : int
+        Iterations done; 0 if the start was good enough.
+    converged : bool
+        Whether the largest entry of the gradient is no larger than ``tol``.
+    history : ndarray of shape (n_iter,), float64
+        Objective after each iteration. It never falls.
+    """
+
+    coefficients: np.ndarray
+    intercepts: np.ndarray
+    objective: float
+    n_iter: int
+    converged: bool
+    history: np.ndarray
+
+
+def noisy_logistic(
+    X,
+    codes,
+    n_classes,
+    *,
+    C,
+    transition=None,
+    class_prior=None,
+    sample_weight=None,
+    start=None,
+    max_iter=200,
+    tol=1e-4,
+    callback=None,
+):
+    """Fit a logistic regression of the classes to labels that are wrong with known probabilities.
+
+    Maximises ``sum_i w_i log sum_k p_k(x_i) T[k, label_i] - |W|^2 / (2 C)``, where ``p(x)`` is the
+    softmax of ``W x + b + log class_prior``. The probabilities are those of the classes, not of the
+    labels: what the transition explains need not be explained by the features.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows, on the host. Each evaluation reads them once, block by block.
+    codes : ndarray of int of shape (n_samples,)
+        Given labels, from 0 to ``n_classes - 1``.
+    n_classes : int
+        Number of classes.
+    C : float
+        Inverse strength of the penalty, positive, for the sum of the losses of all rows as in
+        scikit-learn; infinity for none. Two classes have two rows of coefficients here: the fit is
+        that of scikit-learn with ``2 C``.
+    transition : ndarray of shape (n_classes, n_classes), float64, default=None
+        Probability of each label, in columns, for each class, in rows. None: no label is wrong.
+    class_prior : ndarray of shape (n_classes,), float64, default=None
+        Shares of the classes whose logarithms are added to the scores; 0 rules a class out. None
+        adds nothing.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights, not negative, not all 0; rows of weight 0 are left out, whatever they hold. None
+        means 1.
+    start : NoisyLogistic, default=None
+        Where to start, say the fit for another C. None starts at 0.
+    max_iter : int, default=200
+        Most iterations, at least 1.
+    tol : float, default=1e-4
+        Stop when no entry of the gradient of the objective, divided by the weight of all rows, is
+        larger in size. The gradient is that in the coefficients of centred features.
+    callback : callable, default=None
+        ``callback(n_iter, objective)`` after each iteration; True stops.
+
+    Returns
+    -------
+    fit : NoisyLogistic
+        ``converged`` looks at the gradient of what is returned and at nothing else. Where rounding
+        ends the search before, as it does for a ``tol`` below about 1e-8, it is False.
+
+    Raises
+    ------
+    ValueError
+        If X has NaN or infinity in a row with weight, or a label of such a row is impossible by
+        ``transition`` and ``class_prior``.
+
+    Notes
+    -----
+    L-BFGS [3]_, O(n K m) time for each evaluation, of which an iteration needs one as a rule: two
+    matrix products and two exponentials for each row and class, one if ``transition`` is None.
+    Memory: O(K m log(n / 4096)) for partial sums and a few times 4096 rows; no array holds a number
+    for each row and class. Arithmetic is in float64. Results do not depend on how the rows are cut
+    into blocks.
+
+    Features are centred on the way, and the intercepts corrected at the end: as nothing penalises
+    intercepts the optimum is the same, and large offsets of the features do no harm. Without a
+    transition the objective is concave. With one it is not in general, and the start decides which
+    of several optima is found.
+
+    References
+    ----------
+    .. [1] J. Bootkrajang, A. Kaban, "Label-noise robust logistic regression and its applications",
+       ECML PKDD 2012: the model.
+    .. [2] G. Patrini, A. Rozza, A. Menon, R. Nock, L. Qu, "Making deep neural networks robust to
+       label noise: a loss correction approach", CVPR 2017: the loss, called forward correction.
+    .. [3] R. Byrd, P. Lu, J. Nocedal, C. Zhu, "A limited memory algorithm for bound constrained
+       optimization", SIAM J. Sci. Comput. 16(5), 1995.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import noisy_logistic, noisy_logistic_scores
+    >>> X = np.repeat([[-1.0], [0.5], [2.0]], 20, axis=0)
+    >>> codes = np.repeat([0, 1, 1], 20)
+    >>> codes[20:32] = 0  # most rows of class 1 in the middle are labelled wrongly
+    >>> transition = np.array([[1.0, 0.0], [0.6, 0.4]])
+    >>> fit = noisy_logistic(X, codes, 2, C=10.0, transition=transition)
+    >>> noisy_logistic_scores(np.array([[-1.0], [0.5]]), fit).argmax(axis=1)
+    array([0, 1])
+    """
+    blocks = as_blocks(X)
+    center, total = _center(blocks, sample_weight)
+    likelihood = _Likelihood(blocks, codes, sample_weight, center, transition, class_prior)
+    likelihood.check_labels(n_classes)
+    loss = _MeanLoss(likelihood, total, C, n_classes)
+    history = []
+
+    def after_iteration(intermediate_result):
+        history.append(-total * float(intermediate_result.fun))
+        if callback is not None and callback(len(history), history[-1]):
+            raise StopIteration
+
+    options = {
+        "maxiter": max_iter,
+        "maxfun": _LINE_EVALUATIONS * (max_iter + 1),
+        "maxls": _LINE_EVALUATIONS,
+        "ftol": 0.0,  # nothing but the gradient decides
+        "gtol": tol,
+    }
+    found = minimize(
+        loss,
+        _start(start, center, n_classes).ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        callback=after_iteration,
+        options=options,
+    )
+    value, gradient = loss(found.x)
+    parameters = found.x.reshape(n_classes, -1)
+    intercepts = parameters[:, -1] - parameters[:, :-1] @ center
+    return NoisyLogistic(
+        parameters[:, :-1].copy(),
+        intercepts - intercepts.mean(),
+        -total * value,
+        len(history),
+        bool(np.abs(gradient).max() <= tol),
+        np.array(history),
+    )
+
+
+def noisy_logistic_scores(X, fit):
+    """Scores of rows in the classes of a fit, without the logarithms of a prior.
+
+    The class with the highest one is the decision for a ``class_prior`` of equal shares; with
+    ``np.log(class_prior)`` added it is that for the shares of the fit.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows, on the host.
+    fit : NoisyLogistic
+        What :func:`noisy_logistic` returned.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples, n_classes), float64
+        ``X @ fit.coefficients.T + fit.intercepts``. Differences between classes matter, and no more.
+
+    Notes
+    -----
+    O(n K m) time; besides the result, memory for some rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import noisy_logistic, noisy_logistic_scores
+    >>> X = np.array([[-3.0], [-2.0], [2.0], [3.0]])
+    >>> fit = noisy_logistic(X, np.array([0, 0, 1, 1]), 2, C=1.0)
+    >>> noisy_logistic_scores(np.array([[-9.0], [1.0]]), fit).argmax(axis=1)
+    array([0, 1])
+    """
+    weights = fit.coefficients.T
+
+    def of_block(rows):
+        return [leaf @ weights + fit.intercepts for (leaf,) in leaves(rows)]
+
+    return np.concatenate([part for block in as_blocks(X).map(of_block) for part in block])
+
+
+class _Likelihood:
+    """Log-likelihood of the labels and its gradient, from one pass over the rows.
+
+    Parameters are a matrix with a row for each class: coefficients of the centred features, then
+    the intercept.
+    """
+
+    def __init__(self, blocks, codes, sample_weight, center, transition, class_prior):
+        self._blocks, self._codes, self._weight = blocks, codes, sample_weight
+        self._center = center
+        with np.errstate(divide="ignore"):
+            self._log_prior = None if class_prior is None else np.log(class_prior)
+        self._log_labels = None if transition is None else log_label_probabilities(transition)
+
+    def check_labels(self, n_classes):
+        """Refuse labels that no class can have."""
+        weight = self._weight
+        seen = np.unique(self._codes if weight is None else self._codes[weight > 0])
+        log_labels = self._log_labels
+        if log_labels is None:
+            log_labels = log_label_probabilities(np.eye(n_classes))
+        if self._log_prior is not None:
+            log_labels = log_labels + self._log_prior
+        impossible = seen[log_labels[seen].max(axis=1) == -np.inf]
+        if len(impossible):
+            raise ValueError(
+                f"no class can have the label {impossible[0]} by transition and class_prior"
+            )
+
+    def __call__(self, parameters):
+        """Value, and gradient of the shape of the parameters."""
+
+        def of_block(rows, codes, weight):
+            # One array for all leaves: the last column stands for the intercepts.
+            design = np.ones((min(len(rows), LEAF_ROWS), parameters.shape[1]))
+            parts = (
+                self._of_leaf(parameters, design, *leaf) for leaf in leaves(rows, codes, weight)
+            )
+            return tree_reduce(_merged, parts)
+
+        return map_reduce(of_block, _merged, self._blocks, self._codes, self._weight)
+
+    def _of_leaf(self, parameters, design, rows, codes, weight):
+        if weight is not None and not weight.all():
+            kept = weight != 0
+            rows, codes, weight = rows[kept], codes[kept], weight[kept]
+        design = design[: len(rows)]
+        np.subtract(rows, self._center, out=design[:, :-1])
+        logs, slopes = self._of_scores(design @ parameters.T, codes)
+        if weight is not None:
+            logs *= weight
+            slopes *= weight[:, None]
+        return leaf_sum(logs), slopes.T @ design
+
+    def _of_scores(self, scores, codes):
+        """Log probability of the label of each row, and its derivatives by the scores."""
+        if self._log_labels is None:
+            own = np.arange(len(codes)), codes
+            logs = scores[own] if self._log_prior is None else scores[own] + self._log_prior[codes]
+            posteriors, lse, _ = row_softmax(scores, log_weight=self._log_prior, out=scores)
+            slopes = np.negative(posteriors, out=posteriors)
+            slopes[own] += 1.0
+            return logs - lse, slopes
+        joint = scores + self._log_labels[codes]
+        slopes, logs, _ = row_softmax(joint, log_weight=self._log_prior, out=joint)
+        posteriors, lse, _ = row_softmax(scores, log_weight=self._log_prior, out=scores)
+        slopes -= posteriors
+        return logs - lse, slopes
+
+
+class _MeanLoss:
+    """What is minimised: the negative objective for each unit of weight, as a function of a vector."""
+
+    def __init__(self, likelihood, total, C, n_classes):
+        self._likelihood, self._total = likelihood, total
+        self._strength = 1.0 / (C * total)
+        self._n_classes = n_classes
+        self._last = None
+
+    def __call__(self, flat):
+        """Value and gradient; those of the last vector are known."""
+        if self._last is None or not np.array_equal(self._last[0], flat):
+            self._last = flat.copy(), *self._evaluated(flat.reshape(self._n_classes, -1))
+        return self._last[1], self._last[2].copy()
+
+    def _evaluated(self, parameters):
+        value, gradient = self._likelihood(parameters)
+        weights = parameters[:, :-1]
+        gradient /= -self._total
+        gradient[:, :-1] += self._strength * weights
+        value = 0.5 * self._strength * np.vdot(weights, weights) - value / self._total
+        return float(value), gradient.ravel()
+
+
+def _merged(left, right):
+    gradient = left[1]
+    gradient += right[1]
+    return left[0] + right[0], gradient
+
+
+def _center(blocks, sample_weight):
+    """Mean of the rows that have a weight, and the weight of all."""
+
+    def of_block(rows, weight):
+        labels = np.zeros(len(rows), dtype=np.int32)
+        if weight is not None:
+            labels[weight == 0] = -1  # not even looked at
+        return cluster_sums(rows, labels, 1, sample_weight=weight)
+
+    def merged(left, right):
+        return tuple(a + b for a, b in zip(left, right, strict=True))
+
+    (sums,), (total,) = map_reduce(of_block, merged, blocks, sample_weight)
+    return sums / total, float(total)
+
+
+def _start(start, center, n_classes):
+    """Parameters to start with, for centred features, adding up to 0 over the classes."""
+    if start is None:
+        return np.zeros((n_classes, len(center) + 1))
+    intercepts = start.intercepts + start.coefficients @ center
+    parameters = np.column_stack([start.coefficients, intercepts])
+    # The likelihood stays as it is, and the penalty does not rise.
+    return parameters - parameters.mean(axis=0)

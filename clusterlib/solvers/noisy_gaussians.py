@@ -25,6 +25,9 @@ __all__ = [
 
 # The expected transition: so much of the identity, the rest by how frequent the labels are.
 _RIGHT_LABELS = 0.7
+# The pooled covariance is not estimated again once the objective of a row changes by this, or by so
+# many tolerances.
+_LITTLE, _TOLERANCES = 1e-4, 100
 
 
 class NoisyGaussians(NamedTuple):
@@ -47,7 +50,7 @@ class NoisyGaussians(NamedTuple):
         Probability that the given label of a row is its class.
     history : ndarray of shape (n_iter,), float64
         Log posterior density of the parameters after each iteration, up to a constant. It does not
-        fall from entry ``prior_iter - 1`` on.
+        fall from entry ``prior_iter - 1`` on, or from where the prior stood earlier.
     n_iter : int
         Iterations done.
     converged : bool
@@ -120,14 +123,16 @@ def noisy_gaussians(
     transition_rows : float, default=20.0
         How many rows of each class speak for this expectation, positive.
     prior_iter : int, default=20
-        Iterations, at least 1, in which the pooled covariance is estimated again. It stays as it
-        is from then on, so that the objective is one function that never falls.
+        Most iterations, at least 1, in which the pooled covariance is estimated again; they end
+        early when one changes the objective by no more than 1e-4, or ``100 tol`` if that is less,
+        times the weight of all rows. It stays as it is from then on, so that the objective is one function that never
+        falls.
     sample_weight : ndarray of shape (n_samples,), default=None
         Weights, not negative, not all 0. None means 1.
     max_iter : int, default=100
         Most iterations, at least 1.
     tol : float, default=1e-6
-        Stop when an iteration after ``prior_iter`` raises the objective by no more than this times
+        Stop when an iteration after these raises the objective by no more than this times
         the weight of all rows. The scale of X does not matter.
     callback : callable, default=None
         ``callback(n_iter, objective)`` after each iteration; True stops.
@@ -187,9 +192,11 @@ def noisy_gaussians(
     assumed = ClassAssumptions(
         total, overall, mean_rows, shrinkage, ridge, transition_prior, transition_rows
     )
-    parameters, densities, history, converged = None, None, [], False
+    little = min(_LITTLE, _TOLERANCES * tol)
+    parameters, densities, history, frozen, converged = None, None, [], False, False
     while len(history) < max_iter and not converged:
-        frozen = len(history) >= prior_iter
+        settled = len(history) > 1 and abs(history[-1] - history[-2]) <= little * total
+        frozen = frozen or settled or len(history) >= prior_iter
         if frozen:
             parameters = assumed.next_step(statistics, parameters, densities.whitening)
         else:

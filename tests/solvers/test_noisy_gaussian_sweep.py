@@ -1,4 +1,4 @@
-"""One pass over rows with wrong labels: sums, leaves, memory, and the rounding of means."""
+"""Passes over rows with wrong labels: sums, leaves, memory, rounding, and when the prior stands."""
 
 import tracemalloc
 
@@ -141,3 +141,20 @@ def test_the_mean_of_many_rows_has_no_more_than_its_own_rounding():
     fit = noisy_gaussians(X, codes, 2, shrinkage=1.0, max_iter=1)
     np.testing.assert_allclose(fit.means[1], 0.1, rtol=4e-16)
     np.testing.assert_allclose(fit.means[0], 0.1, rtol=4e-16)
+
+
+@pytest.mark.parametrize(("tol", "little"), [(1e-6, 1e-4), (1e-5, 1e-4), (1e-8, 1e-6)])
+def test_the_prior_stands_once_it_changes_little(tol, little):
+    X, _, codes, _, _ = planted()
+    whole = noisy_gaussians(X, codes, 4, shrinkage=8.0, prior_iter=60, max_iter=60, tol=-np.inf)
+    changes = np.abs(np.diff(whole.history)) / len(X)
+    n_first = int(np.flatnonzero(changes <= little)[0]) + 2
+    assert 3 < n_first < 60
+    options = {"shrinkage": 8.0, "max_iter": 200}
+    fit = noisy_gaussians(X, codes, 4, tol=tol, prior_iter=60, **options)
+    given = noisy_gaussians(X, codes, 4, tol=tol, prior_iter=n_first, **options)
+    np.testing.assert_array_equal(fit.history[:n_first], whole.history[:n_first])
+    np.testing.assert_array_equal(fit.history, given.history)
+    np.testing.assert_array_equal(fit.pooled, given.pooled)
+    later = noisy_gaussians(X, codes, 4, tol=-np.inf, prior_iter=60, **options)
+    assert (later.pooled != fit.pooled).any()

@@ -90,7 +90,8 @@ def noisy_logistic(
         Most iterations, at least 1.
     tol : float, default=1e-4
         Stop when no entry of the gradient of the objective, divided by the weight of all rows, is
-        larger in size. The gradient is that in the coefficients of centred features.
+        larger in size. The gradient is that in the coefficients of centred features of about unit
+        variance, whatever the variance of X; see the notes.
     callback : callable, default=None
         ``callback(n_iter, objective)`` after each iteration; True stops.
 
@@ -115,8 +116,10 @@ def noisy_logistic(
     into blocks.
 
     Features are centred on the way, and the intercepts corrected at the end: as nothing penalises
-    intercepts the optimum is the same, and large offsets of the features do no harm. Without a
-    transition the objective is concave. With one it is not in general, and the start decides which
+    intercepts the optimum is the same, and large offsets of the features do no harm. The search
+    measures the coefficients of a feature in units of ``(v + K^2 / (C w (K - 1)))^(-1/2)``, with v
+    the variance of the feature and w the weight of all rows, so that all of them have similar
+    curvatures; what is penalised are the coefficients of X as it is. Without a transition the objective is concave. With one it is not in general, and the start decides which
     of several optima is found.
 
     References
@@ -144,7 +147,8 @@ def noisy_logistic(
     center, total = _center(blocks, sample_weight)
     likelihood = _Likelihood(blocks, codes, sample_weight, center, transition, class_prior)
     likelihood.check_labels(n_classes)
-    loss = _MeanLoss(likelihood, total, C, n_classes)
+    units = _units(blocks, sample_weight, center, total, C, n_classes)
+    loss = _MeanLoss(likelihood, total, C, units)
     history = []
 
     def after_iteration(intermediate_result):
@@ -161,14 +165,14 @@ def noisy_logistic(
     }
     found = minimize(
         loss,
-        _start(start, center, n_classes).ravel(),
+        (_start(start, center, n_classes) / units).ravel(),
         jac=True,
         method="L-BFGS-B",
         callback=after_iteration,
         options=options,
     )
     value, gradient = loss(found.x)
-    parameters = found.x.reshape(n_classes, -1)
+    parameters = loss.parameters(found.x)
     intercepts = parameters[:, -1] - parameters[:, :-1] @ center
     return NoisyLogistic(
         parameters[:, :-1].copy(),
@@ -292,16 +296,19 @@ class _Likelihood:
 class _MeanLoss:
     """What is minimised: the negative objective for each unit of weight, as a function of a vector."""
 
-    def __init__(self, likelihood, total, C, n_classes):
-        self._likelihood, self._total = likelihood, total
+    def __init__(self, likelihood, total, C, units):
+        self._likelihood, self._total, self._units = likelihood, total, units
         self._strength = 1.0 / (C * total)
-        self._n_classes = n_classes
         self._last = None
+
+    def parameters(self, flat):
+        """The matrix that a vector stands for."""
+        return flat.reshape(-1, len(self._units)) * self._units
 
     def __call__(self, flat):
         """Value and gradient; those of the last vector are known."""
         if self._last is None or not np.array_equal(self._last[0], flat):
-            self._last = flat.copy(), *self._evaluated(flat.reshape(self._n_classes, -1))
+            self._last = flat.copy(), *self._evaluated(self.parameters(flat))
         return self._last[1], self._last[2].copy()
 
     def _evaluated(self, parameters):
@@ -309,6 +316,7 @@ class _MeanLoss:
         weights = parameters[:, :-1]
         gradient /= -self._total
         gradient[:, :-1] += self._strength * weights
+        gradient *= self._units
         value = 0.5 * self._strength * np.vdot(weights, weights) - value / self._total
         return float(value), gradient.ravel()
 
@@ -333,6 +341,33 @@ def _center(blocks, sample_weight):
 
     (sums,), (total,) = map_reduce(of_block, merged, blocks, sample_weight)
     return sums / total, float(total)
+
+
+def _units(blocks, sample_weight, center, total, C, n_classes):
+    """Units of the coefficients of each feature, and of the intercept, for similar curvatures.
+
+    At equal probabilities of K classes the mean loss has the curvature ``h = (K - 1) / K^2`` times
+    the variance of a feature, and the penalty ``1 / (C total)``.
+    """
+
+    def of_block(rows, weight):
+        return tree_reduce(np.hypot, (of_leaf(*leaf) for leaf in leaves(rows, weight)))
+
+    def of_leaf(rows, weight):
+        if weight is not None:
+            kept = weight != 0
+            rows, weight = rows[kept], weight[kept]
+        deviations = np.abs(rows - center)
+        # Whatever is squared is at most 1.
+        peaks = deviations.max(axis=0, initial=0.0)
+        deviations /= np.where(peaks > 0, peaks, 1.0)
+        squares = np.square(deviations, out=deviations)
+        return peaks * np.sqrt(squares.sum(axis=0) if weight is None else weight @ squares)
+
+    deviations = map_reduce(of_block, np.hypot, blocks, sample_weight) / np.sqrt(total)
+    penalty = 1.0 / (C * total * (n_classes - 1) / n_classes**2) if n_classes > 1 else 0.0
+    scales = np.hypot(deviations, np.sqrt(penalty))
+    return np.append(1.0 / np.where(scales > 0, scales, 1.0), 1.0)
 
 
 def _start(start, center, n_classes):

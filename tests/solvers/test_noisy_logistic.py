@@ -207,7 +207,7 @@ def test_rows_without_weight_are_left_out_whatever_they_hold():
     X[~kept] = np.nan
     same = noisy_logistic(X, codes, 4, C=1.0, transition=T, sample_weight=weight)
     assert 0 < kept.sum() < len(X)
-    np.testing.assert_array_equal(fit.coefficients, same.coefficients)
+    assert_same_fit(fit, same, 1e-10)
     with pytest.raises(ValueError, match="NaN"):
         noisy_logistic(X, np.zeros(len(X), dtype=int), 4, C=1.0)
 
@@ -288,6 +288,22 @@ def test_single_precision_rows_far_from_the_origin_lose_nothing():
     np.testing.assert_array_equal(far.coefficients, same.coefficients)
 
 
+def test_units_of_the_features_are_those_of_the_coefficients():
+    X, _, codes, T = planted()
+    fit = noisy_logistic(X, codes, 4, C=1.0, transition=T)
+    tiny = 2.0**-400
+    scaled = noisy_logistic(tiny * X, codes, 4, C=tiny**-2, transition=T)
+    assert scaled.converged
+    np.testing.assert_array_equal(tiny * scaled.coefficients, fit.coefficients)
+    # Without a penalty each column may have its own unit; squares of the last one overflow.
+    free = noisy_logistic(X, codes, 4, C=np.inf, tol=1e-7)
+    units = np.array([1e-200, 1e-4, 1.0, 1e8, 1e200])
+    mixed = noisy_logistic(units * X, codes, 4, C=np.inf, tol=1e-7)
+    assert mixed.converged
+    assert mixed.n_iter <= free.n_iter + 2
+    np.testing.assert_allclose(units * mixed.coefficients, free.coefficients, atol=1e-5)
+
+
 def is_sound(fit):
     """Numbers, classes that add up to nothing, and an objective that rises to what is returned."""
     assert all(np.isfinite(values).all() for values in fit)
@@ -314,6 +330,7 @@ def test_hostile_rows_give_sound_fits(with_transition):
         "all labels wrong": (X, (classes + 1) % 4, 4),
         "large numbers": (1e8 * X, codes, 4),
         "small numbers": (1e-150 * X, codes, 4),
+        "huge numbers": (1e160 * X, codes, 4),
         "one outlier": (np.vstack([X[:89], np.full((1, 5), 1e12)]), codes, 4),
         "rows of zeros": (np.zeros((90, 3)), codes, 4),
     }
@@ -323,6 +340,7 @@ def test_hostile_rows_give_sound_fits(with_transition):
         for C in (1e-4, 1.0, 1e6):
             fit = noisy_logistic(rows, labels, n_classes, C=C, transition=T)
             assert is_sound(fit), name
+            assert fit.converged, name
 
 
 def test_constant_columns_have_no_weight():

@@ -317,7 +317,8 @@ class _MeanLoss:
         gradient /= -self._total
         gradient[:, :-1] += self._strength * weights
         gradient *= self._units
-        value = 0.5 * self._strength * np.vdot(weights, weights) - value / self._total
+        penalised = np.sqrt(self._strength) * weights  # of moderate size in any unit of X
+        value = 0.5 * np.vdot(penalised, penalised) - value / self._total
         return float(value), gradient.ravel()
 
 

@@ -13,7 +13,7 @@ from clusterlib.datasets import load_embeddings, make_long_tail, make_noisy_labe
 
 WORDS = 200  # mean patches
 N_TEST = {"mnist": 150, "digits": 60, "gauss": 200, "heavy tails": 200, "two clusters": 200}
-N_CLASSES, N_GROUPS, N_FEATURES, CLASS_ROWS = 20, 5, 32, 500  # of generated data
+N_CLASSES, N_GROUPS, N_FEATURES, CLASS_ROWS = 20, 5, 32, 600  # of generated data
 OFFSET = 0.4  # of a class's two clusters from its mean, in each feature
 HEAVY = 3  # degrees of freedom
 TEXT_AXES, LARGEST_GROUP = 96, 500

@@ -184,7 +184,13 @@ def _issue_tables(lines):
         told = [f"{np.mean(values):.3f}" if values else "" for values in probable]
         errors = [f"{np.mean(list(brier[cell][c].values())):.3f}" for c in columns if c in row]
         rows.append((cell, *_marked(row, columns), *told, " / ".join(errors)))
-    head = ("cell", *columns, "mean probability", "share wrong", f"squared: {' / '.join(columns)}")
+    head = (
+        "cell",
+        *columns,
+        "mean probability",
+        "share wrong",
+        f"Brier score, {' / '.join(columns)}",
+    )
     tables = [_markdown(head, rows)]
     means = by_data(precision, {line["cell"]: line["data"] for line in lines})
     rows = [

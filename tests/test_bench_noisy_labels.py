@@ -108,7 +108,7 @@ def test_heavy_tails_and_two_clusters_are_what_they_say():
     kurtosis, clusters = {}, {}
     for data in ("gauss", "heavy tails", "two clusters"):
         X, y = cases._generated(data, 0)
-        assert X.shape == (20 * 500, 32) and (np.bincount(y) == 500).all()
+        assert X.shape == (20 * 600, 32) and (np.bincount(y) == 600).all()
         rows = X - np.stack([X[y == c].mean(axis=0) for c in range(20)])[y]
         kurtosis[data] = np.mean(rows**4) / np.mean(rows**2) ** 2
         spread = [np.linalg.svd(rows[y == c], compute_uv=False)[:2] for c in range(5)]

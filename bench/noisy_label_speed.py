@@ -20,11 +20,10 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import cross_val_predict
 from threadpoolctl import threadpool_limits
 
-from bench.label_shift_cases import DATA as POINTS
 from bench.label_shift_cases import Absent
 from bench.machine import describe, restart_without_overrides
 from clusterlib.config import config_context
-from clusterlib.datasets import make_noisy_labels
+from clusterlib.datasets import load_embeddings, make_noisy_labels
 from clusterlib.imbalance import RepresentationCalibrator
 from clusterlib.kernels import LEAF_ROWS
 from clusterlib.solvers import (
@@ -176,7 +175,7 @@ def embedded(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.nd
     rng = np.random.default_rng(options.seed)
     n, m = options.rows, options.features
     if options.data == "newsgroups":
-        X, y = POINTS["newsgroups"]()
+        X, y = _newsgroups()
         drawn, classes = rng.integers(len(X), size=n), np.unique(y, return_inverse=True)[1]
         X = X[drawn] + 0.5 * X.std(axis=0) * rng.normal(size=(n, X.shape[1]))
         classes = classes[drawn]
@@ -188,6 +187,14 @@ def embedded(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.nd
         X = inner @ rng.normal(size=(rank, m)) / np.sqrt(m) + NOISE * rng.normal(size=(n, m))
     labels = _noisy(classes, options)
     return X.astype(options.dtype), labels, labels != classes
+
+
+def _newsgroups():
+    try:
+        parts = [load_embeddings(f"20newsgroups-{half}") for half in ("train", "test")]
+    except FileNotFoundError as error:
+        raise Absent(str(error)) from error
+    return (np.concatenate([part[key] for part in parts]) for key in ("data", "target"))
 
 
 def calibrated(X, labels, options) -> tuple[np.ndarray, dict]:
@@ -218,7 +225,8 @@ def measure_fit(options: argparse.Namespace) -> tuple[dict, dict]:
     precision = {
         name: average_precision_score(wrong, doubt) for name, (doubt, _) in answers.items()
     }
-    return seconds, {"average_precision": precision, **answers["noise model"][1]}
+    shape = {"features": X.shape[1], "classes": len(np.unique(labels))}
+    return seconds, shape | {"average_precision": precision, **answers["noise model"][1]}
 
 
 PARTS = {"iteration": measure_iteration, "fit": measure_fit}

@@ -9,6 +9,7 @@ pytest.importorskip("threadpoolctl")
 import numpy as np
 
 from bench import noisy_label_speed as bench
+from bench.label_shift_cases import Absent
 from clusterlib.kernels import LEAF_ROWS
 from clusterlib.solvers import noisy_gaussians
 from clusterlib.solvers.noisy_gaussian_sweep import _CHUNK_ROWS, _LEAST_POSTERIOR
@@ -64,6 +65,26 @@ def test_a_fit_is_held_against_cleanlab(capsys):
     assert line["n_iter"] > 1 and line["shrinkage"] > 0
     times = seconds["cleanlab"] / seconds["noise model"]
     assert f"The noise model is {times:.2f} times as fast: 5 components" in table
+
+
+def test_embeddings_are_drawn_with_noise(monkeypatch):
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(
+        bench,
+        "load_embeddings",
+        lambda name: {"data": rng.normal(size=(40, 7)), "target": np.arange(40) % 4},
+    )
+    options = bench.parse(["fit", "--rows", "300", "--data", "newsgroups"])
+    X, labels, wrong = bench.embedded(options)
+    assert X.shape == (300, 7) and len(np.unique(X, axis=0)) == 300
+    assert set(labels) == {0, 1, 2, 3} and 0.1 < wrong.mean() < 0.3
+
+    def absent(name):
+        raise FileNotFoundError("get them there")
+
+    monkeypatch.setattr(bench, "load_embeddings", absent)
+    with pytest.raises(Absent, match="get them there"):
+        bench.embedded(options)
 
 
 def test_labels_are_wrong_as_told():

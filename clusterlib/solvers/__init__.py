@@ -118,13 +118,12 @@ from clusterlib.solvers.nmf_starts import (
     vertex_components,
 )
 from clusterlib.solvers.noise_shrinkage import ShrinkageChoice, choose_shrinkage
-from clusterlib.solvers.noisy_gaussians import (
-    NoisyGaussians,
+from clusterlib.solvers.noisy_gaussian_scores import (
     likely_other_classes,
     noisy_gaussian_scores,
-    noisy_gaussians,
     noisy_label_likelihood,
 )
+from clusterlib.solvers.noisy_gaussians import NoisyGaussians, noisy_gaussians
 from clusterlib.solvers.noisy_logistic import (
     NoisyLogistic,
     noisy_logistic,

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.solvers.noisy_gaussians import noisy_gaussians, noisy_label_likelihood
+from clusterlib.solvers.noisy_gaussian_scores import noisy_label_likelihood
+from clusterlib.solvers.noisy_gaussians import noisy_gaussians
 
 __all__ = ["ShrinkageChoice", "choose_shrinkage"]
 

@@ -166,12 +166,23 @@ class ClassAssumptions(NamedTuple):
 
     def _mean_steps(self, statistics, before, whitening):
         """Solve (V_k A_k + kappa B) step_k = A_k s_k - kappa B (mean_k - m0), B the inverse of P."""
+        if self.is_shared:
+            return self._shared_mean_steps(statistics, before, whitening[0])
         precisions = whitening.transpose(0, 2, 1) @ whitening
         pull = self.mean_rows * np.linalg.inv(before.pooled)
         left = statistics.weights[:, None, None] * precisions + pull
         right = (precisions @ statistics.sums[:, :, None])[:, :, 0]
         right -= (before.means - self.overall_mean) @ pull
         return np.linalg.solve(left, right[:, :, None])[:, :, 0]
+
+    def _shared_mean_steps(self, statistics, before, whitening):
+        """The same where A is one matrix: a basis makes it 1 and B diagonal for all classes."""
+        prior_spreads, axes = np.linalg.eigh(whitening @ before.pooled @ whitening.T)
+        axes = axes.T @ whitening  # A is its square, B is that with precisions between
+        pull = self.mean_rows / prior_spreads
+        right = statistics.sums @ axes.T
+        right -= (before.means - self.overall_mean) @ axes.T * pull
+        return np.linalg.solve(axes, (right / (statistics.weights[:, None] + pull)).T).T
 
     def _lifted(self, scatter, level):
         return (1 - self.ridge) * scatter + self.ridge * level * np.eye(scatter.shape[-1])

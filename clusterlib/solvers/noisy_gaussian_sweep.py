@@ -16,7 +16,9 @@ __all__ = [
     "label_statistics",
     "leaves",
     "log_label_probabilities",
+    "summed_leaves",
     "swept_statistics",
+    "without_least",
 ]
 
 # Rows that are whitened at a time: with 64 features they stay in the cache of a core.
@@ -229,7 +231,7 @@ def swept_statistics(blocks, codes, sample_weight, densities, class_prior, trans
         joint = densities.log_densities(distances)
         joint += log_labels[codes]
         shares, lse, _ = row_softmax(joint, log_weight=log_prior, out=joint)
-        shares[shares < _LEAST_POSTERIOR] = 0.0
+        without_least(shares)
         return shares, densities.scale_weights(distances), lse
 
     n_scatters = len(densities.whitening)
@@ -240,9 +242,6 @@ def swept_statistics(blocks, codes, sample_weight, densities, class_prior, trans
 
 def _sweep(blocks, codes, sample_weight, centers, n_scatters, posteriors):
     """Merged statistics of all leaves, and a list with the posteriors of the given labels."""
-
-    def of_block(rows, codes, weight):
-        return tree_reduce(_merged, (of_leaf(*leaf) for leaf in leaves(rows, codes, weight)))
 
     def of_leaf(rows, codes, weight):
         shares, scale, logs = posteriors(rows, codes)
@@ -257,6 +256,39 @@ def _sweep(blocks, codes, sample_weight, centers, n_scatters, posteriors):
         likelihood = leaf_sum(np.broadcast_to(logs, len(rows)))
         moments = _weighted_moments(rows, shares, centers, n_scatters)
         return LabelStatistics(counts, *moments, likelihood), [quality]
+
+    return summed_leaves(blocks, codes, sample_weight, of_leaf)
+
+
+def without_least(shares):
+    """Set posteriors to 0 that are less than the rounding of a row; changes the array."""
+    shares[shares < _LEAST_POSTERIOR] = 0.0
+
+
+def summed_leaves(blocks, codes, sample_weight, of_leaf):
+    """Statistics of all leaves, merged by the tree.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        The rows; they are read once.
+    codes : ndarray of int of shape (n_samples,)
+        Given class of each row.
+    sample_weight : None or ndarray of shape (n_samples,)
+        Weights, not negative.
+    of_leaf : callable
+        ``of_leaf(rows, codes, weight)`` gives `LabelStatistics`, which may be written to, and a
+        list of what is kept of the rows.
+
+    Returns
+    -------
+    statistics : LabelStatistics
+    kept : list
+        The lists of all leaves, in the order of the rows.
+    """
+
+    def of_block(rows, codes, weight):
+        return tree_reduce(_merged, (of_leaf(*leaf) for leaf in leaves(rows, codes, weight)))
 
     return map_reduce(of_block, _merged, blocks, codes, sample_weight)
 

@@ -1,27 +1,21 @@
 """Gaussian discriminant analysis where labels may be wrong, by EM over the classes behind them."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from clusterlib.blocks import as_blocks
-from clusterlib.kernels import cluster_sums, row_softmax
+from clusterlib.kernels import cluster_sums
 from clusterlib.solvers.noisy_gaussian_steps import ClassAssumptions
 from clusterlib.solvers.noisy_gaussian_sweep import (
     ClassDensities,
     label_statistics,
-    leaves,
-    log_label_probabilities,
     swept_statistics,
 )
+from clusterlib.solvers.noisy_shared_sweep import SharedSweep, total_scatter
 
-__all__ = [
-    "NoisyGaussians",
-    "likely_other_classes",
-    "noisy_gaussian_scores",
-    "noisy_gaussians",
-    "noisy_label_likelihood",
-]
+__all__ = ["NoisyGaussians", "noisy_gaussians"]
 
 # The expected transition: so much of the identity, the rest by how frequent the labels are.
 _RIGHT_LABELS = 0.7
@@ -151,8 +145,9 @@ def noisy_gaussians(
     Notes
     -----
     O(n K m^2) time for each iteration, in matrix products: whitening takes ``1.5 n K m^2``
-    operations, scatters ``n m^2`` for each class in which a row has a posterior above 2^-60; with a
-    shared covariance rows are whitened once for all classes. Memory: a number for each row,
+    operations, scatters ``n m^2`` for each class in which a row has a posterior above 2^-60.
+    Gaussians with a shared covariance take O(n K m + m^3) unless they lie too far apart for it, see
+    the page in the documentation, Student's t whitens rows once for all classes then. Memory: a number for each row,
     O(K m^2 log(n / 4096)) for partial sums, and the products of 4096 rows; no array holds a number
     for each row and class. Results do not depend on how the rows are cut into blocks.
 
@@ -192,6 +187,7 @@ def noisy_gaussians(
     assumed = ClassAssumptions(
         total, overall, mean_rows, shrinkage, ridge, transition_prior, transition_rows
     )
+    sweep = _sweeps(blocks, codes, sample_weight, assumed, degrees_of_freedom, statistics, means)
     little = min(_LITTLE, _TOLERANCES * tol)
     parameters, densities, history, frozen, converged = None, None, [], False, False
     while len(history) < max_iter and not converged:
@@ -203,9 +199,7 @@ def noisy_gaussians(
             parameters = assumed.first_step(statistics, means)
         means = parameters.means
         densities = ClassDensities(means, parameters.covariances, degrees_of_freedom)
-        statistics, quality = swept_statistics(
-            blocks, codes, sample_weight, densities, parameters.class_prior, parameters.transition
-        )
+        statistics, quality = sweep(densities, parameters.class_prior, parameters.transition)
         history.append(statistics.log_likelihood + assumed.log_prior(parameters, densities))
         converged = frozen and history[-1] - history[-2] <= tol * total
         if callback is not None and callback(len(history), history[-1]):
@@ -223,140 +217,6 @@ def noisy_gaussians(
         statistics.counts.sum(axis=1),
         degrees_of_freedom,
     )
-
-
-def likely_other_classes(X, codes, fit):
-    """Find for each row the class that it most likely has if its label is wrong.
-
-    Parameters
-    ----------
-    X : Blocks or array-like of shape (n_samples, n_features)
-        The rows, on the host.
-    codes : ndarray of int of shape (n_samples,)
-        Their labels, which may be wrong.
-    fit : NoisyGaussians
-        What :func:`noisy_gaussians` returned.
-
-    Returns
-    -------
-    codes : ndarray of shape (n_samples,), intp
-        The class of highest posterior, given row and label, among all but the label; the lower one
-        on ties, and the label itself where there is no other class.
-
-    Notes
-    -----
-    O(n K m^2) time; besides the result, memory for some rows and for K m^2 numbers.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from clusterlib.solvers import likely_other_classes, noisy_gaussians
-    >>> X = np.repeat([[-9.0, 1.0], [9.0, 1.0], [0.0, 5.0]], 20, axis=0)
-    >>> X += np.random.default_rng(0).normal(size=X.shape)
-    >>> codes = np.repeat([0, 1, 2], 20)
-    >>> codes[[0, 20]] = 2  # two rows are labelled wrongly
-    >>> fit = noisy_gaussians(X, codes, 3, shrinkage=2)
-    >>> likely_other_classes(X, codes, fit)[[0, 20]]
-    array([0, 1])
-    """
-    densities = _densities(fit)
-    log_prior = np.log(fit.class_prior)
-    log_labels = log_label_probabilities(fit.transition)
-
-    def of_rows(rows, codes):
-        joint = densities.log_densities(densities.squared_distances(rows))
-        joint += log_prior
-        joint += log_labels[codes]
-        joint[np.arange(len(codes)), codes] = -np.inf
-        return joint.argmax(axis=1)
-
-    return _by_leaves(of_rows, as_blocks(X), codes)
-
-
-def noisy_gaussian_scores(X, fit):
-    """Log densities of rows in the classes of a fit.
-
-    The class with the highest one is the decision for equal shares of the classes; with
-    ``np.log(fit.class_prior)`` added it is that for the estimated ones.
-
-    Parameters
-    ----------
-    X : Blocks or array-like of shape (n_samples, n_features)
-        The rows, on the host.
-    fit : NoisyGaussians
-        What :func:`noisy_gaussians` returned.
-
-    Returns
-    -------
-    scores : ndarray of shape (n_samples, n_classes), float64
-        ``log N(x; mean_k, covariance_k)``, or that of Student's t.
-
-    Notes
-    -----
-    O(n K m^2) time; besides the result, memory for some rows and for K m^2 numbers.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from clusterlib.solvers import noisy_gaussian_scores, noisy_gaussians
-    >>> X = np.array([[-3.0], [-2.0], [2.0], [3.0]])
-    >>> fit = noisy_gaussians(X, np.array([0, 0, 1, 1]), 2, shrinkage=1)
-    >>> noisy_gaussian_scores(np.array([[-9.0], [1.0]]), fit).argmax(axis=1)
-    array([0, 1])
-    """
-    densities = _densities(fit)
-
-    def of_rows(rows):
-        return densities.log_densities(densities.squared_distances(rows))
-
-    return _by_leaves(of_rows, as_blocks(X))
-
-
-def noisy_label_likelihood(X, codes, fit):
-    """Log probability of the labels of rows that were not fitted: the score of cross-validation.
-
-    Parameters
-    ----------
-    X : Blocks or array-like of shape (n_samples, n_features)
-        The rows, on the host.
-    codes : ndarray of int of shape (n_samples,)
-        Their labels, which may be wrong.
-    fit : NoisyGaussians
-        What :func:`noisy_gaussians` returned for other rows.
-
-    Returns
-    -------
-    log_likelihood : ndarray of shape (n_samples,), float64
-        ``log sum_k p(k | x) T[k, label]`` with ``p(k | x)`` the posteriors of the classes without
-        a look at the label; -inf where the label is impossible.
-
-    Notes
-    -----
-    O(n K m^2) time; besides the result, memory for some rows and for K m^2 numbers. No clean labels
-    are needed, and the means do not depend on the scale of X: fits may be compared.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from clusterlib.solvers import noisy_gaussians, noisy_label_likelihood
-    >>> X = np.array([[-3.0], [-2.0], [2.0], [3.0]])
-    >>> fit = noisy_gaussians(X, np.array([0, 0, 1, 1]), 2, shrinkage=1)
-    >>> right, wrong = noisy_label_likelihood(np.array([[2.5], [2.5]]), np.array([1, 0]), fit)
-    >>> bool(right > wrong)
-    True
-    """
-    densities = _densities(fit)
-    log_prior = np.log(fit.class_prior)
-    log_labels = log_label_probabilities(fit.transition)
-
-    def of_rows(rows, codes):
-        joint = densities.log_densities(densities.squared_distances(rows))
-        joint += log_prior
-        joint -= row_softmax(joint).lse[:, None]
-        joint += log_labels[codes]
-        return np.logaddexp.reduce(joint, axis=1)
-
-    return _by_leaves(of_rows, as_blocks(X), codes)
 
 
 def _labelled_means(blocks, codes, sample_weight, n_classes):
@@ -378,23 +238,15 @@ def _labelled_means(blocks, codes, sample_weight, n_classes):
     return means, overall, weights / weights.sum()
 
 
+def _sweeps(blocks, codes, sample_weight, assumed, degrees_of_freedom, statistics, centers):
+    """The pass of an iteration, from the statistics of the labels about some centres."""
+    if not assumed.is_shared or degrees_of_freedom is not None:
+        return partial(swept_statistics, blocks, codes, sample_weight)
+    origin = assumed.overall_mean
+    scatter = total_scatter(statistics, centers, origin)
+    return SharedSweep(blocks, codes, sample_weight, origin, scatter, assumed.ridge)
+
+
 def _residual(statistics, centers, overall):
     """Sum of the deviations of all rows from what is taken for their mean."""
     return statistics.sums.sum(axis=0) + statistics.weights @ (centers - overall)
-
-
-def _densities(fit):
-    # All strides are 0 where one covariance is shared, and one of them is enough then.
-    is_shared = fit.covariances.strides[0] == 0
-    covariances = fit.covariances[:1] if is_shared else fit.covariances
-    return ClassDensities(fit.means, covariances, fit.degrees_of_freedom)
-
-
-def _by_leaves(of_rows, blocks, *beside):
-    """One result for each row, worked out leaf by leaf."""
-
-    def of_block(rows, *parts):
-        return [of_rows(*leaf) for leaf in leaves(rows, *parts)]
-
-    results = blocks.map(of_block, beside)
-    return np.concatenate([part for block in results for part in block])

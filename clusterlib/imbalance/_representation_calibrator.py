@@ -1,12 +1,10 @@
 """RepresentationCalibrator: Gaussians of classes whose labels may be wrong, and rows from them."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
-from sklearn.exceptions import ConvergenceWarning
 
 from clusterlib.base import logger, progress_log
+from clusterlib.imbalance._label_issues import LabelIssuesMixin, warn_of_labels
 from clusterlib.imbalance._recovery import (
     noise_model,
     noise_model_options,
@@ -17,21 +15,16 @@ from clusterlib.imbalance._resampled import resampled_rows, resampled_target
 from clusterlib.solvers import sample_gaussians
 from clusterlib.validation import (
     Recovery,
-    check_is_fitted,
     check_random_state,
     checked_choice,
     checked_class_rows,
     checked_class_weight,
-    checked_integer,
-    checked_real,
     checked_verbose,
 )
 
 __all__ = ["RepresentationCalibrator"]
 
 _MAX_SEED = np.iinfo(np.int32).max
-# Of fewer right labels nothing in the rows tells a class from what is wrongly labelled as it.
-_FEWEST_RIGHT_LABELS = 4
 # What one recovery leaves and the other does not.
 _OF_ONE_RECOVERY = (
     "label_quality_",
@@ -48,7 +41,7 @@ _OF_ONE_RECOVERY = (
 )
 
 
-class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
+class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstimator):
     """Fills up rare classes with rows drawn from Gaussians, although labels may be wrong.
 
     Every class is one Gaussian. With "noise_model" an EM finds them together with the probability
@@ -254,7 +247,7 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
             For a parameter of a wrong type, sparse X, or numbers among strings in y.
         """
         self._fit(X, y, sample_weight)
-        self._warn()
+        warn_of_labels(self)
         return self
 
     def fit_resample(self, X, y):
@@ -282,52 +275,12 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
             As in :meth:`fit`.
         """
         rows, codes, rng = self._fit(X, y)
-        self._warn()
+        warn_of_labels(self)
         sizes = np.bincount(codes)
         drawn, drawn_codes = self._draw(sizes.max() - sizes, rng)
         codes = np.concatenate([codes, drawn_codes])
         rows = np.concatenate([rows, drawn.astype(rows.dtype, copy=False)])
         return resampled_rows(rows, X), resampled_target(self.classes_[codes], y)
-
-    def find_label_issues(self, *, threshold=0.5, n_issues=None):
-        """List the fitted rows whose labels are probably wrong, the most suspicious first.
-
-        Parameters
-        ----------
-        threshold : float, default=0.5
-            From 0 to 1: rows are listed if their labels are wrong with a larger probability.
-        n_issues : int, default=None
-            At most so many, at least 0. None lists all.
-
-        Returns
-        -------
-        rows : ndarray of shape (n_found,), intp
-            Positions in X of ``fit``; the lower one first on ties.
-        labels : ndarray of shape (n_found,), dtype of y
-            The most likely other label of each.
-        probabilities : ndarray of shape (n_found,), float64
-            That the given label is wrong, ``1 - label_quality_``.
-
-        Raises
-        ------
-        AttributeError
-            After a fit with ``recovery="paper"``, which knows no such probabilities.
-        TypeError, ValueError
-            For an argument of a wrong type or out of range.
-        """
-        check_is_fitted(self)
-        threshold = checked_real("threshold", threshold, 0, 1)
-        if n_issues is not None:
-            n_issues = checked_integer("n_issues", n_issues, 0)
-        if not hasattr(self, "label_quality_"):
-            raise AttributeError(
-                "find_label_issues needs a fit with recovery='noise_model'; the outliers of "
-                "recovery='paper' are in inlier_mask_"
-            )
-        wrong = 1 - self.label_quality_
-        rows = np.argsort(-wrong, kind="stable")
-        rows = rows[wrong[rows] > threshold][:n_issues]
-        return rows, self.other_labels_[rows], wrong[rows]
 
     def _fit(self, X, y, sample_weight=None):
         """Do what ``fit`` does, but for its warnings; returns rows, codes and a generator."""
@@ -366,26 +319,6 @@ class RepresentationCalibrator(OneToOneFeatureMixin, BaseEstimator):
         if self.recovery == Recovery.NOISE_MODEL.value and dof is not None:
             rows *= np.sqrt((dof - 2) / rng.chisquare(dof, size=(len(rows), 1)))
         return rows + self.means_[codes], codes
-
-    def _warn(self):
-        """Warn the caller of the method that calls this, once for each reason."""
-        if not self.converged_:
-            warnings.warn(
-                f"RepresentationCalibrator did not converge in max_iter={self.max_iter} "
-                "iterations. Raise max_iter.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        scarce = self.effective_counts_ < _FEWEST_RIGHT_LABELS
-        if hasattr(self, "label_quality_") and scarce.any():
-            names = ", ".join(map(repr, self.classes_[scarce].tolist()))
-            warnings.warn(
-                f"By the noise model fewer than {_FEWEST_RIGHT_LABELS} labels are right of: "
-                f"{names}. Nothing in X tells such classes from what is wrongly labelled as them; "
-                "check their labels, or add rows.",
-                UserWarning,
-                stacklevel=3,
-            )
 
 
 def _log_iteration(n_iter, objective):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.solvers.label_folds import N_FOLDS, label_folds, paired_loss, stratified_rows
 from clusterlib.solvers.noisy_gaussian_scores import noisy_label_likelihood
 from clusterlib.solvers.noisy_gaussians import noisy_gaussians
 
@@ -13,7 +14,6 @@ __all__ = ["ShrinkageChoice", "choose_shrinkage"]
 _MULTIPLES = (1.0, 2.5, 5.0, 10.0, 20.0, np.inf)
 # What experience says, see the page on noisy labels.
 _USUAL_MULTIPLE = 5.0
-_N_FOLDS = 3
 # Iterations of a fit that is only compared in which the pooled covariance is estimated again.
 _PRIOR_ITER = 10
 # Standard errors of fewer rows say nothing.
@@ -128,9 +128,9 @@ def choose_shrinkage(
     if candidates is None:
         candidates = X.shape[1] * np.array(_MULTIPLES)
     distances = np.minimum(np.abs(np.log(candidates / usual)), np.finfo(np.float64).max)
-    rows = _stratified_rows(codes, sample_weight, max_rows, rng)
+    rows = stratified_rows(codes, sample_weight, max_rows, rng)
     weight = None if sample_weight is None else sample_weight[rows]
-    folds = _folds(codes[rows], rng)
+    folds = label_folds(codes[rows], rng)
     left_out = folds >= 0
     n_scored = int(np.count_nonzero(left_out))
     eligible = np.ones(len(candidates), dtype=bool)
@@ -150,10 +150,7 @@ def choose_shrinkage(
         eligible[:] = False
         best = found[int(tried[scores[tried].argmax()])]
         for c in tried:
-            loss = best - found[c]
-            mean_loss = (share * loss).mean()
-            spread = np.square(share * (loss - mean_loss)).sum() / (n_scored - 1)
-            errors[c] = np.sqrt(spread / n_scored)
+            mean_loss, errors[c] = paired_loss(best, found[c], share)
             eligible[c] = mean_loss <= errors[c]
     chosen = float(candidates[np.where(eligible, distances, np.inf).argmin()])
     return ShrinkageChoice(chosen, candidates, scores, errors, n_scored)
@@ -180,7 +177,7 @@ def _around_the_best(of_rows, candidates, share, start):
 def _left_out_scores(X, codes, n_classes, folds, weight, *, shrinkage, **options):
     """Log probability of the label of each row by a fit without it."""
     found = np.zeros(len(X))
-    for f in range(_N_FOLDS):
+    for f in range(N_FOLDS):
         held = folds == f
         kept = None if weight is None else weight[~held]
         fit = noisy_gaussians(
@@ -194,28 +191,3 @@ def _left_out_scores(X, codes, n_classes, folds, weight, *, shrinkage, **options
         )
         found[held] = noisy_label_likelihood(X[held], codes[held], fit)
     return found
-
-
-def _stratified_rows(codes, sample_weight, max_rows, rng):
-    """Rows with a weight, or about max_rows of them, classes in proportion but with 3 if it can."""
-    counted = np.arange(len(codes)) if sample_weight is None else np.flatnonzero(sample_weight)
-    if len(counted) <= max_rows:
-        return counted
-    codes = codes[counted]
-    order = rng.permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
-    sizes = np.bincount(codes)
-    kept = np.maximum(np.minimum(sizes, _N_FOLDS), sizes * max_rows // len(codes))
-    rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return counted[np.sort(order[rank < np.repeat(kept, sizes)])]
-
-
-def _folds(codes, rng):
-    """Fold of each row; -1 for the only row of a class, which is never left out."""
-    order = rng.permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
-    folds = np.empty(len(codes), dtype=np.intp)
-    # Dealt in turn: the rows of a class, if two or more, are in different folds.
-    folds[order] = np.arange(len(codes)) % _N_FOLDS
-    folds[np.bincount(codes)[codes] == 1] = -1
-    return folds

@@ -91,6 +91,12 @@ from clusterlib.validation.nmf import (
     checked_penalties,
     checked_weights,
 )
+from clusterlib.validation.noisy_labels import (
+    Training,
+    checked_head_kinds,
+    checked_prior_shares,
+    checked_weighable,
+)
 from clusterlib.validation.parameters import (
     check_random_state,
     checked_choice,
@@ -167,6 +173,7 @@ __all__ = [
     "Start",
     "Student",
     "TraceRule",
+    "Training",
     "WeightSet",
     "check_is_fitted",
     "check_random_state",
@@ -198,6 +205,7 @@ __all__ = [
     "checked_flag",
     "checked_given_classes",
     "checked_group_start",
+    "checked_head_kinds",
     "checked_integer",
     "checked_known_classes",
     "checked_labelled_rows",
@@ -224,6 +232,7 @@ __all__ = [
     "checked_pair_rows",
     "checked_penalties",
     "checked_prior",
+    "checked_prior_shares",
     "checked_probabilistic",
     "checked_probabilities",
     "checked_range",
@@ -245,6 +254,7 @@ __all__ = [
     "checked_subclasses",
     "checked_tau",
     "checked_verbose",
+    "checked_weighable",
     "checked_weights",
     "domain_names",
 ]

@@ -6,16 +6,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from clusterlib.solvers import (
     choose_shrinkage,
-    noise_shrinkage,
     noisy_gaussians,
     noisy_label_likelihood,
 )
+from clusterlib.solvers.label_folds import label_folds, stratified_rows
 from tests.solvers.test_noisy_gaussians import planted
 
 
 def folds_of(codes, seed):
     """The folds of a call that takes no sample."""
-    return noise_shrinkage._folds(codes, np.random.default_rng(seed))
+    return label_folds(codes, np.random.default_rng(seed))
 
 
 def choice_of(X, codes, n_classes, seed=0, **options):
@@ -173,7 +173,7 @@ def test_every_training_part_has_every_class():
 
 def test_many_rows_are_sampled_by_class():
     codes = np.random.default_rng(1).permutation(np.repeat(np.arange(4), [9000, 900, 40, 2]))
-    rows = noise_shrinkage._stratified_rows(codes, None, 1000, np.random.default_rng(0))
+    rows = stratified_rows(codes, None, 1000, np.random.default_rng(0))
     assert_array_equal(np.diff(rows) > 0, True)
     assert_array_equal(np.bincount(codes[rows]), [905, 90, 4, 2])
     X = np.random.default_rng(2).normal(size=(len(codes), 2)) + 3 * codes[:, None]

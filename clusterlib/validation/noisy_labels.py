@@ -1,0 +1,113 @@
+"""Parameters of classifiers that learn from labels that may be wrong."""
+
+from enum import Enum
+
+import numpy as np
+from sklearn.utils.validation import has_fit_parameter
+
+from clusterlib.solvers import HeadKind
+from clusterlib.validation.imbalance import checked_class_prior
+from clusterlib.validation.parameters import checked_choice
+
+__all__ = ["Training", "checked_head_kinds", "checked_prior_shares", "checked_weighable"]
+
+
+class Training(Enum):
+    """What a classifier of the user learns from."""
+
+    WEIGHTED = "weighted"
+    RESAMPLED = "resampled"
+
+
+def checked_head_kinds(head):
+    """Return the kinds of heads that are compared for the parameter ``head``.
+
+    Parameters
+    ----------
+    head : str
+        "auto" or the value of a :class:`~clusterlib.solvers.HeadKind`.
+
+    Returns
+    -------
+    kinds : tuple of HeadKind
+        All for "auto".
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_head_kinds
+    >>> checked_head_kinds("gaussian")
+    (<HeadKind.GAUSSIAN: 'gaussian'>,)
+    """
+    if isinstance(head, str) and head == "auto":
+        return tuple(HeadKind)
+    try:
+        return (checked_choice("head", head, HeadKind),)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error}; 'auto' chooses among them") from None
+
+
+def checked_prior_shares(prior, estimated):
+    """Return the shares of the classes among rows to come.
+
+    Parameters
+    ----------
+    prior : str or array-like of shape (n_classes,)
+        "uniform", "estimated", or shares or sizes above 0.
+    estimated : ndarray of shape (n_classes,), float64
+        What "estimated" stands for.
+
+    Returns
+    -------
+    prior : ndarray of shape (n_classes,), float64
+        Of sum 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another word, another shape, or numbers that are not finite and above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.validation import checked_prior_shares
+    >>> checked_prior_shares("uniform", np.array([0.9, 0.1]))
+    array([0.5, 0.5])
+    """
+    if isinstance(prior, str):
+        if prior == "uniform":
+            return np.full(len(estimated), 1 / len(estimated))
+        if prior == "estimated":
+            return estimated
+        raise ValueError(
+            f"prior must be 'uniform', 'estimated' or one share for each class; got {prior!r}"
+        )
+    try:
+        return checked_class_prior(prior, len(estimated))
+    except (TypeError, ValueError) as error:
+        message = str(error).replace("class_prior", "prior").replace("as scores has", "for")
+        raise type(error)(message.replace(" columns", " classes in y")) from None
+
+
+def checked_weighable(estimator):
+    """Return a classifier whose ``fit`` takes ``sample_weight``; all else is a TypeError.
+
+    Examples
+    --------
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from clusterlib.validation import checked_weighable
+    >>> checked_weighable(GaussianNB())
+    GaussianNB()
+    """
+    if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+        raise TypeError(f"estimator must be a classifier, an object with fit; got {estimator!r}")
+    if not has_fit_parameter(estimator, "sample_weight"):
+        raise TypeError(
+            "estimator must take sample_weight in fit, by which labels are trusted; "
+            f"{estimator!r} does not"
+        )
+    return estimator

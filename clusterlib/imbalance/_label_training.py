@@ -3,8 +3,43 @@
 import numpy as np
 
 from clusterlib.solvers import sample_gaussians
+from clusterlib.validation import Training
 
-__all__ = ["mixed_rows", "scaled_to_shares", "with_drawn_rows"]
+__all__ = ["mixed_rows", "scaled_to_shares", "training_rows", "with_drawn_rows"]
+
+
+def training_rows(rows, codes, weight, gaussians, prior, kind, mixup, rng):
+    """Rows, labels and weights from which a classifier learns classes with the shares of a prior.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features), float32 or float64
+        The rows.
+    codes : ndarray of shape (n_samples,), intp
+        Their labels.
+    weight : ndarray of shape (n_samples,), float64
+        How far they are right.
+    gaussians : NoisyGaussians
+        The classes of the rows.
+    prior : ndarray of shape (n_classes,), float64
+        Shares above 0.
+    kind : Training
+        Whether rows are drawn besides.
+    mixup : float
+        Above 0, what is learned from lies between rows.
+    rng : numpy.random.Generator
+        Draws and mixes rows.
+
+    Returns
+    -------
+    rows, codes, weight : ndarray
+        What ``fit`` is given.
+    """
+    if kind is Training.RESAMPLED:
+        rows, codes, weight = with_drawn_rows(rows, codes, weight, gaussians, rng)
+    if mixup > 0:
+        rows, codes, weight = mixed_rows(rows, codes, weight, mixup, rng)
+    return rows, codes, scaled_to_shares(weight, codes, prior)
 
 
 def with_drawn_rows(rows, codes, weight, gaussians, rng):

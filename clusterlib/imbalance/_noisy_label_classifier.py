@@ -7,9 +7,10 @@ from sklearn.utils.metaestimators import available_if
 
 from clusterlib.base import logger, progress_log
 from clusterlib.imbalance._label_issues import LabelIssuesMixin, warn_of_labels
-from clusterlib.imbalance._label_training import mixed_rows, scaled_to_shares, with_drawn_rows
+from clusterlib.imbalance._label_training import training_rows
 from clusterlib.imbalance._label_views import LabelViews
 from clusterlib.solvers import (
+    HeadKind,
     choose_head,
     choose_shrinkage,
     fitted_parts,
@@ -17,21 +18,19 @@ from clusterlib.solvers import (
     other_classes,
 )
 from clusterlib.validation import (
-    Training,
     check_is_fitted,
     check_random_state,
-    checked_choice,
+    checked_auto_choice,
     checked_class_rows,
     checked_class_weight,
-    checked_head_kinds,
     checked_integer,
     checked_matrix,
     checked_number_or_word,
     checked_prior_shares,
     checked_range,
     checked_real,
+    checked_training,
     checked_verbose,
-    checked_weighable,
 )
 
 __all__ = ["NoisyLabelClassifier"]
@@ -230,7 +229,8 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
             For a parameter of a wrong type, an estimator without ``fit`` or ``sample_weight``,
             sparse X, or numbers among strings in y.
         """
-        kinds, training = checked_head_kinds(self.head), self._checked_training()
+        kinds = checked_auto_choice("head", self.head, HeadKind)
+        training = checked_training(self.training, self.mixup, self.estimator)
         shrinkage = checked_number_or_word(
             "shrinkage", self.shrinkage, "auto", 0, low_open=True, infinite=True
         )
@@ -339,14 +339,6 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
             return self.estimator_.predict(views[0])
         return self.classes_[self._scores(views).argmax(axis=1)]
 
-    def _checked_training(self):
-        """What a classifier of the user learns from, and that it can."""
-        training = checked_choice("training", self.training, Training)
-        mixup = checked_real("mixup", self.mixup, 0)
-        if self.estimator is not None:
-            checked_weighable(self.estimator)
-        return training, mixup
-
     def _chosen_shrinkages(self, views, codes, weight, shrinkage, rng):
         self.shrinkage_choice_ = None
         if shrinkage is None:
@@ -384,13 +376,10 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         self.converged_ = all(fit.converged for fit in fits)
 
     def _fit_estimator(self, rows, codes, weight, training, rng):
-        kind, mixup = training
         right = self.label_quality_ if weight is None else weight * self.label_quality_
-        if kind is Training.RESAMPLED:
-            rows, codes, right = with_drawn_rows(rows, codes, right, self._parts.gaussians[0], rng)
-        if mixup > 0:
-            rows, codes, right = mixed_rows(rows, codes, right, mixup, rng)
-        right = scaled_to_shares(right, codes, self._prior)
+        rows, codes, right = training_rows(
+            rows, codes, right, self._parts.gaussians[0], self._prior, *training, rng
+        )
         self.estimator_ = clone(self.estimator).fit(rows, self.classes_[codes], sample_weight=right)
 
     def _checked_views(self, X):

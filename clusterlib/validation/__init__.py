@@ -93,8 +93,9 @@ from clusterlib.validation.nmf import (
 )
 from clusterlib.validation.noisy_labels import (
     Training,
-    checked_head_kinds,
+    checked_auto_choice,
     checked_prior_shares,
+    checked_training,
     checked_weighable,
 )
 from clusterlib.validation.parameters import (
@@ -177,6 +178,7 @@ __all__ = [
     "WeightSet",
     "check_is_fitted",
     "check_random_state",
+    "checked_auto_choice",
     "checked_calibration",
     "checked_candidates",
     "checked_cell_weight",
@@ -205,7 +207,6 @@ __all__ = [
     "checked_flag",
     "checked_given_classes",
     "checked_group_start",
-    "checked_head_kinds",
     "checked_integer",
     "checked_known_classes",
     "checked_labelled_rows",
@@ -253,6 +254,7 @@ __all__ = [
     "checked_student",
     "checked_subclasses",
     "checked_tau",
+    "checked_training",
     "checked_verbose",
     "checked_weighable",
     "checked_weights",

@@ -5,11 +5,16 @@ from enum import Enum
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
-from clusterlib.solvers import HeadKind
 from clusterlib.validation.imbalance import checked_class_prior
-from clusterlib.validation.parameters import checked_choice
+from clusterlib.validation.parameters import checked_choice, checked_real
 
-__all__ = ["Training", "checked_head_kinds", "checked_prior_shares", "checked_weighable"]
+__all__ = [
+    "Training",
+    "checked_auto_choice",
+    "checked_prior_shares",
+    "checked_training",
+    "checked_weighable",
+]
 
 
 class Training(Enum):
@@ -19,18 +24,22 @@ class Training(Enum):
     RESAMPLED = "resampled"
 
 
-def checked_head_kinds(head):
-    """Return the kinds of heads that are compared for the parameter ``head``.
+def checked_auto_choice(name, value, kinds):
+    """Return what "auto" chooses among for a parameter that names one kind otherwise.
 
     Parameters
     ----------
-    head : str
-        "auto" or the value of a :class:`~clusterlib.solvers.HeadKind`.
+    name : str
+        Of the parameter, for messages.
+    value : str
+        "auto" or the value of a kind.
+    kinds : type of Enum
+        All there are.
 
     Returns
     -------
-    kinds : tuple of HeadKind
-        All for "auto".
+    kinds : tuple
+        All for "auto", else the one that is named.
 
     Raises
     ------
@@ -39,14 +48,14 @@ def checked_head_kinds(head):
 
     Examples
     --------
-    >>> from clusterlib.validation import checked_head_kinds
-    >>> checked_head_kinds("gaussian")
-    (<HeadKind.GAUSSIAN: 'gaussian'>,)
+    >>> from clusterlib.validation import Training, checked_auto_choice
+    >>> checked_auto_choice("training", "weighted", Training)
+    (<Training.WEIGHTED: 'weighted'>,)
     """
-    if isinstance(head, str) and head == "auto":
-        return tuple(HeadKind)
+    if isinstance(value, str) and value == "auto":
+        return tuple(kinds)
     try:
-        return (checked_choice("head", head, HeadKind),)
+        return (checked_choice(name, value, kinds),)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{error}; 'auto' chooses among them") from None
 
@@ -91,6 +100,41 @@ def checked_prior_shares(prior, estimated):
     except (TypeError, ValueError) as error:
         message = str(error).replace("class_prior", "prior").replace("as scores has", "for")
         raise type(error)(message.replace(" columns", " classes in y")) from None
+
+
+def checked_training(training, mixup, estimator):
+    """Return what a classifier of the user learns from, once it is known that it can.
+
+    Parameters
+    ----------
+    training : str
+        The value of a :class:`Training`.
+    mixup : float
+        At least 0.
+    estimator : classifier or None
+        As :func:`checked_weighable` wants it; None if there is none.
+
+    Returns
+    -------
+    training : Training
+    mixup : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_training
+    >>> checked_training("resampled", 0.5, None)
+    (<Training.RESAMPLED: 'resampled'>, 0.5)
+    """
+    training = checked_choice("training", training, Training)
+    mixup = checked_real("mixup", mixup, 0)
+    if estimator is not None:
+        checked_weighable(estimator)
+    return training, mixup
 
 
 def checked_weighable(estimator):

@@ -119,8 +119,8 @@ def noisy_gaussians(
     prior_iter : int, default=20
         Most iterations, at least 1, in which the pooled covariance is estimated again; they end
         early when one changes the objective by no more than 1e-4, or ``100 tol`` if that is less,
-        times the weight of all rows. It stays as it is from then on, so that the objective is one function that never
-        falls.
+        times the weight of all rows. It stays as it is from then on, so that the objective is one
+        function that never falls.
     sample_weight : ndarray of shape (n_samples,), default=None
         Weights, not negative, not all 0. None means 1.
     max_iter : int, default=100
@@ -146,10 +146,11 @@ def noisy_gaussians(
     -----
     O(n K m^2) time for each iteration, in matrix products: whitening takes ``1.5 n K m^2``
     operations, scatters ``n m^2`` for each class in which a row has a posterior above 2^-60.
-    Gaussians with a shared covariance take O(n K m + m^3) unless they lie too far apart for it, see
-    the page in the documentation, Student's t whitens rows once for all classes then. Memory: a number for each row,
-    O(K m^2 log(n / 4096)) for partial sums, and the products of 4096 rows; no array holds a number
-    for each row and class. Results do not depend on how the rows are cut into blocks.
+    With one covariance Student's t whitens rows once for all classes, and Gaussians take
+    O(n K m + m^3) time, unless classes lie so far apart, or the ridge is so small, that digits
+    would be lost. Memory: a number for each row, O(K m^2 log(n / 4096)) for partial sums, and the
+    products of 4096 rows; no array holds a number for each row and class. Results do not depend on
+    how the rows are cut into blocks.
 
     A class with few rows, or none, is as the prior says: near the overall mean, with the pooled
     covariance. The page on noisy labels in the documentation derives all steps.

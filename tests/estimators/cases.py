@@ -16,6 +16,7 @@ from clusterlib.cluster import (
 )
 from clusterlib.decomposition import SimplexNMF
 from clusterlib.imbalance import (
+    NoisyLabelClassifier,
     RepresentationCalibrator,
     SubclassBalancer,
     SubclassClassifier,
@@ -69,6 +70,11 @@ ESTIMATORS = [
     RepresentationCalibrator(),
     RepresentationCalibrator(shrinkage=5, degrees_of_freedom=10),
     RepresentationCalibrator(recovery="paper", gamma="eb", ridge="identity", weights="inverse"),
+    NoisyLabelClassifier(),
+    NoisyLabelClassifier(head="transition", shrinkage=5, prior="estimated", n_components=2),
+    NoisyLabelClassifier(
+        DecisionTreeClassifier(random_state=0), training="resampled", mixup=0.5, shrinkage=5
+    ),
     SubclassBalancer(),
     SubclassBalancer(delta=3, size_rule="code", metric="sqeuclidean", n_init=2),
     SubclassClassifier(),
@@ -91,6 +97,12 @@ WEIGHT_CHECKS = [
     "check_sample_weights_shape",
 ]
 
+NO_CLASS_WITHOUT_WEIGHT = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "the check takes all weight from a class, which is refused"
+    )
+}
+
 
 def expected_failures(estimator):
     """Checks of scikit-learn that an estimator fails by design, with the reason."""
@@ -106,8 +118,9 @@ def expected_failures(estimator):
     if isinstance(estimator, RepresentationCalibrator):
         if estimator.recovery == "paper":
             return dict.fromkeys(WEIGHT_CHECKS, "it counts rows, and refuses weights")
-        reason = "the check takes all weight from a class, which is refused"
-        return {"check_sample_weight_equivalence_on_dense_data": reason}
+        return NO_CLASS_WITHOUT_WEIGHT
+    if isinstance(estimator, NoisyLabelClassifier):
+        return NO_CLASS_WITHOUT_WEIGHT
     return {}
 
 

@@ -32,6 +32,7 @@ CHECKS = parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_fai
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.filterwarnings("ignore:.*was given no target:UserWarning")
 @pytest.mark.filterwarnings("ignore::clusterlib.label_shift.IdentifiabilityWarning")
+@pytest.mark.filterwarnings("ignore:By the noise model fewer than 4 labels are right:UserWarning")
 @pytest.mark.filterwarnings("ignore:The number of unique classes is greater:UserWarning")
 @pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), ids=CHECKS.kwargs["ids"])
 def test_scikit_learn_checks(estimator, check):

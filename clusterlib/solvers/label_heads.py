@@ -33,7 +33,7 @@ _FACTOR_TOLERANCE = 0.02
 
 
 class HeadKind(Enum):
-    """Ways to classify, the simplest first: the one that is taken where they are alike.
+    """Ways to classify, the simplest first.
 
     Attributes
     ----------
@@ -128,8 +128,9 @@ def choose_head(
     Rows are left out in 3 folds and the parts of all heads fitted to the others. The scores of a
     part are multiplied by the factor with which they foretell the labels of left-out rows best,
     through the transition of the noise model; so are their sums. A head is as good as the mean log
-    probability of these labels. The simplest of those whose paired difference to the best is at
-    most its standard error is taken.
+    probability of these labels. Of those whose paired difference to the best is at most its standard
+    error the combined one is taken, which leans on no single model, or else the simplest. The page on
+    noisy labels in the documentation compares this rule with others.
 
     Parameters
     ----------
@@ -208,9 +209,10 @@ def choose_head(
     heads, logs = zip(*found, strict=True)
     scores = np.array([(left_out.share * of_rows).mean() for of_rows in logs])
     losses = [paired_loss(logs[scores.argmax()], of_rows, left_out.share) for of_rows in logs]
-    taken = next(i for i, (loss, error) in enumerate(losses) if loss <= error)
+    alike = [head for head, (loss, error) in zip(heads, losses, strict=True) if loss <= error]
+    combined = [head for head in alike if head.kind is HeadKind.COMBINED]
     errors = np.array([error for _, error in losses])
-    return HeadChoice(heads[taken], heads, scores, errors, n_scored)
+    return HeadChoice([*combined, *alike][0], heads, scores, errors, n_scored)
 
 
 def head_scores(views, parts, head):
@@ -299,6 +301,7 @@ class _LeftOut:
 
 def spread(rows, weight):
     """Mean variance of the features; 1 where there is none."""
+    rows = rows.astype(np.float64)  # squares may leave float32
     mean = np.average(rows, axis=0, weights=weight)
     variance = float(np.average(np.square(rows - mean).mean(axis=1), weights=weight))
     return variance if variance > 0 else 1.0

@@ -43,7 +43,7 @@ def training_rows(rows, codes, weight, gaussians, prior, kind, mixup, rng):
 
 
 def with_drawn_rows(rows, codes, weight, gaussians, rng):
-    """Rows and, for each class, as many drawn ones of weight 1 as the largest weighs more.
+    """Rows and, for each class, drawn ones that weigh what the largest class weighs more.
 
     Parameters
     ----------
@@ -61,15 +61,17 @@ def with_drawn_rows(rows, codes, weight, gaussians, rng):
     Returns
     -------
     rows, codes, weight : ndarray
-        The given ones first.
+        The given ones first. Drawn ones weigh about 1, and more where the largest class has fewer
+        rows than would be drawn.
     """
     right = np.bincount(codes, weights=weight, minlength=len(gaussians.means))
-    counts = np.rint(right.max() - right).astype(np.intp)
+    missing = right.max() - right
+    counts = np.rint(np.minimum(missing, np.bincount(codes).max())).astype(np.intp)
     drawn, drawn_codes = sample_gaussians(gaussians.means, gaussians.covariances, counts, rng)
     return (
         np.concatenate([rows, drawn.astype(rows.dtype, copy=False)]),
         np.concatenate([codes, drawn_codes]),
-        np.concatenate([weight, np.ones(len(drawn))]),
+        np.concatenate([weight, (missing / np.maximum(counts, 1))[drawn_codes]]),
     )
 
 
@@ -127,4 +129,5 @@ def scaled_to_shares(weight, codes, prior):
         doubtful label would decide.
     """
     totals = np.bincount(codes, weights=weight, minlength=len(prior))
-    return weight * (weight.sum() * prior / np.maximum(totals, 1.0))[codes]
+    fewest = min(1.0, weight.max())
+    return weight * (weight.sum() * prior / np.maximum(totals, fewest))[codes]

@@ -30,6 +30,8 @@ _PRIOR_ITER = 10
 # Logarithms of the factors by which scores may be too sure, or not sure enough.
 _FACTORS = (-8.0, 4.0)
 _FACTOR_TOLERANCE = 0.02
+# Scores that differ by less are equal: where nothing but rounding tells heads apart.
+_ROUNDING = 1e-10
 
 
 class HeadKind(Enum):
@@ -209,7 +211,8 @@ def choose_head(
     heads, logs = zip(*found, strict=True)
     scores = np.array([(left_out.share * of_rows).mean() for of_rows in logs])
     losses = [paired_loss(logs[scores.argmax()], of_rows, left_out.share) for of_rows in logs]
-    alike = [head for head, (loss, error) in zip(heads, losses, strict=True) if loss <= error]
+    within = [loss <= error + _ROUNDING for loss, error in losses]
+    alike = [head for head, near in zip(heads, within, strict=True) if near]
     combined = [head for head in alike if head.kind is HeadKind.COMBINED]
     errors = np.array([error for _, error in losses])
     return HeadChoice([*combined, *alike][0], heads, scores, errors, n_scored)

@@ -153,7 +153,9 @@ def balanced(weight, codes, n_classes):
     A class with hardly any weight stays below the others, or a single row would decide.
     """
     totals = np.bincount(codes, weights=weight, minlength=n_classes)
-    return weight * (weight.sum() / n_classes / np.maximum(totals, _FEWEST_RIGHT_LABELS))[codes]
+    # Where all weights are small, hardly any is what no single row has.
+    fewest = min(_FEWEST_RIGHT_LABELS, weight.max())
+    return weight * (weight.sum() / n_classes / np.maximum(totals, fewest))[codes]
 
 
 def part_scores(views, parts, name):

@@ -48,6 +48,11 @@ def test_weights_that_balance():
     totals = np.bincount(codes, weights=found)
     assert_allclose(totals[:2], weight.sum() / 3)
     assert_allclose(totals[2], 0.2 * weight.sum() / 3)
+    # Where all weights are small, so is what counts as hardly any: what no single row has.
+    for scale in (1e-5, 1e-300):
+        small = np.bincount(codes, weights=balanced(scale * weight, codes, 3)) / scale
+        assert_allclose(small[:2], weight.sum() / 3)
+        assert_allclose(small[2], 0.2 / weight.max() * weight.sum() / 3)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -11,6 +11,9 @@ __all__ = ["LabelIssuesMixin", "warn_of_labels"]
 
 # Of fewer right labels nothing in the rows tells a class from what is wrongly labelled as it.
 _FEWEST_RIGHT_LABELS = 4
+# Labels that are right this many times as often as a single wrong one: below, a model that starts
+# from the labels may take one class for the other. Wrong labels at 40 % in one direction are at it.
+_LEAST_DOMINANCE = 1.5
 
 
 class LabelIssuesMixin:
@@ -60,7 +63,8 @@ class LabelIssuesMixin:
 def warn_of_labels(estimator):
     """Warn the caller of the method that calls this, once for each reason.
 
-    Reasons are a fit that has not converged, and classes with hardly any right labels.
+    Reasons are a fit that has not converged, classes with hardly any right labels, and classes that
+    are labelled as another one nearly as often as correctly.
     """
     name = type(estimator).__name__
     if not estimator.converged_:
@@ -69,8 +73,10 @@ def warn_of_labels(estimator):
             ConvergenceWarning,
             stacklevel=3,
         )
+    if not hasattr(estimator, "label_quality_"):
+        return
     scarce = estimator.effective_counts_ < _FEWEST_RIGHT_LABELS
-    if hasattr(estimator, "label_quality_") and scarce.any():
+    if scarce.any():
         names = ", ".join(map(repr, estimator.classes_[scarce].tolist()))
         warnings.warn(
             f"By the noise model fewer than {_FEWEST_RIGHT_LABELS} labels are right of: "
@@ -79,3 +85,21 @@ def warn_of_labels(estimator):
             UserWarning,
             stacklevel=3,
         )
+    doubtful = _doubtful_classes(estimator.classes_, estimator.transition_matrix_)
+    if doubtful:
+        warnings.warn(
+            f"By the noise model classes are labelled as another nearly as often as correctly: "
+            f"{', '.join(doubtful)}. One may have been taken for the other where classes are rare "
+            "or have several parts; check some of these labels.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _doubtful_classes(classes, transition):
+    """Descriptions of classes whose labels are hardly more often right than one wrong one."""
+    wrong = transition - np.diag(np.diag(transition))
+    rivals = wrong.argmax(axis=1)
+    doubtful = np.flatnonzero(np.diag(transition) < _LEAST_DOMINANCE * wrong.max(axis=1))
+    names = np.asarray(classes).tolist()
+    return [f"{names[k]!r} (as {names[rivals[k]]!r})" for k in doubtful]

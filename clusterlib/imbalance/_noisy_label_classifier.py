@@ -132,7 +132,8 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         When ``max_iter`` ended a noise model.
     UserWarning
         When classes have fewer than 4 right labels by the noise model: nothing in the rows then
-        tells these classes from what is wrongly labelled as them.
+        tells these classes from what is wrongly labelled as them. And when classes
+        are labelled as another one nearly as often as correctly: one may be taken for the other.
 
     See Also
     --------

@@ -142,7 +142,8 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         When ``max_iter`` ended the EM.
     UserWarning
         With "noise_model", when classes have fewer than 4 right labels by the model: nothing in
-        the rows then tells these classes from what is wrongly labelled as them.
+        the rows then tells these classes from what is wrongly labelled as them. And when classes
+        are labelled as another one nearly as often as correctly: one may be taken for the other.
 
     See Also
     --------

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from bench.noisy_label_cases import Problem
-from clusterlib.imbalance import RepresentationCalibrator, logit_adjustment
+from clusterlib.imbalance import NoisyLabelClassifier, RepresentationCalibrator, logit_adjustment
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C of logistic regression
 SMOTE_STRENGTHS = (0.01, 0.1)
@@ -43,6 +43,11 @@ def regression(problem, seed, strength):
     return Predicted(model.predict(problem.X_test))
 
 
+def whole_regression(problem, seed, strength):
+    """The same with all features of rows that are reduced."""
+    return regression(problem.unreduced, seed, strength)
+
+
 def smote(problem, seed, strength):
     """Logistic regression after SMOTE; a class of one row gets copies of it."""
     from imblearn.over_sampling import SMOTE
@@ -65,8 +70,12 @@ def adjusted(problem, seed, strength):
     return Predicted(model.classes_[logit_adjustment(scores, sizes).argmax(axis=1)])
 
 
-def cross_validated(problem, seed, strength):
-    """Numbers of the labels, and probabilities by regressions that have not seen the row."""
+@lru_cache(maxsize=4)
+def cross_validated(problem: Problem, seed, strength):
+    """Numbers of the labels, and probabilities by regressions that have not seen the row.
+
+    Problems are the same if they are one object.
+    """
     codes = np.unique(problem.labels, return_inverse=True)[1]
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
     found = cross_val_predict(
@@ -102,7 +111,7 @@ def published(problem, seed, strength):
 
 @lru_cache(maxsize=2)
 def calibrated(problem: Problem, seed: int, shrinkage: float | str):
-    """The noise model; problems are the same if they are one object."""
+    """The noise model, once for all who ask."""
     model = RepresentationCalibrator(shrinkage=shrinkage, random_state=seed)
     return model.fit(problem.X, problem.labels)
 
@@ -125,6 +134,13 @@ def weighted(problem, seed, strength):
     return Predicted(model.predict(problem.X_test))
 
 
+def classifier(problem, seed):
+    """Noise models, and the head that the wrong labels speak for; it reduces rows by itself."""
+    problem = problem.unreduced
+    model = NoisyLabelClassifier(random_state=seed).fit(problem.X, problem.labels)
+    return Predicted(model.predict(problem.X_test), model.head_)
+
+
 def _at(method, strengths, name):
     return {f"{name}, C={C:g}": partial(method, strength=C) for C in strengths}
 
@@ -132,10 +148,12 @@ def _at(method, strengths, name):
 Method = Callable[[Problem, int], Predicted]
 
 CLEAN = "clean labels"  # regression that knows the right labels
-TUNED = "regression, tuned"
+TUNED, WHOLE = "regression, tuned", "regression on all features, tuned"
+CLASSIFIER = "NoisyLabelClassifier"
 FAMILIES: dict[str, dict[str, Method]] = {
     "regression, C=1": {"regression, C=1": partial(regression, strength=1.0)},
     TUNED: _at(regression, STRENGTHS, "regression"),
+    WHOLE: _at(whole_regression, STRENGTHS, "regression on all features"),
     "SMOTE": _at(smote, SMOTE_STRENGTHS, "SMOTE"),
     "logit adjustment": _at(adjusted, STRENGTHS, "logit adjustment"),
     "cleanlab": _at(filtered, STRENGTHS, "cleanlab"),
@@ -149,9 +167,22 @@ FAMILIES: dict[str, dict[str, Method]] = {
         "Gaussians, one covariance": partial(gaussians, shrinkage=np.inf)
     },
     "weighted regression": _at(weighted, STRENGTHS, "weighted regression"),
+    CLASSIFIER: {CLASSIFIER: classifier},
     CLEAN: _at(regression, STRENGTHS, CLEAN),
 }
 """Columns of the tables: methods by their names; of several the best of a cell is shown."""
+
+OF_TEXTS = (
+    "regression, C=1",
+    TUNED,
+    WHOLE,
+    "Gaussians",
+    "Gaussians, one covariance",
+    "weighted regression",
+    CLASSIFIER,
+    CLEAN,
+)
+"""Columns for rows that are reduced; where all features are there, one column has no use."""
 
 
 # Rankings of the training rows: the probability that a label is wrong, or what stands for it.
@@ -162,16 +193,25 @@ def doubted(problem, seed):
     return 1 - calibrated(problem, seed, "auto").label_quality_
 
 
+def classifier_doubted(problem, seed):
+    """The same by a classifier, whose noise models see components and all features."""
+    problem = problem.unreduced
+    model = NoisyLabelClassifier(random_state=seed).fit(problem.X, problem.labels)
+    return 1 - model.label_quality_
+
+
 def cleanlab_score(problem, seed, strength, score):
-    """One less a score of cleanlab, from cross-validated regressions."""
+    """One less a score of cleanlab, from cross-validated regressions on all features."""
     from cleanlab.rank import get_label_quality_scores
 
-    return 1 - get_label_quality_scores(*cross_validated(problem, seed, strength), method=score)
+    found = cross_validated(problem.unreduced, seed, strength)
+    return 1 - get_label_quality_scores(*found, method=score)
 
 
 OURS, CLEANLAB = "noise model", "cleanlab"
 RANKINGS: dict[str, dict[str, Callable[[Problem, int], np.ndarray]]] = {
     OURS: {OURS: doubted},
+    CLASSIFIER: {CLASSIFIER: classifier_doubted},
     CLEANLAB: {
         name: ranking
         for score in ("self_confidence", "normalized_margin")

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from bench.noisy_label_methods import CLEAN, CLEANLAB, FAMILIES, OURS, RANKINGS, TUNED
+from bench.noisy_label_methods import (
+    CLASSIFIER,
+    CLEAN,
+    CLEANLAB,
+    FAMILIES,
+    OURS,
+    RANKINGS,
+    TUNED,
+    WHOLE,
+)
 
 Figures = dict[str, dict[str, dict[int, float]]]
 """Figures of seeds, by cell and column."""
@@ -13,7 +22,10 @@ Figures = dict[str, dict[str, dict[int, float]]]
 def report(part: str, lines: list[dict]) -> str:
     """All tables of a part, and what was absent or failed."""
     found = [line for line in lines if line["kind"] == part]
-    tables = _issue_tables(found) if part == "issues" else _accuracy_tables(found)
+    if part == "issues":
+        tables = _issue_tables(found)
+    else:
+        tables = _accuracy_tables(found, _with_error if part == "embeddings" else _percent)
     absent = {f"{x['data']} is left out: {x['why']}" for x in lines if x["kind"] == "absent"}
     failed = {
         f"{x['cell']}, {x['method']}, seed {x['seed']}: {x['why']}"
@@ -57,13 +69,17 @@ def by_data(figures: Figures, data_of: dict[str, str]) -> dict[str, dict[str, li
     return found
 
 
-def _accuracy_tables(lines):
+def _accuracy_tables(lines, text):
     if not lines:
         return []
     figures = best(lines, FAMILIES, "accuracy", "cell")
     columns = _columns(figures, FAMILIES)
-    rows = [(cell, *_marked(row, columns)) for cell, row in figures.items()]
-    tables = [_markdown(("cell", *columns), rows), _mean_table(lines, figures, columns)]
+    head, gains = ("cell", *columns), {cell: gain(row) for cell, row in figures.items()}
+    rows = [(cell, *_marked(row, columns, text)) for cell, row in figures.items()]
+    if any(gains.values()):
+        head = (*head, f"{CLASSIFIER} less regression")
+        rows = [(*row, _with_error(gains[row[0]], "+")) for row in rows]
+    tables = [_markdown(head, rows), _mean_table(lines, figures, columns)]
     if chosen := _choices(lines):
         tables.append(chosen)
     return tables
@@ -74,11 +90,20 @@ def _columns(figures, families):
     return [column for column in families if column in present]
 
 
-def _marked(row, columns):
+def gain(row: dict[str, dict[int, float]]) -> list[float]:
+    """What the classifier has more than the better one of the tuned regressions, by seed."""
+    peers = [row[column] for column in (TUNED, WHOLE) if column in row]
+    if CLASSIFIER not in row or not peers:
+        return []
+    peer = max(peers, key=lambda run: np.mean(list(run.values())))
+    return [value - peer[seed] for seed, value in row[CLASSIFIER].items() if seed in peer]
+
+
+def _marked(row, columns, text):
     """Means in percent, the best one bold; clean labels compete with nobody."""
     means = {column: np.mean(list(run.values())) for column, run in row.items()}
     top = max((mean for column, mean in means.items() if column != CLEAN), default=0)
-    texts = {column: f"{100 * mean:.1f}" for column, mean in means.items()}
+    texts = {column: text(list(run.values())) for column, run in row.items()}
     bold = {column for column, mean in means.items() if mean == top and column != CLEAN}
     return [f"**{texts[c]}**" if c in bold else texts.get(c, "") for c in columns]
 
@@ -104,11 +129,15 @@ def _mean_table(lines, figures, columns):
     return _markdown(head, rows)
 
 
-def _with_error(values):
+def _percent(values):
+    return f"{100 * np.mean(values):.1f}"
+
+
+def _with_error(values, sign=""):
     """Mean and its standard error, in percent."""
     if not values:
         return ""
-    text = f"{100 * np.mean(values):.1f}"
+    text = f"{100 * np.mean(values):{sign}.1f}"
     if len(values) > 1:
         text += f" ± {100 * np.std(values, ddof=1) / np.sqrt(len(values)):.1f}"
     return text
@@ -183,7 +212,7 @@ def _issue_tables(lines):
         ]
         told = [f"{np.mean(values):.3f}" if values else "" for values in probable]
         errors = [f"{np.mean(list(brier[cell][c].values())):.3f}" for c in columns if c in row]
-        rows.append((cell, *_marked(row, columns), *told, " / ".join(errors)))
+        rows.append((cell, *_marked(row, columns, _percent), *told, " / ".join(errors)))
     head = (
         "cell",
         *columns,
@@ -194,16 +223,22 @@ def _issue_tables(lines):
     tables = [_markdown(head, rows)]
     means = by_data(precision, {line["cell"]: line["data"] for line in lines})
     rows = [
-        (data, *(_with_error(of_data.get(c, [])) for c in columns), _wins(precision, lines, data))
+        (
+            data,
+            *(_with_error(of_data.get(c, [])) for c in columns),
+            *(_wins(precision, lines, data, column) for column in (OURS, CLASSIFIER)),
+        )
         for data, of_data in means.items()
     ]
-    return [*tables, _markdown(("average precision", *columns, f"{OURS} above"), rows)]
+    head = ("average precision", *columns, f"{OURS} above", f"{CLASSIFIER} above")
+    return [*tables, _markdown(head, rows)]
 
 
-def _wins(precision, lines, data):
+def _wins(precision, lines, data, column):
+    """In how many cells of a data set a ranking is better than those of cleanlab."""
     cells = {line["cell"] for line in lines if line["data"] == data}
     chosen = {cell: row for cell, row in precision.items() if cell in cells}
-    differences = [difference for difference, _ in _differences(chosen, OURS, CLEANLAB)]
+    differences = [difference for difference, _ in _differences(chosen, column, CLEANLAB)]
     return f"{sum(d > 0 for d in differences)} of {len(differences)}"
 
 

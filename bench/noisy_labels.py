@@ -1,7 +1,7 @@
 """Long tails with wrong labels: ``python -m bench.noisy_labels accuracy``, and other parts.
 
 ``accuracy`` learns from data with three kinds of wrong labels and long tails, ``embeddings`` from
-those of sentences, ``violations`` from what no model of Gaussians with labels that depend on the
+those of sentences, reduced or with all features, ``violations`` from what no model of Gaussians with labels that depend on the
 class alone describes: heavy tails, two clusters in a class, wrong labels near the boundary. They
 print balanced accuracy on test rows with right labels, in percent. Where a method comes with several
 strengths of regularisation, that of a cell is shown which does best on the test rows. ``issues``
@@ -28,7 +28,7 @@ from bench import machine, noisy_label_tables
 from bench.accuracy import read
 from bench.label_shift_cases import Absent
 from bench.noisy_label_cases import CELLS, Cell, Task
-from bench.noisy_label_methods import CLEAN, FAMILIES, RANKINGS
+from bench.noisy_label_methods import CLEAN, FAMILIES, OF_TEXTS, RANKINGS, WHOLE
 
 SEEDS = 3
 METHODS, RANKING_METHODS = (
@@ -74,7 +74,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _families(part):
-    return RANKINGS if part == "issues" else FAMILIES
+    """Columns of a part, and the methods of each."""
+    if part == "issues":
+        return RANKINGS
+    wanted = OF_TEXTS if part == "embeddings" else [name for name in FAMILIES if name != WHOLE]
+    return {name: FAMILIES[name] for name in wanted}
 
 
 def _chosen_cells(options):

@@ -12,8 +12,19 @@ from bench import noisy_label_cases as cases
 from bench import noisy_label_methods as methods
 from bench import noisy_labels as bench
 from bench.noisy_label_cases import CELLS, DATA, Cell, Problem, Task
-from bench.noisy_label_methods import CLEAN, CLEANLAB, FAMILIES, OURS, RANKINGS, TUNED, Predicted
-from bench.noisy_label_tables import best, by_data, gap_closed, report
+from bench.noisy_label_methods import (
+    CLASSIFIER,
+    CLEAN,
+    CLEANLAB,
+    FAMILIES,
+    OF_TEXTS,
+    OURS,
+    RANKINGS,
+    TUNED,
+    WHOLE,
+    Predicted,
+)
+from bench.noisy_label_tables import best, by_data, gain, gap_closed, report
 
 PACKAGES = {"SMOTE": "imblearn", "cleanlab": "cleanlab"}  # by the first word of a method
 # A class of one row is warned of, by the noise model and by whoever folds the rows.
@@ -67,7 +78,8 @@ def line_of(cell, method, seed, accuracy, choice="", data="A"):
 
 def test_cells_are_those_of_the_tables():
     counts = {part: len(found) for part, found in CELLS.items()}
-    assert counts == {"accuracy": 30, "embeddings": 16, "violations": 18, "issues": 30}
+    assert counts == {"accuracy": 30, "embeddings": 8, "violations": 18, "issues": 36}
+    assert all(cell.noise_rate for cell in CELLS["issues"])  # or nothing is to be found
     assert all(len({cell.name for cell in found}) == len(found) for found in CELLS.values())
     assert DIGITS in CELLS["accuracy"] and DIGITS.name == "digits, frequency 0.4, ratio 10"
 
@@ -129,7 +141,7 @@ def test_wrong_labels_near_the_boundary_are_those_of_doubtful_rows():
     assert 0.3 < wrong.mean() < 0.5 and margins[wrong].mean() < 0.7 * margins[~wrong].mean()
 
 
-def test_embeddings_are_reduced_by_their_training_rows_or_left(monkeypatch):
+def test_embeddings_are_reduced_by_their_training_rows_and_there_as_a_whole(monkeypatch):
     rng = np.random.default_rng(0)
     parts = {
         f"reuters-r8-{half}": {"data": rng.normal(size=(n, 120)), "target": np.arange(n) % 8}
@@ -137,17 +149,37 @@ def test_embeddings_are_reduced_by_their_training_rows_or_left(monkeypatch):
     }
     monkeypatch.setattr(cases, "load_embeddings", lambda name: parts[name])
     monkeypatch.setattr(cases, "_texts", cases._texts.__wrapped__)
-    for data, n_features in (("r8", 96), ("r8 raw", 120)):
-        cell = next(c for c in CELLS["embeddings"] if c.data == data and c.kind == "next")
-        task = cell.draw(0)
-        assert task.problem.X.shape == (160, n_features)
-        assert task.problem.X_test.shape == (80, n_features)
-        assert abs(task.problem.X.mean(axis=0)).max() < 1e-9
-        assert task.problem.X.var(axis=0).mean() == pytest.approx(1)
-        np.testing.assert_array_equal(task.y, np.arange(160) % 8)
-        wrong = task.problem.labels != task.y
-        assert 0.05 < wrong.mean() < 0.4
-        assert (task.problem.labels[wrong] == (task.y[wrong] + 1) % 8).all()
+    cell = next(c for c in CELLS["embeddings"] if c.data == "r8" and c.kind == "next")
+    task = cell.draw(0)
+    np.testing.assert_array_equal(task.y, np.arange(160) % 8)
+    wrong = task.problem.labels != task.y
+    assert 0.05 < wrong.mean() < 0.4
+    assert (task.problem.labels[wrong] == (task.y[wrong] + 1) % 8).all()
+    whole = task.problem.unreduced
+    for problem, n_features in ((task.problem, 96), (whole, 120)):
+        assert problem.labels is task.problem.labels
+        assert problem.X.shape == (160, n_features) and problem.X_test.shape == (80, n_features)
+        assert abs(problem.X.mean(axis=0)).max() < 1e-9
+        assert problem.X.var(axis=0).mean() == pytest.approx(1)
+    assert task.clean.unreduced.labels is task.y and whole.unreduced is whole
+    # Components keep what is large of the distances, for training and test rows alike.
+    unit = np.std(whole.X @ np.linalg.svd(whole.X, full_matrices=False)[2][:96].T)
+    for a, b in ((task.problem.X, whole.X), (task.problem.X_test, whole.X_test)):
+        assert (np.linalg.norm(a * unit, axis=1) <= np.linalg.norm(b, axis=1) + 1e-9).all()
+
+
+def test_who_reduces_rows_by_itself_sees_them_whole():
+    """The components say nothing of the classes, the other features all."""
+    rng = np.random.default_rng(0)
+    y, y_test = np.repeat(np.arange(3), 40), np.repeat(np.arange(3), 20)
+    whole, whole_test = (rng.normal(size=(len(c), 6)) + 6 * np.eye(3, 6)[c] for c in (y, y_test))
+    problem = Problem(np.zeros((120, 2)), y, np.zeros((60, 2)), whole, whole_test)
+    for column, right in ((WHOLE, 1), (CLASSIFIER, 1), (TUNED, 1 / 3)):
+        method = next(reversed(FAMILIES[column].values()))
+        assert np.mean(method(problem, 0).labels == y_test) == pytest.approx(right)
+    for column in (CLASSIFIER, CLEANLAB):
+        needed(column)
+        assert next(iter(RANKINGS[column].values()))(problem, 0).max() < 0.5
 
 
 def test_embeddings_without_their_files_are_told_once(monkeypatch, tmp_path, capsys):
@@ -208,35 +240,33 @@ def test_the_noise_model_is_fitted_once_for_all_that_follows(easy, monkeypatch):
 def test_parts_print_every_column(few, capsys, part):
     for package in PACKAGES.values():
         pytest.importorskip(package)
+    columns = OF_TEXTS if part == "embeddings" else [c for c in FAMILIES if c != WHOLE]
     lines = bench.main([part, "--seeds", "1"])
     assert {line["kind"] for line in lines} == {part}
-    assert len(lines) == len(bench.METHODS)
+    assert len(lines) == len({method for column in columns for method in FAMILIES[column]})
     assert all(0.5 < line["accuracy"] <= 1 for line in lines)
     head, _, row, *rest = capsys.readouterr().out.splitlines()
-    assert head == f"| cell | {' | '.join(FAMILIES)} |"
-    assert row.startswith(f"| {FEW.name} | ") and row.count("|") == len(FAMILIES) + 2
-    assert sum(line.startswith(tuple(f"| {c} |" for c in FAMILIES)) for line in rest) == len(
-        FAMILIES
-    )
+    assert head == f"| cell | {' | '.join(columns)} | {CLASSIFIER} less regression |"
+    assert row.startswith(f"| {FEW.name} | ") and row.count("|") == len(columns) + 3
+    assert sum(line.startswith(tuple(f"| {c} |" for c in columns)) for line in rest) == len(columns)
+    chosen = next(line["choice"] for line in lines if line["method"] == CLASSIFIER)
+    assert chosen and rest[-1].split(" | ")[-1] == f"{chosen} |"
 
 
 def test_issues_compare_with_the_best_of_cleanlab(few, capsys):
     pytest.importorskip("cleanlab")
     lines = bench.main(["issues", "--seeds", "1"])
-    assert len(lines) == 1 + len(RANKINGS[CLEANLAB])
+    assert len(lines) == 2 + len(RANKINGS[CLEANLAB])
     theirs = max(x["precision"] for x in lines if x["method"] in RANKINGS[CLEANLAB])
-    (ours,) = (x for x in lines if x["method"] in RANKINGS[OURS])
+    ours, other = (x for x in lines if x["method"] in (OURS, CLASSIFIER))
+    assert other["precision"] == pytest.approx(ours["precision"], abs=0.05)
     assert ours["precision"] > 0.8 and ours["brier"] < 0.1
     assert abs(ours["expected"] - ours["wrong"]) < 0.1
     head, _, row, *_ = capsys.readouterr().out.splitlines()
-    assert head.startswith(f"| cell | {OURS} | {CLEANLAB} | mean probability | share wrong |")
-    cells = [text.strip(" *") for text in row.split("|")[2:6]]
-    assert cells == [
-        f"{100 * ours['precision']:.1f}",
-        f"{100 * theirs:.1f}",
-        f"{ours['expected']:.3f}",
-        f"{ours['wrong']:.3f}",
-    ]
+    assert head.startswith(f"| cell | {' | '.join(RANKINGS)} | mean probability | share wrong |")
+    cells = [text.strip(" *") for text in row.split("|")[2:7]]
+    shown = [f"{100 * x:.1f}" for x in (ours["precision"], other["precision"], theirs)]
+    assert cells == [*shown, f"{ours['expected']:.3f}", f"{ours['wrong']:.3f}"]
 
 
 def test_clean_labels_are_given_to_that_column_alone(few, monkeypatch):
@@ -329,6 +359,20 @@ def test_the_gap_is_from_tuned_regression_to_clean_labels(lines):
     assert gap_closed(means, "Gaussians") == pytest.approx((0.18 / 0.28 - 0.1 / 0.4) / 2)
     assert gap_closed(means, TUNED) == 0 and gap_closed(means, CLEAN) == 1
     assert gap_closed({"A": {TUNED: [0.5], CLEAN: [0.5], "Gaussians": [0.6]}}, "Gaussians") is None
+
+
+def test_the_gain_is_over_the_better_regression():
+    row = {TUNED: {0: 0.5, 1: 0.7}, WHOLE: {0: 0.65, 1: 0.6}, CLASSIFIER: {0: 0.7, 1: 0.9}}
+    np.testing.assert_allclose(gain(row), [0.05, 0.3])
+    np.testing.assert_allclose(gain({k: row[k] for k in (TUNED, CLASSIFIER)}), [0.2, 0.2])
+    assert gain({TUNED: row[TUNED]}) == gain({CLASSIFIER: row[CLASSIFIER]}) == []
+    lines = [
+        line_of("one", next(iter(FAMILIES[column])), seed, value) | {"kind": "embeddings"}
+        for column, run in row.items()
+        for seed, value in run.items()
+    ]
+    table = report("embeddings", lines).split("\n\n")[0].splitlines()
+    assert table[-1] == "| one | 60.0 ± 10.0 | 62.5 ± 2.5 | **80.0 ± 10.0** | +17.5 ± 12.5 |"
 
 
 def test_tables_say_means_errors_and_the_worst_cell(lines):

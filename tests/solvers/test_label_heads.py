@@ -13,6 +13,7 @@ from clusterlib.solvers import (
     head_scores,
     part_scores,
 )
+from clusterlib.solvers.label_folds import label_folds
 from clusterlib.solvers.label_heads import _LeftOut, spread
 from tests.solvers.test_label_parts import SHRINKAGES, two_views
 from tests.solvers.test_noisy_gaussians import planted
@@ -276,6 +277,10 @@ def test_a_class_of_one_row():
     choice = choice_of([X], codes, 5)
     assert choice.n_scored == 80 and np.isfinite(choice.scores).all()
     assert np.isfinite(choice.standard_errors).all()
+    # It is not scored, and its weight does not count in the mean of those that are.
+    weight = np.r_[np.full(80, 2.0), 500.0]
+    left_out = _LeftOut(codes, weight, label_folds(codes, np.random.default_rng(0)))
+    assert_array_equal(left_out.share, np.ones(80))
 
 
 def test_one_class():

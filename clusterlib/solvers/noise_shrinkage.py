@@ -63,9 +63,9 @@ def choose_shrinkage(
     Rows are left out in 3 folds. A candidate is as good as the mean of
     :func:`noisy_label_likelihood` over left-out rows. Of those whose paired difference to the best
     is at most its standard error, the one nearest to 5 times the number of features is taken, on a
-    logarithmic scale, the smaller one first. The nearest one and its neighbours are tried first, then
-    those beyond as long as the best one is at an end. The page on noisy labels in the documentation compares
-    this rule with others.
+    logarithmic scale, and the smaller of two that are as near. The nearest candidate and its
+    neighbours are tried first, then those beyond as long as the best one is at an end. The page on
+    noisy labels in the documentation compares this rule with others.
 
     Parameters
     ----------

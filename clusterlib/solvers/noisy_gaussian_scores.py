@@ -6,8 +6,8 @@ from clusterlib.blocks import as_blocks
 from clusterlib.kernels import row_softmax
 from clusterlib.solvers.noisy_gaussian_sweep import (
     ClassDensities,
-    leaves,
     log_label_probabilities,
+    row_results,
 )
 from clusterlib.solvers.noisy_shared_sweep import linear_scores
 
@@ -35,7 +35,8 @@ def likely_other_classes(X, codes, fit):
     Notes
     -----
     O(n K m^2) time, O(n K m) for Gaussians that share a covariance and do not lie very far apart;
-    besides the result, memory for some rows and for K m^2 numbers.
+    besides the result, memory for some rows and for K m^2 numbers, and for the result once more if
+    X comes in several blocks.
 
     Examples
     --------
@@ -60,7 +61,7 @@ def likely_other_classes(X, codes, fit):
         joint[np.arange(len(codes)), codes] = -np.inf
         return joint.argmax(axis=1)
 
-    return _by_leaves(of_rows, as_blocks(X), codes)
+    return row_results(of_rows, as_blocks(X), codes)
 
 
 def noisy_gaussian_scores(X, fit):
@@ -84,7 +85,7 @@ def noisy_gaussian_scores(X, fit):
     Notes
     -----
     O(n K m^2) time, O(n m (K + m)) if the classes share a covariance; besides the result, memory
-    for some rows and for K m^2 numbers.
+    for some rows and for K m^2 numbers, and for the result once more if X comes in several blocks.
 
     Examples
     --------
@@ -100,7 +101,7 @@ def noisy_gaussian_scores(X, fit):
     def of_rows(rows):
         return densities.log_densities(densities.squared_distances(rows))
 
-    return _by_leaves(of_rows, as_blocks(X))
+    return row_results(of_rows, as_blocks(X))
 
 
 def noisy_label_likelihood(X, codes, fit):
@@ -124,7 +125,9 @@ def noisy_label_likelihood(X, codes, fit):
     Notes
     -----
     O(n K m^2) time, O(n K m) for Gaussians that share a covariance and do not lie very far apart;
-    besides the result, memory for some rows and for K m^2 numbers. No clean labels are needed, and the means do not depend on the scale of X: fits may be compared.
+    besides the result, memory for some rows and for K m^2 numbers, and for the result once more if
+    X comes in several blocks. No clean labels are needed, and the means do not depend on the scale
+    of X: fits may be compared.
 
     Examples
     --------
@@ -147,7 +150,7 @@ def noisy_label_likelihood(X, codes, fit):
         joint += log_labels[codes]
         return np.logaddexp.reduce(joint, axis=1)
 
-    return _by_leaves(of_rows, as_blocks(X), codes)
+    return row_results(of_rows, as_blocks(X), codes)
 
 
 def _densities(fit):
@@ -164,13 +167,3 @@ def _compared(densities):
     if linear is None:
         return lambda rows: densities.log_densities(densities.squared_distances(rows))
     return lambda rows: linear.of_deviations(rows - origin)
-
-
-def _by_leaves(of_rows, blocks, *beside):
-    """One result for each row, worked out leaf by leaf."""
-
-    def of_block(rows, *parts):
-        return [of_rows(*leaf) for leaf in leaves(rows, *parts)]
-
-    results = blocks.map(of_block, beside)
-    return np.concatenate([part for block in results for part in block])

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import gammaln
 
-from clusterlib.blocks import leaf_sum, map_reduce, tree_reduce
+from clusterlib.blocks import leaf_sum, map_blocks, map_reduce, tree_reduce
 from clusterlib.kernels import class_moments, cluster_sums, row_softmax
 from clusterlib.kernels.leaves import LEAF_ROWS
 
@@ -16,6 +16,7 @@ __all__ = [
     "label_statistics",
     "leaves",
     "log_label_probabilities",
+    "row_results",
     "summed_leaves",
     "swept_statistics",
     "without_least",
@@ -153,6 +154,41 @@ def leaves(rows, *beside):
     for start in range(0, max(len(rows), 1), LEAF_ROWS):
         cut = slice(start, start + LEAF_ROWS)
         yield (rows[cut], *(None if a is None else a[cut] for a in beside))
+
+
+def row_results(of_rows, blocks, *beside):
+    """Work out one result for each row, leaf by leaf.
+
+    Parameters
+    ----------
+    of_rows : callable
+        ``of_rows(rows, *beside)`` gives an array of shape (n_rows, ...), of one dtype.
+    blocks : Blocks
+        The rows, on the host.
+    *beside : ndarray of shape (n_samples, ...)
+        Cut like the rows.
+
+    Returns
+    -------
+    results : ndarray of shape (n_samples, ...)
+
+    Notes
+    -----
+    Rows of one block are written straight into the result; those of several are put together at the
+    end, which takes the memory of the result twice.
+    """
+
+    def of_block(rows, *parts):
+        results, start = None, 0
+        for leaf in leaves(rows, *parts):
+            found = of_rows(*leaf)
+            if results is None:
+                results = np.empty((len(rows), *found.shape[1:]), dtype=found.dtype)
+            results[start : start + len(found)] = found
+            start += len(found)
+        return results
+
+    return blocks.joined(map_blocks(of_block, blocks, *beside))
 
 
 def label_statistics(blocks, codes, sample_weight, centers, n_scatters):

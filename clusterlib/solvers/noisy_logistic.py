@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from clusterlib.blocks import as_blocks
-from clusterlib.solvers.noisy_gaussian_sweep import leaves
+from clusterlib.solvers.noisy_gaussian_sweep import row_results
 from clusterlib.solvers.noisy_logistic_loss import (
     LabelLikelihood,
     MeanLoss,
@@ -205,11 +205,13 @@ def noisy_logistic_scores(X, fit):
     Returns
     -------
     scores : ndarray of shape (n_samples, n_classes), float64
-        ``X @ fit.coefficients.T + fit.intercepts``. Differences between classes matter, and no more.
+        ``X @ fit.coefficients.T + fit.intercepts``. Only differences between classes
+        matter.
 
     Notes
     -----
-    O(n K m) time; besides the result, memory for some rows.
+    O(n K m) time; besides the result, memory for some rows, and for the result once more if X comes
+    in several blocks.
 
     Examples
     --------
@@ -222,10 +224,10 @@ def noisy_logistic_scores(X, fit):
     """
     weights = fit.coefficients.T
 
-    def of_block(rows):
-        return [leaf @ weights + fit.intercepts for (leaf,) in leaves(rows)]
+    def of_rows(rows):
+        return rows @ weights + fit.intercepts
 
-    return np.concatenate([part for block in as_blocks(X).map(of_block) for part in block])
+    return row_results(of_rows, as_blocks(X))
 
 
 def _start(start, center, n_classes):

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.blocks import as_blocks, map_blocks, map_reduce, tree_reduce
+from clusterlib.blocks import as_blocks, map_reduce, tree_reduce
 from clusterlib.kernels import class_moments, merge_moments
-from clusterlib.solvers.noisy_gaussian_sweep import leaves
+from clusterlib.solvers.noisy_gaussian_sweep import leaves, row_results
 
 __all__ = ["PrincipalComponents", "principal_components", "project"]
 
@@ -114,7 +114,8 @@ def project(X, found):
 
     Notes
     -----
-    O(n m q) time for q components; besides the result, memory for some rows.
+    O(n m q) time for q components; besides the result, memory for some rows, and for the result once
+    more if X comes in several blocks.
 
     Examples
     --------
@@ -125,9 +126,11 @@ def project(X, found):
     array([[0.],
            [0.]])
     """
-    blocks = as_blocks(X)
-    parts = map_blocks(_block_scores, blocks, broadcast=(found,))
-    return blocks.joined([leaf for block in parts for leaf in block])
+
+    def of_rows(rows):
+        return (rows - found.mean) @ found.components.T
+
+    return row_results(of_rows, as_blocks(X))
 
 
 def _block_moments(rows, weight):
@@ -137,7 +140,3 @@ def _block_moments(rows, weight):
 
 def _leaf_moments(rows, weight):
     return class_moments(rows, np.zeros(len(rows), dtype=np.int32), 1, sample_weight=weight)
-
-
-def _block_scores(rows, found):
-    return [(leaf - found.mean) @ found.components.T for (leaf,) in leaves(rows)]

@@ -82,7 +82,7 @@ def noise_model(
         "tol": tol,
     }
     # Powers of two change no digit; variances below some limit count as none.
-    unit = int(np.frexp(np.abs(X).max())[1])
+    unit = int(np.frexp(max(X.max(), -X.min()))[1])
     unit = unit if unit < _SMALL_UNIT else 0
     if unit:
         X = np.ldexp(X, -unit)

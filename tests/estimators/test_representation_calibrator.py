@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -11,7 +12,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from clusterlib.datasets import make_noisy_labels
 from clusterlib.imbalance import RepresentationCalibrator
+from clusterlib.imbalance._label_issues import warn_of_labels
 from clusterlib.solvers import (
     HeadWeights,
     RidgeKind,
@@ -302,3 +305,76 @@ def test_warnings_come_once(method):
     assert "fewer than 4 labels are right of: 'dog'. " in str(caught[1].message)
     assert calibrator.effective_counts_[3] < 2.01
     RepresentationCalibrator(recovery="paper", max_iter=1).fit(X[keep], y[keep])  # has none
+
+
+def warned(calibrator, X, y, method="fit"):
+    """Messages of warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        getattr(calibrator, method)(X, y)
+    assert all(item.category is UserWarning and item.filename == __file__ for item in caught)
+    return [str(item.message) for item in caught]
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_resample"])
+def test_classes_that_are_labelled_as_the_next_one_are_named(method):
+    rng = np.random.default_rng(2)
+    classes = np.repeat(np.arange(4), 150)
+    X = rng.normal(size=(600, 5)) + 3 * np.eye(5)[classes]
+    # One covariance: of their own, classes would stretch over two clusters each, and seem right.
+    calibrator = RepresentationCalibrator(shrinkage=np.inf, random_state=0)
+    labels = {}
+    for rate in (0.1, 0.45):
+        labels[rate], _ = make_noisy_labels(
+            NAMES[classes], noise_rate=rate, kind="next", random_state=2
+        )
+    assert warned(calibrator, X, labels[0.1], method) == []
+    [message] = warned(calibrator, X, labels[0.45], method)
+    assert (
+        "classes are labelled as another nearly as often as correctly: 'ape' (as 'bee'), "
+        "'bee' (as 'cat'), 'cat' (as 'dog'), 'dog' (as 'ape'). One may"
+    ) in message
+    # Of one class alone: only it is named.
+    only = np.where(classes == 1, labels[0.45], NAMES[classes])
+    [message] = warned(calibrator, X, only, method)
+    assert "correctly: 'bee' (as 'cat'). One may" in message
+
+
+@pytest.mark.parametrize(
+    ("transition", "named"),
+    [
+        ([[1.0]], None),
+        ([[0.61, 0.39, 0.0], [0.0, 1.0, 0.0], [0.2, 0.2, 0.6]], None),
+        ([[0.59, 0.41, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], "7 (as 8)"),
+        # Many wrong labels are no rival where each of them is rare.
+        ([[0.4, 0.25, 0.35], [0.3, 0.4, 0.3], [0.26, 0.25, 0.49]], "7 (as 9), 8 (as 7)"),
+        ([[0.1, 0.9, 0.0], [0.0, 0.2, 0.8], [0.0, 0.0, 1.0]], "7 (as 8), 8 (as 9)"),
+    ],
+)
+def test_which_classes_are_doubtful(transition, named):
+    calibrator = RepresentationCalibrator()
+    calibrator.converged_ = True
+    calibrator.classes_ = np.array([7, 8, 9])[: len(transition)]
+    calibrator.label_quality_ = np.ones(1)
+    calibrator.effective_counts_ = np.full(len(transition), 4.0)
+    calibrator.transition_matrix_ = np.array(transition)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_labels(calibrator)
+    messages = [str(item.message) for item in caught]
+    assert len(messages) == (named is not None)
+    assert named is None or f"correctly: {named}. One" in messages[0]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_fit_takes_no_copy_of_the_rows(order):
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=40_000)
+    X = np.asarray(rng.normal(size=(40_000, 60)) + 3 * np.eye(60)[y], dtype=np.float32, order=order)
+    calibrator = RepresentationCalibrator(shrinkage=np.inf, max_iter=2)
+    tracemalloc.start()
+    with pytest.warns(ConvergenceWarning):
+        calibrator.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < X.nbytes

@@ -278,6 +278,17 @@ def test_numbers_without_an_estimator(pyplot):
         (Y[::-1], {}, ValueError, "those of fit, in its order: by them .* labels of class"),
         (Y, {"sample_weight": np.full(13, 2.0)}, ValueError, "y and sample_weight must be those"),
         (Y, {"sample_weight": np.ones(12)}, ValueError, r"sample_weight must have shape \(13,\)"),
+        *(
+            (y, {"sample_weight": np.r_[np.ones(12), value]}, ValueError, "must be finite, not neg")
+            for y in (Y, None)
+            for value in (np.nan, np.inf, -1.0)
+        ),
+        (
+            None,
+            {"sample_weight": np.zeros(13)},
+            ValueError,
+            "not negative and not all 0, as in fit",
+        ),
         (Y, {"class_names": ["a", "b"]}, ValueError, r"class_names must have shape \(3,\), got"),
         (Y, {"kind": "rows"}, ValueError, "kind must be one of .*'quality', .* got 'rows'"),
         (None, {"kind": "classes"}, ValueError, "kind='classes' counts labels: pass y"),
@@ -288,6 +299,15 @@ def test_wrong_input_is_refused(pyplot, y, options, error, message):
     with pytest.raises(error, match=message):
         LabelQualityDisplay.from_estimator(fitted(), y, **options)
     assert pyplot.get_fignums() == []
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_another_order_is_refused_whatever_the_scale_of_the_weights(pyplot, scale):
+    weight = np.full(13, scale)
+    estimator = fitted(weight=weight)
+    LabelQualityDisplay.from_estimator(estimator, Y, sample_weight=weight)
+    with pytest.raises(ValueError, match="those of fit, in its order"):
+        LabelQualityDisplay.from_estimator(estimator, Y[::-1], sample_weight=weight)
 
 
 def test_absent_matplotlib_is_named(monkeypatch):

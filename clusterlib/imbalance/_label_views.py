@@ -28,7 +28,7 @@ class LabelViews:
     @classmethod
     def of_rows(cls, X, n_components, sample_weight):
         """Find the components of rows of more features than ``n_components``."""
-        unit = int(np.frexp(np.abs(X).max())[1])
+        unit = int(np.frexp(max(X.max(), -X.min()))[1])
         views = cls(unit if unit < _SMALL_UNIT else 0, None)
         if X.shape[1] > n_components:
             rows = views._scaled(X)

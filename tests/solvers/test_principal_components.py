@@ -78,6 +78,20 @@ def test_equal_rows_keep_one_direction(X):
     assert_allclose(project(X, found), 0, atol=1e-15)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_rounding_of_a_weighted_mean_is_no_direction(seed):
+    rng = np.random.default_rng(seed)
+    X, weight = np.tile(1e6 * rng.normal(size=10), (100, 1)), rng.random(100)
+    assert len(principal_components(X, 10, sample_weight=weight).variances) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rounding_of_many_features_is_no_direction(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 120))
+    assert len(principal_components(X, 120).variances) == 2
+
+
 def test_weights_are_repetitions():
     X = drawn(200, 4)
     weight = np.random.default_rng(1).integers(0, 4, size=200)

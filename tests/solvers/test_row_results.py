@@ -4,6 +4,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import multivariate_normal, multivariate_t
 
 from clusterlib.blocks import as_blocks
 from clusterlib.solvers import (
@@ -73,3 +75,30 @@ def test_every_row_gets_its_own_result():
         np.testing.assert_array_equal(found, 10 * X[:, 0] + beside)
         kinds = row_results(lambda rows, part: part, blocks, beside)
         assert kinds.dtype == beside.dtype
+
+
+@pytest.mark.parametrize("degrees_of_freedom", [None, 5.0])
+@pytest.mark.parametrize("shrinkage", [np.inf, 8.0])
+def test_what_is_said_of_rows_is_that_of_the_formulas(shrinkage, degrees_of_freedom):
+    rng = np.random.default_rng(2)
+    classes = rng.choice(4, size=600, p=[0.6, 0.25, 0.1, 0.05])
+    X = rng.normal(size=(600, 3)) + rng.normal(size=(4, 3))[classes]
+    codes = np.where(rng.random(600) < 0.3, rng.integers(4, size=600), classes)
+    fit = noisy_gaussians(X, codes, 4, shrinkage=shrinkage, degrees_of_freedom=degrees_of_freedom)
+    laws = [
+        multivariate_normal(mean, covariance)
+        if degrees_of_freedom is None
+        else multivariate_t(mean, covariance, df=degrees_of_freedom)
+        for mean, covariance in zip(fit.means, fit.covariances, strict=True)
+    ]
+    logs = np.stack([law.logpdf(X) for law in laws], axis=1)
+    np.testing.assert_allclose(noisy_gaussian_scores(X, fit), logs, atol=1e-9)
+    by_class, by_label = logs + np.log(fit.class_prior), np.log(fit.transition.T)[codes]
+    expected = logsumexp(log_softmax(by_class, axis=1) + by_label, axis=1)
+    np.testing.assert_allclose(noisy_label_likelihood(X, codes, fit), expected, atol=1e-9)
+    joint = by_class + by_label
+    joint[np.arange(600), codes] = -np.inf
+    np.testing.assert_array_equal(likely_other_classes(X, codes, fit), joint.argmax(axis=1))
+    # Shares and transition decide for some rows.
+    for other in (joint - np.log(fit.class_prior), joint - by_label):
+        assert (joint.argmax(axis=1) != other.argmax(axis=1)).any()

@@ -144,6 +144,8 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         With "noise_model", when classes have fewer than 4 right labels by the model: nothing in
         the rows then tells these classes from what is wrongly labelled as them. And when classes
         are labelled as another one nearly as often as correctly: one may be taken for the other.
+        No warning is no proof: where nearly half of the labels of a class are those of another, a
+        Gaussian may stretch over the rows of both, and most labels look right then.
 
     See Also
     --------

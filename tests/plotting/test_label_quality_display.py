@@ -301,6 +301,21 @@ def test_wrong_input_is_refused(pyplot, y, options, error, message):
     assert pyplot.get_fignums() == []
 
 
+def test_rounding_makes_no_labels_wrong(pyplot):
+    counts = np.array([5, 1, 4])
+    right, wrong = heights_of(
+        LabelQualityDisplay(
+            QUALITY,
+            effective_counts=np.nextafter(counts, np.inf),
+            transition=TRANSITION,
+            class_names=np.array(["a", "b", "c"]),
+            label_counts=counts,
+        ).plot()
+    )
+    np.testing.assert_array_equal(right, [5, 4, 1])
+    np.testing.assert_array_equal(wrong, 0)
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
 def test_another_order_is_refused_whatever_the_scale_of_the_weights(pyplot, scale):
     weight = np.full(13, scale)

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 
 from bench.noisy_label_cases import CELLS, Cell, _digits, _generated
-from bench.noisy_label_methods import CLEAN, FAMILIES, OURS, RANKINGS, TUNED
+from bench.noisy_label_methods import CLASSIFIER, CLEAN, FAMILIES, OURS, RANKINGS, TUNED
 from clusterlib.imbalance import RepresentationCalibrator
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
@@ -30,6 +30,7 @@ COLUMNS = (
     "calibration of the paper, C=1",
     "calibration of the paper, C=0.01",
     "Gaussians",
+    CLASSIFIER,
     CLEAN,
 )
 
@@ -164,6 +165,15 @@ def test_the_noise_model_beats_regression_by_points(measured):
     means = means_of(found)
     gap = means[CLEAN] - means[TUNED]
     assert gap > 8 and means["Gaussians"] - means[TUNED] > 0.65 * gap
+
+
+def test_the_chosen_head_beats_regression_in_the_mean_and_loses_nowhere(measured):
+    found = measured[0]
+    for cell, ours in found[CLASSIFIER].items():
+        assert ours > found[TUNED][cell] - 0.5
+    means = means_of(found)
+    assert means[CLASSIFIER] > means[TUNED] + 7
+    assert means[CLASSIFIER] > means["Gaussians"] - 1.5
 
 
 def test_label_quality_finds_wrong_labels_and_is_a_probability(measured):

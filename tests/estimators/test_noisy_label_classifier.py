@@ -113,22 +113,24 @@ def test_the_prior_shifts_the_scores(model, prior):
     assert np.ptp(expected) > 0.5
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_components", [96, 3])
-def test_it_is_what_the_solvers_make(n_components):
+def test_it_is_what_the_solvers_make(n_components, weighted):
     X, _, y = tail(noise=0.2)
     codes = np.searchsorted(NAMES, y)
-    model = NoisyLabelClassifier(n_components=n_components, random_state=5).fit(X, y)
+    weight = np.random.default_rng(7).uniform(0.2, 3, size=300) if weighted else None
+    own = {"sample_weight": weight}
+    model = NoisyLabelClassifier(n_components=n_components, random_state=5).fit(X, y, **own)
     seed = np.random.RandomState(5).randint(np.iinfo(np.int32).max)
     rng = np.random.default_rng(seed)
     views = [X]
     if n_components == 3:
-        views = [project(X, principal_components(X, 3)), X]
-    choice = choose_shrinkage(views[0], codes, 4, rng)
+        views = [project(X, principal_components(X, 3, **own)), X]
+    choice = choose_shrinkage(views[0], codes, 4, rng, **own)
     shrinkages = [choice.shrinkage, np.inf][: len(views)]
-    head_choice = choose_head(views, codes, 4, shrinkages, rng)
-    parts = fitted_parts(
-        views, codes, 4, shrinkages, head_choice.head.strengths(), max_iter=300, tol=1e-6
-    )
+    head_choice = choose_head(views, codes, 4, shrinkages, rng, **own)
+    strengths, options = head_choice.head.strengths(), {"max_iter": 300, "tol": 1e-6, **own}
+    parts = fitted_parts(views, codes, 4, shrinkages, strengths, **options)
     assert model.shrinkage_ == choice.shrinkage
     assert_array_equal(model.shrinkage_choice_.scores, choice.scores)
     assert model.head_choice_.heads == head_choice.heads
@@ -138,7 +140,8 @@ def test_it_is_what_the_solvers_make(n_components):
     assert_array_equal(model.transition_matrix_, parts.transition)
     assert_array_equal(model.class_prior_, parts.class_prior)
     assert_array_equal(model.other_labels_, NAMES[other_classes(views, codes, parts)])
-    counts = [parts.label_quality[codes == k].sum() for k in range(4)]
+    right = parts.label_quality * (weight if weighted else 1)
+    counts = [right[codes == k].sum() for k in range(4)]
     assert_allclose(model.effective_counts_, counts)
     assert model.n_iter_ == max(fit.n_iter for fit in parts.gaussians) and model.converged_
     scores = head_scores(views, parts, head_choice.head)

@@ -127,6 +127,11 @@ def gaussians(problem, seed, shrinkage="auto"):
     return Predicted(model.classes_[np.argmax(densities, axis=0)], choice)
 
 
+def whole_gaussians(problem, seed):
+    """The same with one covariance for all features of rows that are reduced."""
+    return gaussians(problem.unreduced, seed, np.inf)
+
+
 def weighted(problem, seed, strength):
     """Logistic regression whose rows weigh what the noise model believes in their labels."""
     weights = calibrated(problem, seed, "auto").label_quality_
@@ -149,6 +154,7 @@ Method = Callable[[Problem, int], Predicted]
 
 CLEAN = "clean labels"  # regression that knows the right labels
 TUNED, WHOLE = "regression, tuned", "regression on all features, tuned"
+WHOLE_GAUSSIANS = "one covariance of all features"
 CLASSIFIER = "NoisyLabelClassifier"
 FAMILIES: dict[str, dict[str, Method]] = {
     "regression, C=1": {"regression, C=1": partial(regression, strength=1.0)},
@@ -166,6 +172,7 @@ FAMILIES: dict[str, dict[str, Method]] = {
     "Gaussians, one covariance": {
         "Gaussians, one covariance": partial(gaussians, shrinkage=np.inf)
     },
+    WHOLE_GAUSSIANS: {WHOLE_GAUSSIANS: whole_gaussians},
     "weighted regression": _at(weighted, STRENGTHS, "weighted regression"),
     CLASSIFIER: {CLASSIFIER: classifier},
     CLEAN: _at(regression, STRENGTHS, CLEAN),
@@ -178,11 +185,15 @@ OF_TEXTS = (
     WHOLE,
     "Gaussians",
     "Gaussians, one covariance",
+    WHOLE_GAUSSIANS,
     "weighted regression",
     CLASSIFIER,
     CLEAN,
 )
-"""Columns for rows that are reduced; where all features are there, one column has no use."""
+"""Columns for rows that are reduced."""
+
+OTHERS = tuple(name for name in FAMILIES if name not in (WHOLE, WHOLE_GAUSSIANS))
+"""Columns for rows that come with all features."""
 
 
 # Rankings of the training rows: the probability that a label is wrong, or what stands for it.

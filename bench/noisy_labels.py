@@ -28,7 +28,7 @@ from bench import machine, noisy_label_tables
 from bench.accuracy import read
 from bench.label_shift_cases import Absent
 from bench.noisy_label_cases import CELLS, Cell, Task
-from bench.noisy_label_methods import CLEAN, FAMILIES, OF_TEXTS, RANKINGS, WHOLE
+from bench.noisy_label_methods import CLEAN, FAMILIES, OF_TEXTS, OTHERS, RANKINGS
 
 SEEDS = 3
 METHODS, RANKING_METHODS = (
@@ -77,8 +77,7 @@ def _families(part):
     """Columns of a part, and the methods of each."""
     if part == "issues":
         return RANKINGS
-    wanted = OF_TEXTS if part == "embeddings" else [name for name in FAMILIES if name != WHOLE]
-    return {name: FAMILIES[name] for name in wanted}
+    return {name: FAMILIES[name] for name in (OF_TEXTS if part == "embeddings" else OTHERS)}
 
 
 def _chosen_cells(options):

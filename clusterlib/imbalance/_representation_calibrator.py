@@ -154,7 +154,7 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
     Notes
     -----
     It is meant for embeddings with up to about 100 features; reduce more of them by principal
-    components first. The noise model takes O(n K m^2) time for each iteration and "auto" 9 to 18
+    components first. The noise model takes O(n K m^2) time for each iteration and "auto" 12 to 18
     fits of at most 40 iterations to two thirds of at most about 3000 rows; "paper" takes
     O(sum_c n_c^2 m + n m^2). Memory is O(K m^2 + n), and for "paper" O(n_c n_neighbors).
 

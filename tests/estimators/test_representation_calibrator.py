@@ -84,6 +84,10 @@ def test_the_shrinkage_is_chosen():
         short.fit(X, y)
     # No fit of the choice takes more iterations than the fit itself.
     assert (short.shrinkage_choice_.scores[1:4] != choice.scores[1:4]).all()
+    # Nor is one carried further than a comparison needs, or than the fit itself.
+    for tol, same in ((1e-12, True), (1e-2, False)):
+        other = clone(calibrator).set_params(tol=tol, max_iter=1000).fit(X, y).shrinkage_choice_
+        assert (other.scores[1:4] == choice.scores[1:4]).all() == same
 
 
 def test_the_paper_is_that_of_the_solvers():

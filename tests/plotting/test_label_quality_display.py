@@ -153,6 +153,7 @@ def test_transitions_are_ordered_like_the_bars(pyplot):
     display = LabelQualityDisplay.from_estimator(fitted(), Y, kind="transition")
     [image] = display.ax_.images
     np.testing.assert_array_equal(image.get_array(), TRANSITION)
+    assert image.get_clim() == (0, 1)  # pictures of two fits may be compared
     cells = {text.get_position(): text.get_text() for text in display.ax_.texts}
     numbered = {(0, 0): ".90", (1, 0): ".06", (0, 1): ".25", (1, 1): ".50", (2, 1): ".25"}
     assert cells == numbered | {(1, 2): ".19", (2, 2): ".80"}  # columns first

@@ -302,6 +302,20 @@ def test_wrong_input_is_refused(pyplot, y, options, error, message):
     assert pyplot.get_fignums() == []
 
 
+@pytest.mark.parametrize(("count", "scale"), [(0.0, "linear"), (0.1, "log"), (30.0, "linear")])
+def test_a_class_without_labels_is_no_long_tail(pyplot, count, scale):
+    counts = np.array([100.0, count, 50.0])
+    display = LabelQualityDisplay(
+        QUALITY,
+        effective_counts=counts,
+        transition=TRANSITION,
+        class_names=np.array(["a", "b", "c"]),
+        label_counts=counts,
+    ).plot()
+    assert display.ax_.get_yscale() == scale
+    assert count == 0 or display.ax_.get_ylim()[0] < count
+
+
 def test_rounding_makes_no_labels_wrong(pyplot):
     counts = np.array([5, 1, 4])
     right, wrong = heights_of(

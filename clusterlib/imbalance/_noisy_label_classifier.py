@@ -63,10 +63,10 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         Learns from the labels as far as they are right instead of a head. It is copied and must
         take ``sample_weight`` in ``fit``.
     head : {"auto", "logistic", "weighted", "gaussian", "combined", "transition"}, default="auto"
-        "logistic" is a logistic regression of the labels as they are, "weighted" one with labels
-        weighted by the probability that they are right, "gaussian" takes the classes of the noise
-        model, "combined" the sum of both, "transition" is a logistic regression that knows how
-        classes are labelled. Not used with ``estimator``.
+        "weighted" is a logistic regression with labels weighted by the probability that they are
+        right, "gaussian" takes the classes of the noise model, "combined" is their sum; "auto"
+        chooses among these. "logistic" is a logistic regression of the labels as they are,
+        "transition" one that knows how classes are labelled. Not used with ``estimator``.
     training : {"weighted", "resampled"}, default="weighted"
         What ``estimator`` learns from: rows weighted by the probability that their label is right,
         or these and rows drawn from the Gaussians of rare classes. Not used without it.
@@ -230,7 +230,7 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
             For a parameter of a wrong type, an estimator without ``fit`` or ``sample_weight``,
             sparse X, or numbers among strings in y.
         """
-        kinds = checked_auto_choice("head", self.head, HeadKind)
+        kinds = checked_auto_choice("head", self.head, HeadKind, HeadKind.recovered())
         training = checked_training(self.training, self.mixup, self.estimator)
         shrinkage = checked_number_or_word(
             "shrinkage", self.shrinkage, "auto", 0, low_open=True, infinite=True

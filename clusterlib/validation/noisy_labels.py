@@ -24,7 +24,7 @@ class Training(Enum):
     RESAMPLED = "resampled"
 
 
-def checked_auto_choice(name, value, kinds):
+def checked_auto_choice(name, value, kinds, of_auto):
     """Return what "auto" chooses among for a parameter that names one kind otherwise.
 
     Parameters
@@ -35,11 +35,13 @@ def checked_auto_choice(name, value, kinds):
         "auto" or the value of a kind.
     kinds : type of Enum
         All there are.
+    of_auto : tuple
+        Those that "auto" compares.
 
     Returns
     -------
     kinds : tuple
-        All for "auto", else the one that is named.
+        ``of_auto`` for "auto", else the one that is named.
 
     Raises
     ------
@@ -49,15 +51,15 @@ def checked_auto_choice(name, value, kinds):
     Examples
     --------
     >>> from clusterlib.validation import Training, checked_auto_choice
-    >>> checked_auto_choice("training", "weighted", Training)
+    >>> checked_auto_choice("training", "weighted", Training, ())
     (<Training.WEIGHTED: 'weighted'>,)
     """
     if isinstance(value, str) and value == "auto":
-        return tuple(kinds)
+        return of_auto
     try:
         return (checked_choice(name, value, kinds),)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{error}; 'auto' chooses among them") from None
+        raise type(error)(f"{error}; 'auto' chooses") from None
 
 
 def checked_prior_shares(prior, estimated):

@@ -20,7 +20,9 @@ from tests.solvers.test_noisy_gaussians import planted
 
 
 def choice_of(views, codes, n_classes, shrinkages=(20.0,), seed=0, **options):
+    """All kinds are compared, unless options say otherwise."""
     rng = np.random.default_rng(seed)
+    options = {"kinds": tuple(HeadKind)} | options
     return choose_head(views, codes, n_classes, shrinkages, rng, **options)
 
 

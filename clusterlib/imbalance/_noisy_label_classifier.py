@@ -120,7 +120,7 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
     n_iter_ : int
         Iterations of the noise models, the larger number.
     converged_ : bool
-        Whether they and the logistic regressions of the head converged.
+        Whether they converged.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,), object
@@ -132,8 +132,9 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         When ``max_iter`` ended a noise model.
     UserWarning
         When classes have fewer than 4 right labels by the noise model: nothing in the rows then
-        tells these classes from what is wrongly labelled as them. And when classes
-        are labelled as another one nearly as often as correctly: one may be taken for the other.
+        tells these classes from what is wrongly labelled as them. And when classes are labelled as
+        another one nearly as often as correctly: one may be taken for the other. No warning is no
+        proof, for it comes from the same model.
 
     See Also
     --------
@@ -373,8 +374,7 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         )
         self.transition_matrix_, self.class_prior_ = parts.transition, parts.class_prior
         self.n_iter_ = max(fit.n_iter for fit in parts.gaussians)
-        fits = [*parts.gaussians, *parts.logistic.values()]
-        self.converged_ = all(fit.converged for fit in fits)
+        self.converged_ = all(fit.converged for fit in parts.gaussians)
 
     def _fit_estimator(self, rows, codes, weight, training, rng):
         right = self.label_quality_ if weight is None else weight * self.label_quality_

@@ -16,6 +16,9 @@ __all__ = [
     "checked_second_matrix",
 ]
 
+# Weights times squares of X have to be numbers, and so have their sums.
+_MOST_ROWS = 1e30
+
 
 def checked_matrix(estimator, X, *, reset):
     """Check the data of an estimator and remember, or compare, its features.
@@ -144,7 +147,7 @@ def checked_class_weight(sample_weight, classes, codes):
     Parameters
     ----------
     sample_weight : None, float or array-like of shape (n_samples,)
-        Finite and not negative, not all zero.
+        From 0 to 1e30, not all zero.
     classes : ndarray of shape (n_classes,)
         Labels of the classes, for the message.
     codes : ndarray of shape (n_samples,), int
@@ -158,7 +161,8 @@ def checked_class_weight(sample_weight, classes, codes):
     Raises
     ------
     TypeError, ValueError
-        As :func:`checked_sample_weight` has it; ValueError for a class without a weight above 0.
+        As :func:`checked_sample_weight` has it; ValueError for a class without a weight above 0, and for
+        weights above 1e30: sums of them times squares of X would leave float64.
 
     Examples
     --------
@@ -169,6 +173,11 @@ def checked_class_weight(sample_weight, classes, codes):
     """
     weight = checked_sample_weight(sample_weight, len(codes))
     if weight is not None:
+        if weight.max() > _MOST_ROWS:
+            raise ValueError(
+                f"sample_weight must be at most {_MOST_ROWS:g}, as many rows as a row may count for; "
+                f"got {weight.max():g} in row {int(weight.argmax())}"
+            )
         absent = np.bincount(codes[weight > 0], minlength=len(classes)) == 0
         if absent.any():
             label = np.asarray(classes).tolist()[int(absent.argmax())]

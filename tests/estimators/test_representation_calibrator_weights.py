@@ -95,6 +95,7 @@ def last(value):
         (last(np.nan), ValueError, "sample_weight must be finite and not negative; got nan in row"),
         (last(np.inf), ValueError, "sample_weight must be finite .* got inf in row 299"),
         (last(-1), ValueError, "got -1.0 in row 299"),
+        (last(2e30), ValueError, r"at most 1e\+30, as many rows .*; got 2e\+30 in row 299"),
         (0 * ONES, ValueError, "sample_weight must have a finite sum above zero; got 0.0"),
         (0, ValueError, "finite sum above zero"),
         (ONES[1:], ValueError, r"shape \(n_samples,\)=\(300,\); got \(299,\)"),

@@ -239,7 +239,7 @@ def _wins(precision, lines, data, column):
     cells = {line["cell"] for line in lines if line["data"] == data}
     chosen = {cell: row for cell, row in precision.items() if cell in cells}
     differences = [difference for difference, _ in _differences(chosen, column, CLEANLAB)]
-    return f"{sum(d > 0 for d in differences)} of {len(differences)}"
+    return f"{sum(d > 0 for d in differences)} of {len(differences)}" if differences else ""
 
 
 def _markdown(head, rows):

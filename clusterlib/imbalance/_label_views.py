@@ -4,10 +4,27 @@ import numpy as np
 
 from clusterlib.solvers import principal_components, project
 
-__all__ = ["LabelViews"]
+__all__ = ["LabelViews", "small_unit"]
 
 # Exponent of two below which rows are scaled up: squares would be too small.
 _SMALL_UNIT = -300
+
+
+def small_unit(X):
+    """Exponent of two by which rows are divided: that of the largest value if all are tiny, or 0.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+        Finite rows.
+
+    Returns
+    -------
+    unit : int
+        Division by a power of two changes no digit.
+    """
+    unit = int(np.frexp(max(X.max(), -X.min()))[1])
+    return unit if unit < _SMALL_UNIT else 0
 
 
 class LabelViews:
@@ -16,7 +33,7 @@ class LabelViews:
     Parameters
     ----------
     unit : int
-        Rows are divided by two to this power, which changes no digit.
+        Rows are divided by two to this power, as :func:`small_unit` has it.
     reduction : PrincipalComponents or None
         None: rows are seen as they are, once.
     """
@@ -28,8 +45,7 @@ class LabelViews:
     @classmethod
     def of_rows(cls, X, n_components, sample_weight):
         """Find the components of rows of more features than ``n_components``."""
-        unit = int(np.frexp(max(X.max(), -X.min()))[1])
-        views = cls(unit if unit < _SMALL_UNIT else 0, None)
+        views = cls(small_unit(X), None)
         if X.shape[1] > n_components:
             rows = views._scaled(X)
             views.reduction = principal_components(rows, n_components, sample_weight=sample_weight)

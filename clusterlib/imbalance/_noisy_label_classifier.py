@@ -357,9 +357,8 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         if self.estimator is not None:
             return None
         n_classes = len(self.classes_)
-        choice = choose_head(
-            views, codes, n_classes, shrinkages, rng, kinds=kinds, sample_weight=weight
-        )
+        options = {"kinds": kinds, "sample_weight": weight, "callback": _log_fold}
+        choice = choose_head(views, codes, n_classes, shrinkages, rng, **options)
         self.head_, self.head_choice_ = choice.head.kind.value, choice
         for head, score in zip(choice.heads, choice.scores, strict=True):
             logger.info("NoisyLabelClassifier: head %s, score %.6g", head.kind.value, score)
@@ -394,3 +393,7 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
 
 def _log_iteration(n_iter, objective):
     logger.info("NoisyLabelClassifier: iteration %d, objective %.6g", n_iter, objective)
+
+
+def _log_fold(fold):
+    logger.info("NoisyLabelClassifier: heads fitted without fold %d", fold)

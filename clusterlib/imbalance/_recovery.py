@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from clusterlib.imbalance._label_views import small_unit
 from clusterlib.solvers import (
     HeadWeights,
     RidgeKind,
@@ -23,8 +24,6 @@ __all__ = ["noise_model", "noise_model_options", "paper_calibration", "paper_opt
 
 # Most iterations and least tolerance of a fit that only compares shrinkages.
 _CHOICE_ITER, _CHOICE_TOL = 40, 1e-4
-# Exponent of two below which rows are scaled up.
-_SMALL_UNIT = -300
 
 
 def noise_model_options(estimator):
@@ -81,9 +80,7 @@ def noise_model(
         "sample_weight": sample_weight,
         "tol": tol,
     }
-    # Powers of two change no digit; variances below some limit count as none.
-    unit = int(np.frexp(max(X.max(), -X.min()))[1])
-    unit = unit if unit < _SMALL_UNIT else 0
+    unit = small_unit(X)  # variances below some limit count as none
     if unit:
         X = np.ldexp(X, -unit)
     choice = None

@@ -257,7 +257,9 @@ def test_work_is_logged(caplog):
     assert lines[0] == f"NoisyLabelClassifier: shrinkage {model.shrinkage_:.6g}"
     told = [line.split("head ")[1].split(",")[0] for line in lines if ": head " in line]
     assert told == ["weighted", "gaussian", "combined"]
-    assert f": head weighted, score {model.head_choice_.scores[0]:.6g}" in lines[1]
+    folds = [f"NoisyLabelClassifier: heads fitted without fold {fold}" for fold in range(3)]
+    assert lines[1:4] == folds
+    assert f": head weighted, score {model.head_choice_.scores[0]:.6g}" in lines[4]
     iterations = [line for line in lines if ": iteration " in line]
     # Of the second noise model the numbers start again.
     assert sum(": iteration 1," in line for line in iterations) == 2

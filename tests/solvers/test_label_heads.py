@@ -311,3 +311,12 @@ def test_the_spread_is_the_mean_variance():
     for scale in (1e-30, 1e30):  # whose squares leave float32
         found = spread((scale * X).astype(np.float32), None)
         assert_allclose(found, scale**2 * X.var(axis=0).mean(), rtol=1e-5)
+
+
+def test_heads_that_imitate_labels_are_compared_only_if_asked_for():
+    X, _, codes, _, _ = planted(n=150, m=3, noise=0.2, seed=0)
+    rng = np.random.default_rng(0)
+    choice = choose_head([X], codes, 4, (20.0,), rng)
+    asked = (HeadKind.WEIGHTED, HeadKind.GAUSSIAN, HeadKind.COMBINED)
+    assert [head.kind for head in choice.heads] == list(asked)
+    assert_same_choice(choice, choice_of([X], codes, 4, kinds=asked))

@@ -59,7 +59,8 @@ def test_a_fit_is_held_against_cleanlab(capsys):
     )
     table = capsys.readouterr().out
     seconds, precision = line["seconds"], line["average_precision"]
-    assert list(seconds) == list(precision) == ["noise model", "one covariance", "cleanlab"]
+    contestants = ["noise model", "one covariance", "classifier", "cleanlab"]
+    assert list(seconds) == list(precision) == contestants
     # A fifth of the labels is wrong: whoever guesses has 0.2.
     assert all(0.6 < value <= 1 for value in precision.values())
     assert line["n_iter"] > 1 and line["shrinkage"] > 0 and line["n_iter_together"] > 1
@@ -67,6 +68,7 @@ def test_a_fit_is_held_against_cleanlab(capsys):
     assert f"The noise model is {times:.2f} times as fast: 5 components" in table
     together = seconds["cleanlab"] / seconds["one covariance"]
     assert f"one covariance for all features it is {together:.2f} times as fast" in table
+    assert f"the classifier {seconds['cleanlab'] / seconds['classifier']:.2f} times" in table
 
 
 def test_embeddings_are_drawn_with_noise(monkeypatch):

@@ -304,3 +304,14 @@ def test_the_display_draws_it():
         display = LabelQualityDisplay.from_estimator(model, y, kind=kind)
         assert display.ax_.has_data()
     assert_array_equal(display.label_quality, model.label_quality_)
+
+
+def test_both_noise_models_have_to_converge():
+    X, _, y = tail(noise=0.2)
+    model = NoisyLabelClassifier(head="weighted", shrinkage=12.0, n_components=2, random_state=0)
+    few, many = sorted(fit.n_iter for fit in model.fit(X, y)._parts.gaussians)
+    assert few < many
+    with pytest.warns(ConvergenceWarning, match=f"max_iter={few}"):
+        cut = clone(model).set_params(max_iter=few).fit(X, y)
+    assert sorted(fit.converged for fit in cut._parts.gaussians) == [False, True]
+    assert not cut.converged_

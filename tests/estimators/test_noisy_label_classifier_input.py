@@ -11,6 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 from clusterlib.imbalance import NoisyLabelClassifier
 from tests.estimators.test_noisy_label_classifier import HEADS, assert_same_fit
 from tests.estimators.test_representation_calibrator import NAMES, tail
+from tests.estimators.test_representation_calibrator_input import BAD_LABELS
 from tests.helpers import COPIED_LAYOUTS, LAYOUTS
 
 ONES = np.ones(300)
@@ -226,23 +227,7 @@ def test_parameters(model, name, value, error, message):
     assert not hasattr(model, "label_quality_")
 
 
-def changed(label):
-    y = tail()[1].astype(object)
-    y[3] = label
-    return y
-
-
-@pytest.mark.parametrize(
-    ("y", "error", "message"),
-    [
-        (None, ValueError, "requires y to be passed"),
-        (changed(None), ValueError, "y has the missing label None in row 3"),
-        (changed(np.nan), ValueError, "missing label nan in row 3; every row needs its class"),
-        (changed(7), TypeError, "labels of one kind, numbers or strings; got int, str"),
-        (np.zeros(299, int), ValueError, "inconsistent numbers of samples"),
-        (np.linspace(0, 1, 300), ValueError, "Unknown label type: continuous"),
-    ],
-)
+@pytest.mark.parametrize(("y", "error", "message"), BAD_LABELS)
 def test_labels(model, y, error, message):
     with pytest.raises(error, match=message):
         model.fit(tail()[0], y)

@@ -54,17 +54,18 @@ def changed(label):
     return y
 
 
-@pytest.mark.parametrize(
-    ("y", "error", "message"),
-    [
-        (None, ValueError, "requires y to be passed"),
-        (changed(None), ValueError, "y has the missing label None in row 3"),
-        (changed(np.nan), ValueError, "missing label nan in row 3; every row needs its class"),
-        (changed(7), TypeError, "labels of one kind, numbers or strings; got int, str"),
-        (np.zeros(299, int), ValueError, "inconsistent numbers of samples"),
-        (np.linspace(0, 1, 300), ValueError, "Unknown label type: continuous"),
-    ],
-)
+BAD_LABELS = [
+    (None, ValueError, "requires y to be passed"),
+    (changed(None), ValueError, "y has the missing label None in row 3"),
+    (changed(np.nan), ValueError, "missing label nan in row 3; every row needs its class"),
+    (changed(7), TypeError, "labels of one kind, numbers or strings; got int, str"),
+    (np.zeros(299, int), ValueError, "inconsistent numbers of samples"),
+    (np.linspace(0, 1, 300), ValueError, "Unknown label type: continuous"),
+]
+"""Labels that every estimator of this model refuses, the error and its message."""
+
+
+@pytest.mark.parametrize(("y", "error", "message"), BAD_LABELS)
 def test_labels(calibrator, y, error, message):
     with pytest.raises(error, match=message):
         calibrator.fit_resample(tail()[0], y)

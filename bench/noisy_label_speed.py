@@ -4,7 +4,7 @@
 products that it is made of: whitening all rows for all classes, 512 rows and a class at a time, and
 scatters of the rows with a posterior in the class. Iterations are differences of two fits. ``fit``
 holds two fits of `RepresentationCalibrator`, one to principal components with a shrinkage that is
-chosen and one to all features with one covariance, against cleanlab's filter of labels with five
+chosen and one to all features with one covariance, and the classifier, against cleanlab's filter with five
 folds of logistic regression, on the same rows. Contestants take turns; with one thread the time of
 the process counts, else that of the clock, and the least one of all rounds. Both print a table in
 markdown.

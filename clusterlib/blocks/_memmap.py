@@ -111,6 +111,8 @@ class MemmapBlocks(Blocks):
     3
     """
 
+    in_memory = False
+
     def __init__(self, X, block_rows=None):
         # A plain view: slices of numpy.memmap would drag its bookkeeping along. No advice is
         # given to the system: MADV_SEQUENTIAL changed nothing when measured, and MADV_WILLNEED

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.blocks._reading import read_ahead
 from clusterlib.blocks._tree import tree_reduce
 from clusterlib.kernels.checks import checked_integer
 from clusterlib.kernels.leaves import LEAF_ROWS
@@ -58,6 +59,41 @@ def aligned_rows(block_rows):
     return LEAF_ROWS << (max(block_rows // LEAF_ROWS, 1).bit_length() - 1)
 
 
+def checked_finite(rows, start):
+    """Refuse rows with NaN or infinity.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features), float32 or float64
+        Rows of one block.
+    start : int
+        Number of the first one in X, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite: the first such row is named.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.blocks._protocol import checked_finite
+    >>> checked_finite(np.zeros((2, 3)), 4096)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.add.reduce(rows, axis=None)):
+            return
+    for leaf in range(0, len(rows), LEAF_ROWS):  # the sum of finite numbers may overflow
+        finite = np.isfinite(rows[leaf : leaf + LEAF_ROWS])
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            found = "NaN" if np.isnan(rows[leaf + row, column]) else "infinity"
+            raise ValueError(
+                f"Input X contains {found} in row {start + leaf + row}, column {column}; every "
+                "value must be finite"
+            )
+
+
 class Blocks:
     """Base of the carriers: a matrix of n_samples rows that is read in aligned blocks.
 
@@ -76,9 +112,25 @@ class Blocks:
     on_host : bool
         Whether rows are NumPy arrays. Otherwise only kernels, and array functions that every
         array library has, work on them and on what lies beside them.
+    in_memory : bool
+        Whether the rows lie in the memory of this process. Rows that are elsewhere are read anew
+        in every pass, each block while the one before it is worked on; solvers then keep as few
+        numbers for each row as they can, and :meth:`take` may cost a pass.
+    runs_here : bool
+        Whether functions of the rows run in this process. Only then may they write to arrays
+        beside the rows.
+    is_finite : bool
+        Whether all rows are known to be finite. Rows that are not in memory are looked at when
+        they are first read, and a value that is not finite is refused with its row.
+    observer : None or callable
+        ``observer(n_rows)`` after each block of a pass over rows that are not in memory.
     """
 
     on_host = True
+    in_memory = True
+    runs_here = True
+    is_finite = False
+    observer = None
     n_samples: int
     n_features: int
     dtype: np.dtype
@@ -92,15 +144,38 @@ class Blocks:
         """Return the rows with these indices, in their order, as a new array in memory."""
         raise NotImplementedError
 
+    @property
+    def shape(self):
+        """Numbers of samples and features."""
+        return self.n_samples, self.n_features
+
     def __len__(self):
         """Return the number of blocks; a matrix without rows has one empty block."""
         return max(1, -(-self.n_samples // self.block_rows))
 
     def __iter__(self):
         """Yield every :class:`Block` in the order of the rows."""
+        if self.in_memory:
+            for start, stop in self.ranges():
+                yield Block(start, stop, self.rows(start, stop))
+            return
+        for (start, stop), rows in read_ahead(self._checked_rows, self.ranges()):
+            yield Block(start, stop, rows)
+            if self.observer is not None:
+                self.observer(stop - start)
+        self.is_finite = True
+
+    def ranges(self):
+        """Yield where every block starts and stops; a matrix without rows has one empty block."""
         for start in range(0, max(self.n_samples, 1), self.block_rows):
-            stop = min(start + self.block_rows, self.n_samples)
-            yield Block(start, stop, self.rows(start, stop))
+            yield start, min(start + self.block_rows, self.n_samples)
+
+    def _checked_rows(self, start, stop):
+        """Rows that are read, and refused if they are not finite, by the thread that reads."""
+        rows = self.rows(start, stop)
+        if not self.is_finite:
+            checked_finite(rows, start)
+        return rows
 
     def map(self, fn, row_aligned=(), broadcast=()):
         """Yield ``fn(rows, *slices of row_aligned, *broadcast)`` of every block, lazily."""
@@ -155,7 +230,8 @@ def map_blocks(fn, blocks, *row_aligned, broadcast=()):
     blocks : Blocks
         A carrier, see :func:`as_blocks`.
     *row_aligned : arrays of length n_samples, or None
-        Cut like the rows of X; None is passed on as None.
+        Cut like the rows of X; None is passed on as None. ``range(n_samples)`` tells a function
+        the numbers of its rows.
     broadcast : tuple, default=()
         Small arguments, the same for every block.
 

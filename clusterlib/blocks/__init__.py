@@ -7,10 +7,11 @@ that any block size, one block included, gives the same bits.
 """
 
 from clusterlib.blocks._array import ArrayBlocks
-from clusterlib.blocks._door import as_blocks
+from clusterlib.blocks._door import as_blocks, is_carried
 from clusterlib.blocks._memmap import MemmapBlocks
 from clusterlib.blocks._protocol import Block, Blocks, map_blocks, map_reduce
 from clusterlib.blocks._tree import leaf_sum, tree_reduce
+from clusterlib.blocks._writing import replacing, write_npy
 
 __all__ = [
     "ArrayBlocks",
@@ -18,8 +19,11 @@ __all__ = [
     "Blocks",
     "MemmapBlocks",
     "as_blocks",
+    "is_carried",
     "leaf_sum",
     "map_blocks",
     "map_reduce",
+    "replacing",
     "tree_reduce",
+    "write_npy",
 ]

@@ -8,7 +8,48 @@ from clusterlib.blocks._memmap import MemmapBlocks, is_mapped, open_npy
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.kernels.dispatch import is_device_array
 
-__all__ = ["as_blocks"]
+__all__ = ["as_blocks", "is_carried"]
+
+
+def _is_path(X):
+    return isinstance(X, (str, os.PathLike))
+
+
+def _file(X, block_rows):
+    return MemmapBlocks(open_npy(X), block_rows)
+
+
+# What X may be, and what makes the carrier of it; asked in this order. A question looks at the
+# type and never at the rows. What nobody claims is an array in memory.
+_CARRIED = [
+    (_is_path, _file),
+    (is_mapped, MemmapBlocks),
+]
+
+
+def is_carried(X):
+    """Tell whether X is to be read block by block rather than as one array.
+
+    Parameters
+    ----------
+    X : object
+        Anything that may be given as X.
+
+    Returns
+    -------
+    carried : bool
+        True for a carrier and for everything that :func:`as_blocks` wraps in one that is read
+        block by block, such as a path or a memory map. False for arrays in memory, on the host
+        or a device, and for what no carrier reads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.blocks import is_carried
+    >>> is_carried("embeddings.npy"), is_carried(np.zeros((3, 2)))
+    (True, False)
+    """
+    return isinstance(X, Blocks) or any(is_one(X) for is_one, _ in _CARRIED)
 
 
 def as_blocks(X, *, block_rows=None):
@@ -62,6 +103,7 @@ def as_blocks(X, *, block_rows=None):
         if block_rows is not None:
             raise ValueError("block_rows cannot be chosen on a CUDA device: X is one block there")
         return DeviceBlocks(X)
-    if isinstance(X, (str, os.PathLike)):
-        X = open_npy(X)
-    return (MemmapBlocks if is_mapped(X) else ArrayBlocks)(X, block_rows)
+    for is_one, carrier in _CARRIED:
+        if is_one(X):
+            return carrier(X, block_rows)
+    return ArrayBlocks(X, block_rows)

@@ -8,8 +8,10 @@ that any block size, one block included, gives the same bits.
 
 from clusterlib.blocks._array import ArrayBlocks
 from clusterlib.blocks._door import as_blocks, is_carried
+from clusterlib.blocks._files import FileBlocks
 from clusterlib.blocks._memmap import MemmapBlocks
 from clusterlib.blocks._protocol import Block, Blocks, map_blocks, map_reduce
+from clusterlib.blocks._shards import ShardBlocks
 from clusterlib.blocks._tree import leaf_sum, tree_reduce
 from clusterlib.blocks._writing import replacing, write_npy
 
@@ -17,7 +19,9 @@ __all__ = [
     "ArrayBlocks",
     "Block",
     "Blocks",
+    "FileBlocks",
     "MemmapBlocks",
+    "ShardBlocks",
     "as_blocks",
     "is_carried",
     "leaf_sum",

@@ -4,8 +4,10 @@ import os
 
 from clusterlib.blocks._array import ArrayBlocks
 from clusterlib.blocks._device import DeviceBlocks
-from clusterlib.blocks._memmap import MemmapBlocks, is_mapped, open_npy
+from clusterlib.blocks._files import stored_blocks
+from clusterlib.blocks._memmap import is_mapped
 from clusterlib.blocks._protocol import Blocks
+from clusterlib.blocks._shards import ShardBlocks, is_sharded
 from clusterlib.kernels.dispatch import is_device_array
 
 __all__ = ["as_blocks", "is_carried"]
@@ -15,15 +17,12 @@ def _is_path(X):
     return isinstance(X, (str, os.PathLike))
 
 
-def _file(X, block_rows):
-    return MemmapBlocks(open_npy(X), block_rows)
-
-
 # What X may be, and what makes the carrier of it; asked in this order. A question looks at the
 # type and never at the rows. What nobody claims is an array in memory.
 _CARRIED = [
-    (_is_path, _file),
-    (is_mapped, MemmapBlocks),
+    (is_sharded, ShardBlocks),
+    (_is_path, stored_blocks),
+    (is_mapped, stored_blocks),
 ]
 
 
@@ -57,10 +56,11 @@ def as_blocks(X, *, block_rows=None):
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features), str, path-like or Blocks
+    X : array-like of shape (n_samples, n_features), str, path-like, list of these, or Blocks
         An array in memory (one block unless ``block_rows`` says otherwise, float32 and float64
-        uncopied), a memory map, the path of a ``.npy`` file (mapped read-only), an array on a CUDA
-        device (one block that stays there), or a carrier, which is returned as it is.
+        uncopied), a memory map, the path of a ``.npy`` file, of a folder of such files or a list
+        of them (read in blocks, see :class:`FileBlocks` and :class:`ShardBlocks`), an array on a
+        CUDA device (one block that stays there), or a carrier, which is returned as it is.
     block_rows : int, default=None
         Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two and at least
         ``LEAF_ROWS``. None takes the default of the carrier.
@@ -76,8 +76,8 @@ def as_blocks(X, *, block_rows=None):
     FileNotFoundError
         If the path names no file.
     ValueError
-        If X has not two dimensions and at least one feature, the file is not a ``.npy`` file,
-        ``block_rows`` is below 1 or given together with a carrier or a device array.
+        If X has not two dimensions and at least one feature, a file is not a ``.npy`` file or
+        not whole, ``block_rows`` is below 1 or given together with a carrier or a device array.
     TypeError
         If X is sparse or does not hold real numbers; on a device, numbers other than float32 and
         float64.
@@ -85,7 +85,7 @@ def as_blocks(X, *, block_rows=None):
     Notes
     -----
     Takes no time and no memory that grows with X, unless X has to be converted: a list, or an
-    array in memory that is not float32 or float64.
+    array in memory that is not float32 or float64. Of files nothing but the headers is read.
 
     Examples
     --------

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from clusterlib.blocks._protocol import Blocks, aligned_rows
-from clusterlib.config import get_config
-from clusterlib.kernels.checks import as_matrix
+from clusterlib.blocks._protocol import Blocks
+from clusterlib.blocks._stored import as_served, chosen_rows, served_dtype, taken
 
-__all__ = ["MemmapBlocks", "is_mapped", "open_npy"]
+__all__ = ["MemmapBlocks", "is_mapped", "open_npy", "root_of"]
 
 
 def is_mapped(array):
@@ -33,14 +32,41 @@ def is_mapped(array):
     >>> is_mapped(np.zeros(3))
     False
     """
-    if not isinstance(array, np.ndarray):
-        return False
-    while array is not None:
-        if isinstance(array, (np.memmap, mmap.mmap)):
-            return True
-        owner = getattr(array, "base", None)
-        array = owner.obj if isinstance(owner, memoryview) else owner
-    return False
+    return isinstance(array, np.ndarray) and isinstance(_owner(root_of(array)), mmap.mmap)
+
+
+def root_of(array):
+    """Return the array at the end of the chain of bases.
+
+    Parameters
+    ----------
+    array : ndarray of any shape
+        Any dtype.
+
+    Returns
+    -------
+    root : ndarray of any shape and dtype
+        The array that the given one is a view of, or the array itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.blocks._memmap import root_of
+    >>> X = np.zeros((3, 2))
+    >>> root_of(X[1:].T) is X
+    True
+    """
+    owner = array
+    while owner is not None:
+        array = owner if isinstance(owner, np.ndarray) else array
+        owner = _owner(owner)
+    return array
+
+
+def _owner(thing):
+    """Whose memory it shows: an array's, a map's, or None if it is its own."""
+    owner = getattr(thing, "base", None)
+    return owner.obj if isinstance(owner, memoryview) else owner
 
 
 def open_npy(path):
@@ -118,17 +144,14 @@ class MemmapBlocks(Blocks):
         # given to the system: MADV_SEQUENTIAL changed nothing when measured, and MADV_WILLNEED
         # for the next block doubled the time of a pass.
         self._array = X.view(np.ndarray)
-        self.dtype = as_matrix("X", self._array[:0]).dtype
+        self.dtype = served_dtype("X", X.shape, X.dtype)
         self.n_samples, self.n_features = X.shape
-        row_bytes = self.n_features * self.dtype.itemsize
-        if block_rows is None:
-            block_rows = max(1, get_config()["block_bytes"] // row_bytes)
-        self.block_rows = aligned_rows(block_rows)
+        self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
 
     def rows(self, start, stop):
         """Return the rows from ``start`` up to ``stop``, converted if their type asks for it."""
-        return as_matrix("X", self._array[start:stop])
+        return as_served(self._array[start:stop])
 
     def take(self, indices):
         """Read the rows with these indices, shape (len(indices), n_features)."""
-        return as_matrix("X", self._array[np.asarray(indices, dtype=np.intp)])
+        return taken(indices, self.n_samples, lambda rows: as_served(self._array[rows]))

@@ -1,0 +1,247 @@
+"""Carrier of a file whose rows are read, not mapped."""
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from clusterlib.blocks._memmap import MemmapBlocks, open_npy, root_of
+from clusterlib.blocks._protocol import Blocks
+from clusterlib.blocks._stored import as_served, chosen_rows, served_dtype, taken
+
+__all__ = ["FileBlocks", "stored_blocks"]
+
+_READ_HEADER = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+class _Place(NamedTuple):
+    """Where a file holds a matrix in C order, and by what the file is known again."""
+
+    path: Path
+    name: str  # of the matrix in errors
+    offset: int
+    shape: tuple
+    dtype: np.dtype
+    size: int
+    stamp: tuple  # empty where the file may be written to
+
+
+def _stamp(status):
+    # Not the device: machines that mount the same folder number it differently.
+    return status.st_mtime_ns, status.st_ino
+
+
+def _npy_place(path):
+    """Return the place of the matrix in a ``.npy`` file, or None if it is in Fortran order."""
+    path = Path(os.path.abspath(path))
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        try:
+            version = np.lib.format.read_magic(file)
+        except ValueError:
+            raise ValueError(f"{path} is not a .npy file; write X with numpy.save") from None
+        if version not in _READ_HEADER:  # written for names of fields that are not ASCII
+            raise TypeError(f"{path} must hold real numbers, got a .npy file of version {version}")
+        try:
+            shape, is_fortran, dtype = _READ_HEADER[version](file)
+        except ValueError as error:
+            raise ValueError(f"{path} has a broken header: {error}") from error
+        offset = file.tell()
+    served_dtype(str(path), shape, dtype)
+    place = _Place(path, str(path), offset, shape, dtype, status.st_size, _stamp(status))
+    needed = offset + _n_bytes(place)
+    if status.st_size < needed:
+        raise ValueError(
+            f"{path} is cut short: shape {shape} and dtype {dtype} need {needed} bytes, it has "
+            f"{status.st_size}"
+        )
+    return None if is_fortran and min(shape) > 1 else place
+
+
+def _n_bytes(place):
+    return place.shape[0] * place.shape[1] * place.dtype.itemsize
+
+
+def _mapped_place(array):
+    """Return where the file of a memory map holds a view of it, or None if it has to be mapped.
+
+    Only rows in C order of a map that shares its changes with a named file are read. The name may
+    have passed to another file meanwhile: its size and the first and last row are compared.
+    """
+    root = root_of(array)
+    if not isinstance(root, np.memmap) or root.filename is None or root.mode == "c":
+        return None
+    if not array.flags.c_contiguous or array.ndim != 2:
+        return None
+    if os.name == "nt" and root.flags.writeable:  # maps and reads may differ there
+        return None
+    path = Path(root.filename)
+    start = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    try:
+        status = path.stat()
+        place = _Place(path, "X", root.offset + start, array.shape, array.dtype, status.st_size, ())
+        if not stat.S_ISREG(status.st_mode) or place.size != root._mmap.size():
+            return None
+        for row in {0, len(array) - 1} if len(array) else ():
+            if _read(place, [(row, row + 1)]).tobytes() != array[row].tobytes():
+                return None
+    except OSError:
+        return None
+    return place
+
+
+def _read(place, runs):
+    """Read runs of rows, (start, stop) each, as they are stored, one below the other.
+
+    The file is opened for each call: there is no descriptor to keep, to pickle, to share with a
+    forked process or to run out of when there are thousands of files, and its identity is checked
+    each time. That takes 10 microseconds.
+    """
+    rows = np.empty((sum(stop - start for start, stop in runs), place.shape[1]), place.dtype)
+    unread = rows.reshape(-1).view(np.uint8).data
+    row_bytes = place.shape[1] * place.dtype.itemsize
+    with open(place.path, "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if status.st_size != place.size or (place.stamp and _stamp(status) != place.stamp):
+            raise _changed(place, runs, f"had {place.size} bytes, has {status.st_size}")
+        for start, stop in runs:
+            file.seek(place.offset + start * row_bytes)
+            run, unread = unread[: (stop - start) * row_bytes], unread[(stop - start) * row_bytes :]
+            while run:
+                n_read = file.readinto(run)  # without the lock of the interpreter
+                if not n_read:
+                    raise _changed(place, runs, "was cut short while it was read")
+                run = run[n_read:]
+    return rows
+
+
+def _changed(place, runs, how):
+    start, stop = runs[0][0], runs[-1][1]
+    return OSError(
+        f"{place.path} has changed since X was opened, rows {start} to {stop} cannot be read: it "
+        f"{how}"
+    )
+
+
+class FileBlocks(Blocks):
+    """Rows of a file in C order, read block by block and never as a whole.
+
+    Unlike a memory map, a block is memory of this process that goes when the block goes, and a
+    file that is cut short while it is read is an error, not the end of the process.
+
+    Parameters
+    ----------
+    X : str, path-like, or view of a numpy.memmap, of shape (n_samples, n_features)
+        A ``.npy`` file, or a map of any file that is not copy-on-write, in C order. float32 and
+        float64 are served as they are, float16 and bfloat16 as float32, integers and booleans as
+        float64, in any byte order. ``numpy.save`` writes bfloat16 as bytes without a meaning,
+        dtype ``V2``, so this type is taken for bfloat16.
+    block_rows : int, default=None
+        Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two. None takes
+        blocks of at most ``get_config()["block_bytes"]`` bytes, or a single leaf where that
+        is larger.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path names no file.
+    ValueError
+        If it is not a whole ``.npy`` file of a matrix in C order with at least one feature, or
+        ``block_rows`` is below 1.
+    TypeError
+        If X does not hold real numbers.
+    OSError
+        When rows are read and the file has another size than before or, given by its path, was
+        changed or replaced: it is known by its size, time of change and inode.
+
+    Notes
+    -----
+    Rows that :meth:`take` is asked for are read in the order of the file, neighbours together.
+    Nothing is open between two reads. A carrier may be pickled; another process finds the file
+    by its absolute path.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from clusterlib.blocks import FileBlocks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "X.npy")
+    ...     np.save(path, np.arange(30_000, dtype=np.float16).reshape(10_000, 3))
+    ...     blocks = FileBlocks(path)
+    ...     blocks.shape, blocks.dtype, blocks.take([7, 1])[:, 0]
+    ((10000, 3), dtype('float32'), array([21.,  3.], dtype=float32))
+    """
+
+    in_memory = False
+
+    def __init__(self, X, block_rows=None):
+        place = X if isinstance(X, _Place) else _place(X)
+        if place is None:
+            raise ValueError("X must be a file in C order that need not be mapped; use as_blocks")
+        self._place = place
+        self.n_samples, self.n_features = place.shape
+        self.dtype = served_dtype(place.name, place.shape, place.dtype)
+        self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
+
+    def rows(self, start, stop):
+        """Read the rows from ``start`` up to ``stop``, converted if their type asks for it."""
+        return as_served(_read(self._place, [(start, stop)]))
+
+    def take(self, indices):
+        """Read the rows with these indices, shape (len(indices), n_features)."""
+        return taken(indices, self.n_samples, self._increasing)
+
+    def _increasing(self, rows):
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        starts = rows[np.r_[:1, breaks]] if len(rows) else rows
+        stops = rows[np.r_[breaks, len(rows)] - 1] + 1 if len(rows) else rows
+        return as_served(
+            _read(self._place, list(zip(starts.tolist(), stops.tolist(), strict=True)))
+        )
+
+
+def _place(X):
+    return _npy_place(X) if isinstance(X, (str, os.PathLike)) else _mapped_place(X)
+
+
+def stored_blocks(X, block_rows=None):
+    """Return the carrier of a ``.npy`` file or a memory map: read if possible, else mapped.
+
+    Parameters
+    ----------
+    X : str, path-like, or array of shape (n_samples, n_features)
+        The path of a ``.npy`` file, or a view of a memory map.
+    block_rows : int, default=None
+        Wanted rows of a block.
+
+    Returns
+    -------
+    blocks : FileBlocks or MemmapBlocks
+        The latter for what is not in C order, is copy-on-write or has no file with a name.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, TypeError
+        As :class:`FileBlocks` and :class:`MemmapBlocks` do.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from clusterlib.blocks._files import stored_blocks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "X.npy")
+    ...     np.save(path, np.ones((4, 2), order="F"))
+    ...     type(stored_blocks(path)).__name__
+    'MemmapBlocks'
+    """
+    place = _place(X)
+    if place is not None:
+        return FileBlocks(place, block_rows)
+    return MemmapBlocks(open_npy(X) if isinstance(X, (str, os.PathLike)) else X, block_rows)

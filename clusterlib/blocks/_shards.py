@@ -1,0 +1,176 @@
+"""Carrier of many files that together hold one matrix."""
+
+import os
+import re
+from bisect import bisect_right
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from clusterlib.blocks._files import stored_blocks
+from clusterlib.blocks._protocol import Blocks
+from clusterlib.blocks._stored import chosen_rows, taken
+
+__all__ = ["ShardBlocks", "is_sharded"]
+
+# Suffix -> what opens a file of that kind as a carrier.
+_OPENERS = {".npy": stored_blocks}
+# Hidden files, what tools write beside data (_SUCCESS, _metadata), and what is being written.
+_NO_DATA = re.compile(r"[._].*|.*(~|\.part|\.tmp)", re.DOTALL)
+
+
+def is_sharded(X):
+    """Tell whether X names several files: a folder, or a list of paths.
+
+    Parameters
+    ----------
+    X : object
+        Anything that may be given as X.
+
+    Returns
+    -------
+    sharded : bool
+        True for the path of a folder, and for a list or tuple of paths only, at least one.
+
+    Examples
+    --------
+    >>> from clusterlib.blocks._shards import is_sharded
+    >>> is_sharded(["a.npy", "b.npy"]), is_sharded([[1.0, 2.0]])
+    (True, False)
+    """
+    if isinstance(X, (list, tuple)):
+        return len(X) > 0 and all(isinstance(path, (str, os.PathLike)) for path in X)
+    return isinstance(X, (str, os.PathLike)) and os.path.isdir(X)
+
+
+def _natural(path):
+    """Order in which shard_2 comes before shard_10."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
+
+
+def _shards_in(folder):
+    """Return the paths of the shards in a folder, in their natural order."""
+    files = [path for path in Path(folder).iterdir() if not _NO_DATA.fullmatch(path.name)]
+    shards = [path for path in files if path.suffix.lower() in _OPENERS and path.is_file()]
+    kinds = sorted({path.suffix.lower() for path in shards})
+    allowed = " or ".join(_OPENERS)
+    if not shards:
+        seen = ", ".join(sorted(path.name for path in files)[:5]) or "nothing"
+        raise ValueError(f"the folder {folder} must hold {allowed} files, got {seen}")
+    if len(kinds) > 1:
+        raise ValueError(f"the folder {folder} must hold shards of one kind, got {kinds}")
+    return sorted(shards, key=_natural)
+
+
+def _opened(path):
+    opener = _OPENERS.get(Path(path).suffix.lower())
+    if opener is None:
+        raise ValueError(f"a shard must be a file named {' or '.join(_OPENERS)}, got {path}")
+    return opener(path)
+
+
+class ShardBlocks(Blocks):
+    """Rows of several files as one matrix; its blocks run across the borders of files.
+
+    Parameters
+    ----------
+    X : str or path-like, or list of these, of shape (n_samples, n_features) in all
+        A folder or the files themselves, in the order of the rows. Of a folder the ``.npy`` files
+        are taken in natural order, ``shard_2`` before ``shard_10``. Names that begin with ``.`` or
+        ``_`` or end in ``~``, ``.part`` or ``.tmp``, files of other kinds and folders inside it
+        are passed over. Files may have no rows and may differ in their type.
+    block_rows : int, default=None
+        Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two. None takes
+        blocks of at most ``get_config()["block_bytes"]`` bytes, or a single leaf where that
+        is larger.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path names no file.
+    ValueError
+        If there is no file, the folder has files of several kinds, the files differ in
+        the number of features, or one cannot be used, see :class:`FileBlocks`.
+    TypeError
+        If a file does not hold real numbers.
+    OSError
+        When rows are read and their file has changed.
+
+    Notes
+    -----
+    Served as float64 if one of the files is, else as float32. A block that lies in one file is not
+    copied, the pieces of others are copied once. The folder is listed once: files that are added
+    later are not seen.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from clusterlib.blocks import ShardBlocks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for i in range(12):
+    ...         np.save(os.path.join(folder, f"part_{i}.npy"), np.full((1000, 2), float(i)))
+    ...     blocks = ShardBlocks(folder)
+    ...     blocks.shape, blocks.take([0, 2000, 11_999])[:, 0]
+    ((12000, 2), array([ 0.,  2., 11.]))
+    """
+
+    in_memory = False
+
+    def __init__(self, X, block_rows=None):
+        paths = list(X) if isinstance(X, (list, tuple)) else _shards_in(X)
+        if not paths:
+            raise ValueError("X must name at least one file, got an empty list")
+        self._shards = [_opened(path) for path in paths]
+        self.n_features = self._shards[0].n_features
+        for path, shard in zip(paths, self._shards, strict=True):
+            if shard.n_features != self.n_features:
+                raise ValueError(
+                    f"all files must have the same number of features: {path} has "
+                    f"{shard.n_features}, {paths[0]} has {self.n_features}"
+                )
+        # Where every shard starts, and where the last one stops.
+        self._starts = [0, *accumulate(shard.n_samples for shard in self._shards)]
+        self.n_samples = self._starts[-1]
+        self.dtype = np.result_type(*{shard.dtype for shard in self._shards})
+        self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
+
+    def rows(self, start, stop):
+        """Read the rows from ``start`` up to ``stop``, from as many files as they lie in."""
+        pieces = self._pieces(start, stop)
+        if len(pieces) == 1:
+            ((shard, first, last),) = pieces
+            return shard.rows(first, last).astype(self.dtype, order="K", copy=False)
+        rows, filled = np.empty((stop - start, self.n_features), self.dtype), 0
+        for shard, first, last in pieces:
+            rows[filled : filled + last - first] = shard.rows(first, last)
+            filled += last - first
+        return rows
+
+    def _pieces(self, start, stop):
+        """Return the shards that hold some rows, each with where its rows start and stop in it."""
+        pieces = []
+        number = bisect_right(self._starts, start) - 1
+        while start < stop:
+            here, border = self._starts[number], self._starts[number + 1]
+            if start < border:
+                pieces.append((self._shards[number], start - here, min(stop, border) - here))
+                start = min(stop, border)
+            number += 1
+        return pieces
+
+    def take(self, indices):
+        """Read the rows with these indices, shape (len(indices), n_features)."""
+        return taken(indices, self.n_samples, self._increasing)
+
+    def _increasing(self, wanted):
+        rows = np.empty((len(wanted), self.n_features), self.dtype)
+        bounds = np.searchsorted(wanted, self._starts).tolist()
+        for shard, here, first, last in zip(
+            self._shards, self._starts[:-1], bounds[:-1], bounds[1:], strict=True
+        ):
+            if first < last:
+                rows[first:last] = shard.take(wanted[first:last] - here)
+        return rows

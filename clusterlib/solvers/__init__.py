@@ -149,6 +149,7 @@ from clusterlib.solvers.nonnegative_weights import (
     simplex_weights,
 )
 from clusterlib.solvers.outlier_factor import class_inliers, local_outlier_factor
+from clusterlib.solvers.oversampling import kmeans_parallel
 from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.partition_certificate import PartitionCertificate, certify_partition
 from clusterlib.solvers.plsa import count_weights, divergence, plsa
@@ -163,6 +164,7 @@ from clusterlib.solvers.prior_shift import (
     reweighted_posteriors,
     shifted_prior,
 )
+from clusterlib.solvers.races import race_rows
 from clusterlib.solvers.sdp_bounds import SDPBound, kmeans_lower_bound
 from clusterlib.solvers.sdp_reference import (
     CVXPY_LIKELIHOOD_ROWS,
@@ -252,25 +254,25 @@ __all__ = [
     "domain_table", "domain_vertices", "equal_sizes", "exchange_rows", "filled_by_margins",
     "fitted_parts", "frozen_em", "greedy_assignment", "group_memberships", "head_scores",
     "improved_simplex_weights", "inlier_gaussians", "interior_prices", "kmeans_lower_bound",
-    "kmeans_plusplus", "label_shift_report", "labelled_cost", "leading_coordinates",
-    "left_out_log_likelihoods", "likelihood_gram", "likelihood_reference_rows",
-    "likelihood_sdp", "likely_other_classes", "lloyd", "local_outlier_factor",
-    "logit_adjustment", "low_rank_likelihood", "low_rank_sdp", "marginal_intervals",
-    "matched_components", "mean_row", "micro_clusters", "minibatch", "moved_as_nearest",
-    "moved_by_matrix", "moved_prototypes", "moved_to_means", "nearest_in_partition",
-    "nearest_other_rows", "nearest_rows", "noisy_gaussian_scores", "noisy_gaussians",
-    "noisy_label_likelihood", "noisy_logistic", "noisy_logistic_scores", "nonnegative_weights",
-    "other_classes", "part_scores", "partial_sinkhorn", "partition_sums", "plsa",
-    "pooled_posteriors", "posteriors_of_neighbors", "principal_components", "prior_ratio",
-    "project", "pull", "pull_prototypes", "random_components", "random_rows",
-    "recovered_marginals", "regret_assignment", "replace_rows", "reweighted_posteriors",
-    "right_singular_vectors", "round_factor", "round_membership", "row_norms",
-    "sample_gaussians", "sampled_rows", "scaled_label_shift", "scatter", "shift_strength",
-    "shifted_prior", "simplex_weights", "simulated_refits", "singular_components", "sinkhorn",
-    "sinkhorn_assign", "sinkhorn_assignment", "sinkhorn_batch", "sinkhorn_divergence",
-    "sinkhorn_means", "sketch_sdp", "smoothed_classes", "solve_likelihood_sdp_reference",
-    "solve_sdp_reference", "split_classes", "squared_error", "squared_spread",
-    "subclass_counts", "successive_projection", "swap_centers", "tempered_em",
+    "kmeans_parallel", "kmeans_plusplus", "label_shift_report", "labelled_cost",
+    "leading_coordinates", "left_out_log_likelihoods", "likelihood_gram",
+    "likelihood_reference_rows", "likelihood_sdp", "likely_other_classes", "lloyd",
+    "local_outlier_factor", "logit_adjustment", "low_rank_likelihood", "low_rank_sdp",
+    "marginal_intervals", "matched_components", "mean_row", "micro_clusters", "minibatch",
+    "moved_as_nearest", "moved_by_matrix", "moved_prototypes", "moved_to_means",
+    "nearest_in_partition", "nearest_other_rows", "nearest_rows", "noisy_gaussian_scores",
+    "noisy_gaussians", "noisy_label_likelihood", "noisy_logistic", "noisy_logistic_scores",
+    "nonnegative_weights", "other_classes", "part_scores", "partial_sinkhorn", "partition_sums",
+    "plsa", "pooled_posteriors", "posteriors_of_neighbors", "principal_components",
+    "prior_ratio", "project", "pull", "pull_prototypes", "race_rows", "random_components",
+    "random_rows", "recovered_marginals", "regret_assignment", "replace_rows",
+    "reweighted_posteriors", "right_singular_vectors", "round_factor", "round_membership",
+    "row_norms", "sample_gaussians", "sampled_rows", "scaled_label_shift", "scatter",
+    "shift_strength", "shifted_prior", "simplex_weights", "simulated_refits",
+    "singular_components", "sinkhorn", "sinkhorn_assign", "sinkhorn_assignment",
+    "sinkhorn_batch", "sinkhorn_divergence", "sinkhorn_means", "sketch_sdp", "smoothed_classes",
+    "solve_likelihood_sdp_reference", "solve_sdp_reference", "split_classes", "squared_error",
+    "squared_spread", "subclass_counts", "successive_projection", "swap_centers", "tempered_em",
     "tempered_label_shift", "tempered_plsa", "total_cost", "two_level_loss", "unit_rows",
     "unit_trace_columns", "vertex_components", "weighted_cost_scale", "weighted_total",
     "weights_of_relative_entropy",

@@ -100,11 +100,14 @@ def kmeans_parallel(
             break
     if candidates.count < n_clusters:
         candidates.fill(n_clusters)
-    rows = np.concatenate(candidates.rounds)
+    rows, numbers = np.concatenate(candidates.rounds), np.concatenate(candidates.numbers)
+    if len(rows) <= n_clusters:  # nothing to choose from
+        again = np.resize(np.arange(len(rows)), n_clusters)
+        return Seeds((Sphere if spherical else Flat).points(rows[again]), numbers[again])
     chosen = kmeans_plusplus(
         rows, n_clusters, rng, sample_weight=candidates.weights(), spherical=spherical
     )
-    return Seeds(chosen.centers, np.concatenate(candidates.numbers)[chosen.indices])
+    return Seeds(chosen.centers, numbers[chosen.indices])
 
 
 class _Candidates:

@@ -21,7 +21,7 @@ ROOMS_BELOW = {
     "kernels": {"config"},
     "blocks": {"config", "kernels"},
     "solvers": {"blocks", "config", "kernels"},
-    "validation": {"config", "kernels"},
+    "validation": {"blocks", "config", "kernels"},
     "base": {"config", "validation"},
     "cluster": {"base", "blocks", "config", "solvers", "validation"},
     "label_shift": {"base", "blocks", "config", "solvers", "validation"},
@@ -61,7 +61,7 @@ PACKAGES = {
 }
 
 # Optional packages are imported inside functions, and they alone are.
-OPTIONAL = {"cupy", "cvxpy", "dask", "distributed", "matplotlib", "numba"}
+OPTIONAL = {"cupy", "cvxpy", "dask", "distributed", "matplotlib", "numba", "pyarrow"}
 # The implementations of a backend are loaded when that backend is first used.
 BACKEND_PACKAGES = {"_numba": "numba", "_cupy": "cupy"}
 # What an implementation may share with the contract it serves.

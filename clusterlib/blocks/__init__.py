@@ -7,6 +7,9 @@ that any block size, one block included, gives the same bits.
 """
 
 from clusterlib.blocks._array import ArrayBlocks
+from clusterlib.blocks._arrow import ArrowBlocks
+from clusterlib.blocks._batches import BatchBlocks
+from clusterlib.blocks._csr import CsrBlocks
 from clusterlib.blocks._door import as_blocks, is_carried
 from clusterlib.blocks._files import FileBlocks
 from clusterlib.blocks._memmap import MemmapBlocks
@@ -17,8 +20,11 @@ from clusterlib.blocks._writing import replacing, write_npy
 
 __all__ = [
     "ArrayBlocks",
+    "ArrowBlocks",
+    "BatchBlocks",
     "Block",
     "Blocks",
+    "CsrBlocks",
     "FileBlocks",
     "MemmapBlocks",
     "ShardBlocks",

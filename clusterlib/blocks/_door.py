@@ -3,6 +3,9 @@
 import os
 
 from clusterlib.blocks._array import ArrayBlocks
+from clusterlib.blocks._arrow import ArrowBlocks, is_arrow
+from clusterlib.blocks._batches import BatchBlocks, are_batches
+from clusterlib.blocks._csr import CsrBlocks, is_sparse_matrix
 from clusterlib.blocks._device import DeviceBlocks
 from clusterlib.blocks._files import stored_blocks
 from clusterlib.blocks._memmap import is_mapped
@@ -21,8 +24,10 @@ def _is_path(X):
 # type and never at the rows. What nobody claims is an array in memory.
 _CARRIED = [
     (is_sharded, ShardBlocks),
+    (is_arrow, ArrowBlocks),
     (_is_path, stored_blocks),
     (is_mapped, stored_blocks),
+    (are_batches, BatchBlocks),
 ]
 
 
@@ -38,8 +43,9 @@ def is_carried(X):
     -------
     carried : bool
         True for a carrier and for everything that :func:`as_blocks` wraps in one that is read
-        block by block, such as a path or a memory map. False for arrays in memory, on the host
-        or a device, and for what no carrier reads.
+        block by block, such as a path, a memory map or a function that returns batches. False
+        for arrays in memory, on the host or a device, for sparse matrices, whose rows are made
+        dense only where :func:`as_blocks` was asked to, and for what no carrier reads.
 
     Examples
     --------
@@ -51,19 +57,27 @@ def is_carried(X):
     return isinstance(X, Blocks) or any(is_one(X) for is_one, _ in _CARRIED)
 
 
-def as_blocks(X, *, block_rows=None):
+def as_blocks(X, *, block_rows=None, column=None):
     """Wrap X in the carrier that reads it in aligned blocks of rows.
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features), str, path-like, list of these, or Blocks
-        An array in memory (one block unless ``block_rows`` says otherwise, float32 and float64
-        uncopied), a memory map, the path of a ``.npy`` file, of a folder of such files or a list
-        of them (read in blocks, see :class:`FileBlocks` and :class:`ShardBlocks`), an array on a
-        CUDA device (one block that stays there), or a carrier, which is returned as it is.
+    X : array-like of shape (n_samples, n_features), or one of those below
+        - An array in memory: one block unless ``block_rows`` says otherwise, float32 and float64
+          uncopied. On a CUDA device it is one block that stays there.
+        - A memory map, the path of a ``.npy`` file, of a folder of such files or a list of them:
+          :class:`FileBlocks`, :class:`ShardBlocks`.
+        - The path of a ``.parquet``, ``.arrow`` or ``.feather`` file, or a table of pyarrow:
+          :class:`ArrowBlocks`.
+        - A function that returns an iterable of batches, or an iterable that is no array-like,
+          such as a data loader: :class:`BatchBlocks`, which goes through them once to count rows.
+        - A sparse matrix, whose blocks are made dense: :class:`CsrBlocks`.
+        - A carrier, which is returned as it is.
     block_rows : int, default=None
         Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two and at least
         ``LEAF_ROWS``. None takes the default of the carrier.
+    column : str, default=None
+        Name of the column of vectors in Arrow or Parquet data; None takes the only one.
 
     Returns
     -------
@@ -77,15 +91,19 @@ def as_blocks(X, *, block_rows=None):
         If the path names no file.
     ValueError
         If X has not two dimensions and at least one feature, a file is not a ``.npy`` file or
-        not whole, ``block_rows`` is below 1 or given together with a carrier or a device array.
+        not whole, ``block_rows`` is below 1 or given together with a carrier or a device array,
+        or ``column`` is given with anything but Arrow or Parquet data.
     TypeError
-        If X is sparse or does not hold real numbers; on a device, numbers other than float32 and
-        float64.
+        If X does not hold real numbers, or is an iterator, which can be read once only; on a
+        device, if it holds numbers other than float32 and float64.
+    ImportError
+        If X is an Arrow or Parquet file and pyarrow is not installed.
 
     Notes
     -----
     Takes no time and no memory that grows with X, unless X has to be converted: a list, or an
-    array in memory that is not float32 or float64. Of files nothing but the headers is read.
+    array in memory that is not float32 or float64, a sparse matrix that is not in compressed rows.
+    Of files nothing but the headers is read. Batches are counted.
 
     Examples
     --------
@@ -95,6 +113,13 @@ def as_blocks(X, *, block_rows=None):
     >>> [(start, stop, array.shape) for start, stop, array in blocks]
     [(0, 4096, (4096, 4)), (4096, 8192, (4096, 4)), (8192, 9000, (808, 4))]
     """
+    if column is not None:
+        if not is_arrow(X):
+            raise ValueError(
+                f"column names the vectors of Arrow or Parquet data, got column={column!r} with X "
+                f"of type {type(X).__name__}"
+            )
+        return ArrowBlocks(X, block_rows, column=column)
     if isinstance(X, Blocks):
         if block_rows is not None:
             raise ValueError("block_rows cannot be changed on a carrier; give it the data instead")
@@ -103,7 +128,7 @@ def as_blocks(X, *, block_rows=None):
         if block_rows is not None:
             raise ValueError("block_rows cannot be chosen on a CUDA device: X is one block there")
         return DeviceBlocks(X)
-    for is_one, carrier in _CARRIED:
+    for is_one, carrier in [*_CARRIED, (is_sparse_matrix, CsrBlocks)]:
         if is_one(X):
             return carrier(X, block_rows)
     return ArrayBlocks(X, block_rows)

@@ -9,9 +9,13 @@ import numpy as np
 
 from clusterlib.blocks._memmap import MemmapBlocks, open_npy, root_of
 from clusterlib.blocks._protocol import Blocks
-from clusterlib.blocks._stored import as_served, chosen_rows, served_dtype, taken
+from clusterlib.blocks._spare import SpareMemory
+from clusterlib.blocks._stored import as_served, chosen_rows, serve, served_dtype, taken
 
 __all__ = ["FileBlocks", "stored_blocks"]
+
+# Rows that have to be converted are read in this many parts of a block: little memory beside it.
+_CONVERTED_PARTS = 16
 
 _READ_HEADER = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -88,21 +92,21 @@ def _mapped_place(array):
         if not stat.S_ISREG(status.st_mode) or place.size != root._mmap.size():
             return None
         for row in {0, len(array) - 1} if len(array) else ():
-            if _read(place, [(row, row + 1)]).tobytes() != array[row].tobytes():
+            stored = _read(place, [(row, row + 1)], np.empty((1, array.shape[1]), array.dtype))
+            if stored.tobytes() != array[row].tobytes():
                 return None
     except OSError:
         return None
     return place
 
 
-def _read(place, runs):
-    """Read runs of rows, (start, stop) each, as they are stored, one below the other.
+def _read(place, runs, rows):
+    """Read runs of rows, (start, stop) each, one below the other, into rows of the stored type.
 
     The file is opened for each call: there is no descriptor to keep, to pickle, to share with a
     forked process or to run out of when there are thousands of files, and its identity is checked
     each time. That takes 10 microseconds.
     """
-    rows = np.empty((sum(stop - start for start, stop in runs), place.shape[1]), place.dtype)
     unread = rows.reshape(-1).view(np.uint8).data
     row_bytes = place.shape[1] * place.dtype.itemsize
     with open(place.path, "rb", buffering=0) as file:
@@ -188,21 +192,41 @@ class FileBlocks(Blocks):
         self.n_samples, self.n_features = place.shape
         self.dtype = served_dtype(place.name, place.shape, place.dtype)
         self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
+        self._spare = SpareMemory()
 
     def rows(self, start, stop):
         """Read the rows from ``start`` up to ``stop``, converted if their type asks for it."""
-        return as_served(_read(self._place, [(start, stop)]))
+        rows = self._spare.array((stop - start, self.n_features), self.dtype)
+        self.fill(rows, start)
+        if stop == self.n_samples:  # a pass ends here
+            self._spare.release()
+        return rows
+
+    def fill(self, rows, start):
+        """Read the rows from ``start`` on into an array that is in C order."""
+        place = self._place
+        if rows.dtype == place.dtype:
+            _read(place, [(start, start + len(rows))], rows)
+            return
+        step = max(1, -(-len(rows) // _CONVERTED_PARTS))
+        stored = np.empty((step, self.n_features), place.dtype)
+        for first in range(0, len(rows), step):
+            part = rows[first : first + step]
+            runs = [(start + first, start + first + len(part))]
+            serve(_read(place, runs, stored[: len(part)]), part)
 
     def take(self, indices):
         """Read the rows with these indices, shape (len(indices), n_features)."""
         return taken(indices, self.n_samples, self._increasing)
 
-    def _increasing(self, rows):
-        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-        starts = rows[np.r_[:1, breaks]] if len(rows) else rows
-        stops = rows[np.r_[breaks, len(rows)] - 1] + 1 if len(rows) else rows
+    def _increasing(self, wanted):
+        stored = np.empty((len(wanted), self.n_features), self._place.dtype)
+        # Neighbours are one run: it ends where the next wanted row is not the next row.
+        last = np.flatnonzero(np.diff(wanted, append=-1) != 1)
+        stops = wanted[last] + 1
+        starts = stops - np.diff(last, prepend=-1)
         return as_served(
-            _read(self._place, list(zip(starts.tolist(), stops.tolist(), strict=True)))
+            _read(self._place, list(zip(starts.tolist(), stops.tolist(), strict=True)), stored)
         )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from clusterlib.blocks._files import stored_blocks
+from clusterlib.blocks._files import FileBlocks, stored_blocks
 from clusterlib.blocks._protocol import Blocks
+from clusterlib.blocks._spare import SpareMemory
 from clusterlib.blocks._stored import chosen_rows, taken
 
 __all__ = ["ShardBlocks", "is_sharded"]
@@ -100,9 +101,9 @@ class ShardBlocks(Blocks):
 
     Notes
     -----
-    Served as float64 if one of the files is, else as float32. A block that lies in one file is not
-    copied, the pieces of others are copied once. The folder is listed once: files that are added
-    later are not seen.
+    Served as float64 if one of the files is, else as float32. Files are read where the block wants
+    their rows, nothing is copied. The folder is listed once: files that are added later are not
+    seen.
 
     Examples
     --------
@@ -136,17 +137,20 @@ class ShardBlocks(Blocks):
         self.n_samples = self._starts[-1]
         self.dtype = np.result_type(*{shard.dtype for shard in self._shards})
         self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
+        self._spare = SpareMemory()
 
     def rows(self, start, stop):
         """Read the rows from ``start`` up to ``stop``, from as many files as they lie in."""
-        pieces = self._pieces(start, stop)
-        if len(pieces) == 1:
-            ((shard, first, last),) = pieces
-            return shard.rows(first, last).astype(self.dtype, order="K", copy=False)
-        rows, filled = np.empty((stop - start, self.n_features), self.dtype), 0
-        for shard, first, last in pieces:
-            rows[filled : filled + last - first] = shard.rows(first, last)
-            filled += last - first
+        rows, filled = self._spare.array((stop - start, self.n_features), self.dtype), 0
+        for shard, first, last in self._pieces(start, stop):
+            part = rows[filled : filled + last - first]
+            if isinstance(shard, FileBlocks):
+                shard.fill(part, first)
+            else:
+                part[:] = shard.rows(first, last)
+            filled += len(part)
+        if stop == self.n_samples:  # a pass ends here
+            self._spare.release()
         return rows
 
     def _pieces(self, start, stop):

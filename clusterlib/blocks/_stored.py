@@ -6,7 +6,7 @@ from clusterlib.blocks._protocol import aligned_rows
 from clusterlib.config import get_config
 from clusterlib.kernels.checks import as_matrix
 
-__all__ = ["as_served", "chosen_rows", "served_dtype", "taken"]
+__all__ = ["as_served", "chosen_rows", "serve", "served_dtype", "taken"]
 
 
 def _is_brain_float(dtype):
@@ -79,6 +79,28 @@ def as_served(rows):
     if _is_brain_float(rows.dtype):  # the upper half of a float32
         return np.left_shift(rows.view("<u2"), 16, dtype=np.uint32).view(np.float32)
     return as_matrix("X", rows)
+
+
+def serve(stored, rows):
+    """Convert stored rows into an array that is there already.
+
+    Parameters
+    ----------
+    stored : ndarray of shape (n, n_features)
+        Of a type that :func:`served_dtype` allows.
+    rows : ndarray of shape (n, n_features), float32 or float64
+        Written to; as wide as what :func:`as_served` returns, or wider.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.blocks._stored import serve
+    >>> rows = np.empty((1, 2))
+    >>> serve(np.array([[1, 2]], dtype=">i2"), rows)
+    >>> rows
+    array([[1., 2.]])
+    """
+    rows[...] = as_served(stored) if _is_brain_float(stored.dtype) else stored
 
 
 def chosen_rows(block_rows, n_features, dtype):

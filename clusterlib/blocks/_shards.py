@@ -47,7 +47,7 @@ def is_sharded(X):
 
 def _natural(path):
     """Order in which shard_2 comes before shard_10."""
-    parts = re.split(r"([0-9]+)", path.name)
+    parts = re.split(r"([0-9]+)", path.stem)
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
 
 

@@ -18,7 +18,22 @@ def first_column(blocks):
 
 
 def test_numbers_in_names_are_numbers(tmp_path):
-    ordered = "9 10 B3 a_1_2 a_1_10 a_2_1 a_010 b b1c b01c2 b01d b1d äö2 äö11".split()
+    ordered = [
+        "9",
+        "10",
+        "B3",
+        "a_1_2",
+        "a_1_10",
+        "a_2_1",
+        "a_010",
+        "b",
+        "b1c",
+        "b01c2",
+        "b01d",
+        "b1d",
+        "äö2",
+        "äö11",
+    ]
     names = sorted(ordered)
     assert names != ordered
     for number, name in enumerate(names):

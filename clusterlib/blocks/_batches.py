@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from clusterlib.blocks._csr import is_sparse_matrix
 from clusterlib.blocks._protocol import aligned_rows
 from clusterlib.blocks._stored import chosen_rows, served_dtype
 from clusterlib.blocks._streamed import StreamedBlocks
@@ -36,6 +37,8 @@ def are_batches(X):
     (True, False)
     """
     kind = type(X)  # special methods count on the type
+    if is_sparse_matrix(X):  # some formats can be iterated
+        return False
     if any(hasattr(kind, name) for name in ("__array__", "__array_interface__")):
         return False
     if hasattr(kind, "__len__") and hasattr(kind, "__getitem__"):

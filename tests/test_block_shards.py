@@ -135,6 +135,32 @@ def test_shards_that_have_to_be_mapped(tmp_path):
     np.testing.assert_array_equal(blocks.take([LEAF_ROWS + 1, 1]), X[[1, 1]])
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "feather"])
+def test_folders_of_arrow_files(tmp_path, suffix):
+    pa = pytest.importorskip("pyarrow")
+    kind = pytest.importorskip(f"pyarrow.{suffix}")
+    write = kind.write_table if suffix == "parquet" else kind.write_feather
+    X = np.arange(6.0 * LEAF_ROWS, dtype=np.float32).reshape(-1, 2)
+    for number, part in enumerate(np.split(X, [5, 5, LEAF_ROWS + 1]), start=8):
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), 2)
+        table = pa.table({"id": np.arange(len(part)), "vector": vectors})
+        write(table, tmp_path / f"part_{number}.{suffix}")
+    (tmp_path / "_metadata").write_bytes(b"")
+    for column in (None, "vector"):
+        blocks = as_blocks(tmp_path, block_rows=LEAF_ROWS, column=column)
+        assert isinstance(blocks, ShardBlocks) and blocks.dtype == np.float32
+        np.testing.assert_array_equal(np.concatenate([b.array for b in blocks]), X)
+        wanted = [LEAF_ROWS + 1, 4, 5, 4, len(X) - 1]
+        np.testing.assert_array_equal(blocks.take(wanted), X[wanted])
+    save(tmp_path / "part_3.npy", 3)
+    with pytest.raises(ValueError, match=r"one kind, got \['\.\w+', '\.\w+'\]"):
+        as_blocks(tmp_path)
+    files = [tmp_path / "part_3.npy", tmp_path / f"part_8.{suffix}"]
+    assert as_blocks(files).shape == (6, 2)
+    with pytest.raises(ValueError, match=r"column='vector' with .*part_3\.npy"):
+        as_blocks(files, column="vector")
+
+
 def test_files_of_no_rows_only(tmp_path):
     for number in range(3):
         save(tmp_path / f"{number}.npy", 0, n_samples=0)

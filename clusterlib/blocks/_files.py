@@ -194,6 +194,10 @@ class FileBlocks(Blocks):
         self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
         self._spare = SpareMemory()
 
+    def __getstate__(self):
+        """Return what another process needs; who watches passes stays here."""
+        return {name: value for name, value in vars(self).items() if name != "observer"}
+
     def rows(self, start, stop):
         """Read the rows from ``start`` up to ``stop``, converted if their type asks for it."""
         rows = self._spare.array((stop - start, self.n_features), self.dtype)

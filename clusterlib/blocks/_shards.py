@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clusterlib.blocks._arrow import ArrowBlocks, is_arrow
 from clusterlib.blocks._files import FileBlocks, stored_blocks
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.blocks._spare import SpareMemory
@@ -15,8 +16,7 @@ from clusterlib.blocks._stored import chosen_rows, taken
 
 __all__ = ["ShardBlocks", "is_sharded"]
 
-# Suffix -> what opens a file of that kind as a carrier.
-_OPENERS = {".npy": stored_blocks}
+_ALLOWED = ".npy, .parquet, .arrow or .feather"
 # Hidden files, what tools write beside data (_SUCCESS, _metadata), and what is being written.
 _NO_DATA = re.compile(r"[._].*|.*(~|\.part|\.tmp)", re.DOTALL)
 
@@ -45,6 +45,10 @@ def is_sharded(X):
     return isinstance(X, (str, os.PathLike)) and os.path.isdir(X)
 
 
+def _is_shard(path):
+    return path.suffix.lower() == ".npy" or is_arrow(path)
+
+
 def _natural(path):
     """Order in which shard_2 comes before shard_10."""
     parts = re.split(r"([0-9]+)", path.stem)
@@ -54,22 +58,28 @@ def _natural(path):
 def _shards_in(folder):
     """Return the paths of the shards in a folder, in their natural order."""
     files = [path for path in Path(folder).iterdir() if not _NO_DATA.fullmatch(path.name)]
-    shards = [path for path in files if path.suffix.lower() in _OPENERS and path.is_file()]
+    shards = [path for path in files if _is_shard(path) and path.is_file()]
     kinds = sorted({path.suffix.lower() for path in shards})
-    allowed = " or ".join(_OPENERS)
     if not shards:
         seen = ", ".join(sorted(path.name for path in files)[:5]) or "nothing"
-        raise ValueError(f"the folder {folder} must hold {allowed} files, got {seen}")
+        raise ValueError(f"the folder {folder} must hold {_ALLOWED} files, got {seen}")
     if len(kinds) > 1:
         raise ValueError(f"the folder {folder} must hold shards of one kind, got {kinds}")
     return sorted(shards, key=_natural)
 
 
-def _opened(path):
-    opener = _OPENERS.get(Path(path).suffix.lower())
-    if opener is None:
-        raise ValueError(f"a shard must be a file named {' or '.join(_OPENERS)}, got {path}")
-    return opener(path)
+def _opened(path, column):
+    """Return the carrier of a shard; all it needs is what :class:`Blocks` asks of a carrier."""
+    path = Path(path)
+    if not _is_shard(path):
+        raise ValueError(f"a shard must be a file named {_ALLOWED}, got {path}")
+    if is_arrow(path):
+        return ArrowBlocks(path, column=column)
+    if column is not None:
+        raise ValueError(
+            f"column names the vectors of Arrow or Parquet data, got column={column!r} with {path}"
+        )
+    return stored_blocks(path)
 
 
 class ShardBlocks(Blocks):
@@ -78,22 +88,26 @@ class ShardBlocks(Blocks):
     Parameters
     ----------
     X : str or path-like, or list of these, of shape (n_samples, n_features) in all
-        A folder or the files themselves, in the order of the rows. Of a folder the ``.npy`` files
-        are taken in natural order, ``shard_2`` before ``shard_10``. Names that begin with ``.`` or
-        ``_`` or end in ``~``, ``.part`` or ``.tmp``, files of other kinds and folders inside it
-        are passed over. Files may have no rows and may differ in their type.
+        A folder or the files themselves, in the order of the rows: ``.npy``, ``.parquet``,
+        ``.arrow`` or ``.feather``. A folder must hold files of one of these kinds. They are taken
+        in natural order, ``shard_2`` before ``shard_10``. Names that begin with ``.`` or ``_`` or
+        end in ``~``, ``.part`` or ``.tmp``, files of other kinds and folders inside it are passed
+        over. Files may have no rows and may differ in their type.
     block_rows : int, default=None
         Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two. None takes
         blocks of at most ``get_config()["block_bytes"]`` bytes, or a single leaf where that
         is larger.
+    column : str, default=None
+        Name of the column of vectors in Arrow or Parquet files; None takes the only one.
 
     Raises
     ------
     FileNotFoundError
         If a path names no file.
     ValueError
-        If there is no file, the folder has files of several kinds, the files differ in
-        the number of features, or one cannot be used, see :class:`FileBlocks`.
+        If there is no file, the folder has files of several kinds, the files differ in the number
+        of features, ``column`` is given with ``.npy`` files, or one cannot be used, see
+        :class:`FileBlocks` and :class:`ArrowBlocks`.
     TypeError
         If a file does not hold real numbers.
     OSError
@@ -101,9 +115,9 @@ class ShardBlocks(Blocks):
 
     Notes
     -----
-    Served as float64 if one of the files is, else as float32. Files are read where the block wants
-    their rows, nothing is copied. The folder is listed once: files that are added later are not
-    seen.
+    Served as float64 if one of the files is, else as float32. Rows of ``.npy`` files are
+    read where the block wants them, those of others are copied once. The folder is listed once:
+    files that are added later are not seen.
 
     Examples
     --------
@@ -120,11 +134,11 @@ class ShardBlocks(Blocks):
 
     in_memory = False
 
-    def __init__(self, X, block_rows=None):
+    def __init__(self, X, block_rows=None, *, column=None):
         paths = list(X) if isinstance(X, (list, tuple)) else _shards_in(X)
         if not paths:
             raise ValueError("X must name at least one file, got an empty list")
-        self._shards = [_opened(path) for path in paths]
+        self._shards = [_opened(path, column) for path in paths]
         self.n_features = self._shards[0].n_features
         for path, shard in zip(paths, self._shards, strict=True):
             if shard.n_features != self.n_features:
@@ -152,6 +166,10 @@ class ShardBlocks(Blocks):
         if stop == self.n_samples:  # a pass ends here
             self._spare.release()
         return rows
+
+    def __getstate__(self):
+        """Return what another process needs; who watches passes stays here."""
+        return {name: value for name, value in vars(self).items() if name != "observer"}
 
     def _pieces(self, start, stop):
         """Return the shards that hold some rows, each with where its rows start and stop in it."""

@@ -1,6 +1,7 @@
 """What estimators share: parts of scikit-learn that are new, and how a fit reports its progress."""
 
 import logging
+import time
 from contextlib import contextmanager
 
 try:
@@ -30,7 +31,17 @@ except ImportError:  # scikit-learn below 1.9
         return method
 
 
-__all__ = ["CallbackSupportMixin", "FitReport", "logger", "progress_log", "with_callbacks"]
+__all__ = [
+    "CallbackSupportMixin",
+    "FitReport",
+    "logger",
+    "pass_progress",
+    "progress_log",
+    "with_callbacks",
+]
+
+# Seconds between two lines about the same pass.
+_SECONDS_BETWEEN_LINES = 5.0
 
 logger = logging.getLogger("clusterlib")
 """Receives what ``verbose`` asks for, at level INFO."""
@@ -72,6 +83,68 @@ def progress_log(verbose):
             logger.removeHandler(handler)
 
 
+@contextmanager
+def pass_progress(estimator, blocks):
+    """Log how far each pass over rows that are not in memory is, if ``verbose`` asks for it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``verbose`` decides, its name begins the lines.
+    blocks : Blocks
+        The rows; their observer is replaced for the time of the ``with`` block.
+
+    Notes
+    -----
+    A line every five seconds within a pass (the share of the rows, rows per second, seconds left)
+    and one at its end. Use it within :func:`progress_log`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.base import pass_progress
+    >>> from clusterlib.blocks import as_blocks
+    >>> from clusterlib.cluster import KMeans
+    >>> with pass_progress(KMeans(), as_blocks(np.zeros((3, 2)))):
+    ...     pass
+    """
+    if not estimator.verbose or blocks.in_memory:
+        yield
+        return
+    earlier, blocks.observer = blocks.observer, _Pass(type(estimator).__name__, blocks.n_samples)
+    try:
+        yield
+    finally:
+        blocks.observer = earlier
+
+
+class _Pass:
+    """Observer of a carrier: counts rows and seconds of the pass that is going on."""
+
+    def __init__(self, name, n_samples, clock=time.monotonic):
+        self._name, self._n_samples, self._clock = name, n_samples, clock
+        self._number = self._rows = 0
+        self._begun = self._told = clock()
+
+    def __call__(self, n_rows):
+        if n_rows == 0:
+            self._number, self._rows = self._number + 1, 0
+            self._begun = self._told = self._clock()
+            return
+        self._rows += n_rows
+        now = self._clock()
+        rate = self._rows / max(now - self._begun, 1e-9)
+        if self._rows >= self._n_samples:
+            self._tell("%d rows in %.3g s, %.3g rows/s", self._rows, now - self._begun, rate)
+        elif now - self._told >= _SECONDS_BETWEEN_LINES:
+            self._told = now
+            share, left = 100 * self._rows / self._n_samples, (self._n_samples - self._rows) / rate
+            self._tell("%.0f %% of the rows, %.3g rows/s, %.0f s left", share, rate, left)
+
+    def _tell(self, message, *values):
+        logger.info("%s: pass %d: " + message, self._name, self._number, *values)
+
+
 class FitReport:
     """Tells the log and the callbacks of scikit-learn how a fit with restarts is going.
 
@@ -88,6 +161,8 @@ class FitReport:
         Its weights, passed on as ``metadata``.
     n_starts : int
         Number of restarts.
+    n_done : int, default=0
+        How many of them an earlier fit, which is taken up again, has ended.
 
     Examples
     --------
@@ -100,7 +175,7 @@ class FitReport:
     False
     """
 
-    def __init__(self, estimator, X, sample_weight, n_starts):
+    def __init__(self, estimator, X, sample_weight, n_starts, n_done=0):
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._estimator = estimator
         self._n_starts = n_starts
@@ -108,7 +183,7 @@ class FitReport:
         self._root = estimator._init_callback_context(max_subtasks=n_starts)
         self._root.call_on_fit_task_begin(**self._arguments)
         self._start = None
-        self._start_number = 0
+        self._start_number = n_done
         self._iteration_number = 0
 
     def begin_start(self, max_iter):

@@ -123,7 +123,8 @@ class Blocks:
         Whether all rows are known to be finite. Rows that are not in memory are looked at when
         they are first read, and a value that is not finite is refused with its row.
     observer : None or callable
-        ``observer(n_rows)`` after each block of a pass over rows that are not in memory.
+        ``observer(n_rows)`` after each block of a pass over rows that are not in memory, and
+        ``observer(0)`` when a pass begins.
     """
 
     on_host = True
@@ -159,16 +160,27 @@ class Blocks:
             for start, stop in self.ranges():
                 yield Block(start, stop, self.rows(start, stop))
             return
+        self._observe(0)
         for (start, stop), rows in read_ahead(self._checked_rows, self.ranges()):
             yield Block(start, stop, rows)
-            if self.observer is not None:
-                self.observer(stop - start)
+            self._observe(stop - start)
         self.is_finite = True
+
+    def _observe(self, n_rows):
+        if self.observer is not None:
+            self.observer(n_rows)
 
     def ranges(self):
         """Yield where every block starts and stops; a matrix without rows has one empty block."""
         for start in range(0, max(self.n_samples, 1), self.block_rows):
             yield start, min(start + self.block_rows, self.n_samples)
+
+    def check_finite(self):
+        """Refuse NaN and infinity with a ValueError that names the row, unless it is known."""
+        if not self.is_finite:
+            for block in self:
+                checked_finite(block.array, block.start)
+            self.is_finite = True
 
     def _checked_rows(self, start, stop):
         """Rows that are read, and refused if they are not finite, by the thread that reads."""

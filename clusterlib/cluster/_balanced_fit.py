@@ -114,8 +114,9 @@ def fit_balanced(estimator, X, sample_weight):
         per_cluster=per_cluster,
     )
     checked_range(rows)
-    directed = weights_of_directions(as_blocks(rows), None) if options.spherical else None
-    draws = RowDraws(as_blocks(rows), directed) if starts.draws_rows else None
+    blocks = as_blocks(rows)
+    directed = weights_of_directions(blocks, None) if options.spherical else None
+    draws = RowDraws(blocks, directed) if starts.needs_order(blocks) else None
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
     with progress_log(verbose):
         everywhere = np.ones(len(X)) if counts is None else counts
@@ -143,9 +144,8 @@ def _fit_start(rows, weight, bounds, draws, seed, options, report):
     """Balanced k-means from one start, searched as the options say; reports the weighted inertia."""
     spherical = options.spherical
     blocks = as_blocks(rows)
-    centers = options.starts.centers(
-        rows if draws is None else blocks, draws, seed, spherical=spherical
-    )
+    source = rows if options.starts.is_called else blocks
+    centers = options.starts.centers(source, draws, seed, spherical=spherical)
     if options.starts.kind is not Start.GIVEN:
         tol = _PLAIN_TOL * scatter(blocks, spherical=spherical)
         centers = lloyd(

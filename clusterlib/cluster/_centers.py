@@ -113,6 +113,12 @@ class CentersEstimator(
         """Number of columns of ``transform``, for the names that scikit-learn makes."""
         return self.cluster_centers_.shape[0]
 
+    def __setstate__(self, state):
+        """Read what an older version stored; it lacks parameters that are younger."""
+        super().__setstate__(state)
+        for name, value in type(self)().get_params(deep=False).items():
+            vars(self).setdefault(name, value)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]

@@ -20,10 +20,12 @@ class KMeans(CentersEstimator):
     ----------
     n_clusters : int, default=8
         Number of clusters.
-    init : {"k-means++", "random"}, callable or array-like of shape (n_clusters, n_features), \
-default="k-means++"
-        First centres: greedy k-means++; different rows drawn at random; what
-        ``init(X, n_clusters, random_state=...)`` returns; or the centres themselves.
+    init : {"auto", "k-means++", "k-means||", "random"}, callable or array-like of shape \
+(n_clusters, n_features), default="auto"
+        First centres. "k-means++": greedy k-means++, which reads X once for each centre.
+        "k-means||": as spread out, and reads X seven times [3]_. "auto": the first up to
+        1,048,576 rows, the second beyond. "random": different rows drawn at random. Or what
+        ``init(X, n_clusters, random_state=...)`` returns, or the centres themselves.
     n_init : "auto" or int, default="auto"
         Number of starts, of which the one with the lowest inertia is kept. "auto" is 10 for
         random rows and callables, else 1; given centres are one start in any case.
@@ -37,6 +39,14 @@ default="k-means++"
         that has configured no logging gets the lines on its standard error.
     random_state : int, RandomState instance or None, default=None
         Source of randomness; an int makes results repeatable.
+    warm_start : bool, default=False
+        Start from ``cluster_centers_`` of the previous fit, an interrupted one included, instead
+        of ``init``.
+    checkpoint : None, str or path-like, default=None
+        File that keeps the state of the fit (centres and history, arrays only) and is replaced as
+        a whole after every iteration. A fit of the same estimator on the same data goes on from
+        a file that is there and ends with the bits of a fit that was not broken off. Deleted
+        when the fit ends.
 
     Attributes
     ----------
@@ -71,9 +81,18 @@ default="k-means++"
     Each iteration takes O(n_samples n_clusters n_features) time, less once bounds keep rows in
     their clusters; memory besides X is O(n_samples + n_clusters n_features) (72 bytes for each
     row with 32 clusters and more), times ``2 + log(n_clusters)`` for the n_samples during
-    k-means++. A memory-mapped float32 or float64 X is read block by block. Ctrl-C interrupts
-    between iterations. Fitting warns (ConvergenceWarning) when ``max_iter`` came before ``tol``,
-    and when fewer different clusters were found than asked for.
+    k-means++. Fitting warns (ConvergenceWarning) when ``max_iter`` came before ``tol``, and when
+    fewer different clusters were found than asked for.
+
+    X may be anything that :func:`clusterlib.blocks.as_blocks` reads block by block: a memory map,
+    the path of a file or of a folder of files, a Dask array, batches that can be read again. It
+    is then read once for each iteration and never held as a whole: memory is three blocks, the
+    centres and 4 bytes of label for each row (with "k-means||" or given centres; k-means++ and
+    "random" need 60 bytes for each row, as they sort the rows). The results have the bits of an
+    array in memory.
+
+    Ctrl-C interrupts a fit and leaves the centres of its last iteration, so that ``predict``
+    works and ``warm_start`` goes on from there.
 
     X may be a float32 or float64 array on a CUDA device (CuPy's, or a CUDA tensor): the work is
     then done there, where labels, centres, sizes and what the methods return live, too.
@@ -83,6 +102,8 @@ default="k-means++"
     .. [1] S. P. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2), 1982.
     .. [2] D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding",
        SODA 2007.
+    .. [3] B. Bahmani, B. Moseley, A. Vattani, R. Kumar and S. Vassilvitskii, "Scalable k-means++",
+       PVLDB 5(7), 2012.
 
     Examples
     --------
@@ -99,17 +120,20 @@ default="k-means++"
     """
 
     _takes_device_arrays = True
+    _reads_blocks = True
 
     def __init__(
         self,
         n_clusters=8,
         *,
-        init="k-means++",
+        init="auto",
         n_init="auto",
         max_iter=300,
         tol=1e-4,
         verbose=0,
         random_state=None,
+        warm_start=False,
+        checkpoint=None,
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -118,6 +142,8 @@ default="k-means++"
         self.tol = tol
         self.verbose = verbose
         self.random_state = random_state
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
 
     def fit(self, X, y=None, sample_weight=None):
         """Find the clusters of X.

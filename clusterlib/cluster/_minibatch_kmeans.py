@@ -319,7 +319,8 @@ default="k-means++"
         if size < draws.n_groups:
             # Shuffled for callables that take the first rows for random ones.
             sample = blocks.take(rng.permutation(draws.draw(rng, size)))
-            sample_draws = RowDraws(as_blocks(sample)) if starts.draws_rows else None
+            rows = as_blocks(sample)
+            sample_draws = RowDraws(rows) if starts.needs_order(rows) else None
             judges = as_blocks(blocks.take(draws.draw(rng, size)))
             weight = None
         seeds = rng.integers(MAX_SEED, size=starts.n_init)

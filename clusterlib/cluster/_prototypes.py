@@ -84,7 +84,7 @@ def fit_prototypes(estimator, X, sample_weight):
     blocks = as_blocks(X)
     directed = options.weight_of_directions(blocks, weight)
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
-    draws = RowDraws(blocks, directed) if starts.draws_rows else None
+    draws = RowDraws(blocks, directed) if starts.needs_order(blocks) else None
 
     # The likelihood of estimated shares has better and worse maxima: it is climbed from two sides.
     approaches = (True, False) if options.kind is Prior.ESTIMATE else (True,)
@@ -93,8 +93,8 @@ def fit_prototypes(estimator, X, sample_weight):
         report = FitReport(estimator, X, weight, starts.n_init * len(approaches))
         stopped = False
         for seed in seeds:
-            source = X if draws is None else blocks
-            centers = starts.centers(source, draws, seed, spherical=True)
+            source = X if starts.is_called else blocks
+            centers = starts.centers(source, draws, seed, sample_weight=directed, spherical=True)
             for balance_first in approaches:
                 report.begin_start(options.max_iter)
                 result = sinkhorn_means(
@@ -208,9 +208,9 @@ def _begin(estimator, options, X, blocks):
     checked_n_samples(starts.n_clusters, len(X), None)
     directed = options.weight_of_directions(blocks, None)
     seed = int(check_random_state(estimator.random_state).randint(MAX_SEED))
-    draws = RowDraws(blocks, directed) if starts.draws_rows else None
-    source = X if draws is None else blocks
-    centers = starts.centers(source, draws, seed, spherical=True)
+    draws = RowDraws(blocks, directed) if starts.needs_order(blocks) else None
+    source = X if starts.is_called else blocks
+    centers = starts.centers(source, draws, seed, sample_weight=directed, spherical=True)
     estimator.cluster_centers_ = blocks.like(centers)
     estimator.vectors_ = np.zeros(centers.shape)
     estimator.counts_ = np.zeros(starts.n_clusters)

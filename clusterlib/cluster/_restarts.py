@@ -2,21 +2,35 @@
 
 import numpy as np
 
-from clusterlib.base import FitReport, progress_log
+from clusterlib.base import FitReport, pass_progress, progress_log
 from clusterlib.blocks import as_blocks
+from clusterlib.cluster._checkpoint import Checkpoint, FitState, checked_checkpoint
 from clusterlib.cluster._starts import MAX_SEED, Starts
-from clusterlib.solvers import RowDraws, lloyd, row_norms, scatter
+from clusterlib.solvers import (
+    RowDraws,
+    assign,
+    cluster_weights,
+    lloyd,
+    row_norms,
+    scatter,
+    weight_of_directions,
+)
 from clusterlib.validation import (
     check_random_state,
+    checked_flag,
     checked_integer,
     checked_matrix,
     checked_n_samples,
     checked_real,
+    checked_same_clusters,
     checked_sample_weight,
     checked_verbose,
 )
 
 __all__ = ["fit_lloyd", "weights_of_directions"]
+
+# What an interrupted fit has not found out.
+_OF_ENDED_FITS = "labels_", "inertia_", "cluster_sizes_"
 
 
 def fit_lloyd(estimator, X, sample_weight, *, spherical):
@@ -26,82 +40,187 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
     ----------
     estimator : KMeans or SphericalKMeans
         Gets the fitted attributes.
-    X : array-like or data frame of shape (n_samples, n_features)
+    X : array-like, data frame or carrier of shape (n_samples, n_features)
         As the user gave it.
     sample_weight : None, float or array-like of shape (n_samples,)
         As the user gave it.
     spherical : bool
         Which geometry.
     """
+    previous = getattr(estimator, "cluster_centers_", None)
     starts = Starts.of(estimator, default_n_init=10)
+    if not checked_flag("warm_start", estimator.warm_start):
+        previous = None
+    if previous is not None:
+        checked_same_clusters(starts.n_clusters, previous)
+        starts = starts.from_centers(previous)
     max_iter = checked_integer("max_iter", estimator.max_iter, 1)
     tol = checked_real("tol", estimator.tol, 0)
     verbose = checked_verbose(estimator.verbose)
+    path = checked_checkpoint(estimator.checkpoint)
     random_state = check_random_state(estimator.random_state)
-    X = checked_matrix(estimator, X, reset=True)
-    weight = checked_sample_weight(sample_weight, len(X), beside=X)
-    checked_n_samples(starts.n_clusters, len(X), weight)
+    X = checked_matrix(estimator, X, reset=previous is None)
+    weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
+    checked_n_samples(starts.n_clusters, X.shape[0], weight)
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
 
     blocks = as_blocks(X)
-    directed = weights_of_directions(blocks, weight) if spherical else weight
-    draws = RowDraws(blocks, directed) if starts.draws_rows else None
-    if tol > 0:
-        tol *= scatter(blocks, sample_weight=weight, spherical=spherical)
-    best = None
-    with progress_log(verbose):
-        report = FitReport(estimator, X, weight, starts.n_init)
-        for seed in seeds:
-            centers = starts.centers(
-                X if draws is None else blocks, draws, seed, spherical=spherical
-            )
-            report.begin_start(max_iter)
-            result = lloyd(
-                blocks,
-                centers,
-                sample_weight=weight,
-                max_iter=max_iter,
-                tol=tol,
-                spherical=spherical,
-                callback=_reporting(report, blocks),
-            )
-            # Starts that end in the same clusters have the same bits: the first one is kept.
-            if best is None or result.inertia < best.inertia:
-                best = result
-            if report.end_start(lambda best=best: {"cluster_centers_": blocks.like(best.centers)}):
-                break
-        _store(estimator, best, blocks, weight)
-        report.end(lambda: {"cluster_centers_": blocks.like(best.centers)})
+    checkpoint = Checkpoint(path, _identity(estimator, starts, blocks))
+    with progress_log(verbose), pass_progress(estimator, blocks):
+        if tol > 0:
+            tol *= scatter(blocks, sample_weight=weight, spherical=spherical)
+        runs = _Runs(estimator, X, blocks, weight, spherical, checkpoint)
+        runs.run(starts, seeds, max_iter, tol)
 
 
 def weights_of_directions(blocks, weight):
     """Weights without rows of zeros, which are no directions to draw."""
     has_direction = row_norms(blocks) > 0
     directed = has_direction.astype(np.float64) if weight is None else weight * has_direction
-    if not directed.any():
+    _check_directions(directed.any())
+    return directed
+
+
+def _check_directions(any_direction):
+    if not any_direction:
         raise ValueError(
             "X has no row with a direction: every row (with a weight above zero) is zero, and "
             "spherical k-means compares directions"
         )
-    return directed
 
 
-def _reporting(report, blocks):
-    def callback(centers, history):
-        message = f"squared moves of the centres {history[-1]:.6g}"
-        return report.end_iteration(message, lambda: {"cluster_centers_": blocks.like(centers)})
+def _identity(estimator, starts, blocks):
+    """What a checkpoint has to agree with."""
+    random_state = estimator.random_state
+    return {
+        "estimator": type(estimator).__name__,
+        "n_samples": blocks.n_samples,
+        "n_features": blocks.n_features,
+        "dtype": str(blocks.dtype),
+        "n_clusters": starts.n_clusters,
+        "n_init": starts.n_init,
+        "init": starts.kind.value,
+        "tol": float(estimator.tol),
+        "random_state": random_state if isinstance(random_state, int) else "not an int",
+    }
 
-    return callback
 
+class _Runs:
+    """The starts of one fit, one after the other; knows what to keep if they are broken off."""
 
-def _store(estimator, result, blocks, weight):
-    estimator.cluster_centers_ = blocks.like(result.centers)
-    estimator.labels_ = blocks.like(result.labels)
-    estimator.inertia_ = result.inertia
-    estimator.n_iter_ = result.n_iter
-    estimator.converged_ = result.converged
-    estimator.history_ = result.history
-    estimator.n_relocated_ = result.n_relocated
-    labels = blocks.to_host(result.labels)
-    sizes = np.bincount(labels, weights=weight, minlength=len(result.centers))
-    estimator.cluster_sizes_ = blocks.like(sizes.astype(np.float64))
+    def __init__(self, estimator, X, blocks, weight, spherical, checkpoint):
+        self.estimator, self.X, self.blocks, self.weight = estimator, X, blocks, weight
+        self.spherical, self.checkpoint = spherical, checkpoint
+        self.state = None
+
+    def run(self, starts, seeds, max_iter, tol):
+        """Fit the estimator; after Ctrl-C it has the centres of the last iteration."""
+        resumed = self.checkpoint.load()
+        first = 0 if resumed is None else resumed.start
+        if resumed is not None:
+            seeds = resumed.seeds
+        best = None if resumed is None else resumed.best
+        draws = self._draws(starts)
+        report = FitReport(self.estimator, self.X, self.weight, starts.n_init, first)
+        try:
+            for number in range(first, len(seeds)):
+                if resumed is None or number > first:
+                    self._seed(starts, draws, seeds, number, best)
+                else:
+                    self.state = resumed
+                report.begin_start(max_iter)
+                result = self._iterate(report, max_iter, tol)
+                # Starts that end in the same clusters have the same bits: the first is kept.
+                if best is None or result.inertia < best.inertia:
+                    best = result
+                if report.end_start(self._reconstruction(best.centers)):
+                    break
+        except KeyboardInterrupt:
+            self._store_interrupted()
+            raise
+        self._store(best)
+        self.checkpoint.remove()
+        report.end(self._reconstruction(best.centers))
+
+    def _draws(self, starts):
+        """The order of the rows, for starts that are drawn from it."""
+        blocks, weight = self.blocks, self.weight
+        if starts.needs_order(blocks):
+            directed = weights_of_directions(blocks, weight) if self.spherical else weight
+            return RowDraws(blocks, directed)
+        if self.spherical:
+            _check_directions(weight_of_directions(blocks, weight) > 0)
+        return None
+
+    def _seed(self, starts, draws, seeds, number, best):
+        centers = starts.centers(
+            self.X if starts.is_called else self.blocks,
+            draws,
+            seeds[number],
+            sample_weight=self.weight,
+            spherical=self.spherical,
+        )
+        self.state = FitState(seeds, number, centers, np.zeros(0), 0, best)
+
+    def _iterate(self, report, max_iter, tol):
+        """Run the start that ``state`` says, from where it is."""
+        begun = self.state
+
+        def callback(centers, history, n_relocated):
+            self.state = begun._replace(
+                centers=centers,
+                history=np.append(begun.history, history),
+                n_relocated=begun.n_relocated + n_relocated,
+            )
+            self.checkpoint.save(self.state)
+            message = f"squared moves of the centres {history[-1]:.6g}"
+            return report.end_iteration(message, self._reconstruction(centers))
+
+        n_done = len(begun.history)
+        has_converged = n_done > 0 and begun.history[-1] <= tol
+        result = lloyd(
+            self.blocks,
+            begun.centers,
+            sample_weight=self.weight,
+            max_iter=0 if has_converged else max(0, max_iter - n_done),
+            tol=tol,
+            spherical=self.spherical,
+            callback=callback,
+        )
+        return result._replace(
+            n_iter=n_done + result.n_iter,
+            converged=result.converged or has_converged,
+            n_relocated=begun.n_relocated + result.n_relocated,
+            history=np.append(begun.history, result.history),
+        )
+
+    def _reconstruction(self, centers):
+        return lambda: {"cluster_centers_": self.blocks.like(centers)}
+
+    def _store_interrupted(self):
+        """Centres to predict with and to go on from; what belonged to an earlier fit goes."""
+        if self.state is None or len(self.state.history) == 0:
+            return
+        estimator, state = self.estimator, self.state
+        for name in _OF_ENDED_FITS:
+            vars(estimator).pop(name, None)
+        estimator.cluster_centers_ = self.blocks.like(state.centers)
+        estimator.n_iter_ = len(state.history)
+        estimator.converged_ = False
+        estimator.history_ = state.history
+        estimator.n_relocated_ = state.n_relocated
+
+    def _store(self, result):
+        estimator, blocks = self.estimator, self.blocks
+        labels = result.labels
+        if labels is None:  # of a start that ended before a checkpoint
+            labels = assign(blocks, result.centers, spherical=self.spherical)
+        estimator.cluster_centers_ = blocks.like(result.centers)
+        estimator.labels_ = blocks.like(labels)
+        estimator.inertia_ = result.inertia
+        estimator.n_iter_ = result.n_iter
+        estimator.converged_ = result.converged
+        estimator.history_ = result.history
+        estimator.n_relocated_ = result.n_relocated
+        sizes = cluster_weights(blocks.to_host(labels), len(result.centers), self.weight)
+        estimator.cluster_sizes_ = blocks.like(sizes)

@@ -23,11 +23,9 @@ class SphericalKMeans(CentersEstimator):
     ----------
     n_clusters : int, default=8
         Number of clusters.
-    init : {"k-means++", "random"}, callable or array-like of shape (n_clusters, n_features), \
-default="k-means++"
-        First centres: greedy k-means++ with cosine distances; different rows drawn at random;
-        what ``init(X, n_clusters, random_state=...)`` returns; or the centres themselves. They
-        are normalised.
+    init : {"auto", "k-means++", "k-means||", "random"}, callable or array-like of shape \
+(n_clusters, n_features), default="auto"
+        First centres, as in :class:`KMeans`, with cosine distances. They are normalised.
     n_init : "auto" or int, default="auto"
         Number of starts, of which the one with the lowest inertia is kept. "auto" is 10 for
         random rows and callables, else 1; given centres are one start in any case.
@@ -42,6 +40,10 @@ default="k-means++"
         that has configured no logging gets the lines on its standard error.
     random_state : int, RandomState instance or None, default=None
         Source of randomness; an int makes results repeatable.
+    warm_start : bool, default=False
+        Start from ``cluster_centers_`` of the previous fit instead of ``init``.
+    checkpoint : None, str or path-like, default=None
+        File that keeps the state of the fit, as in :class:`KMeans`.
 
     Attributes
     ----------
@@ -73,8 +75,8 @@ default="k-means++"
     Notes
     -----
     A row of zeros has no direction: it has the distance 1 to every centre, label 0, moves no
-    centre and is never taken as one. An X of nothing else is refused. Costs are those of
-    :class:`KMeans`.
+    centre and is never taken as one. An X of nothing else is refused. Costs,
+    what X may be beside an array in memory, and what Ctrl-C leaves are as in :class:`KMeans`.
 
     X may be a float32 or float64 array on a CUDA device (CuPy's, or a CUDA tensor): the work is
     then done there, where labels, centres, sizes and what the methods return live, too.
@@ -101,17 +103,20 @@ default="k-means++"
 
     _spherical = True
     _takes_device_arrays = True
+    _reads_blocks = True
 
     def __init__(
         self,
         n_clusters=8,
         *,
-        init="k-means++",
+        init="auto",
         n_init="auto",
         max_iter=300,
         tol=1e-4,
         verbose=0,
         random_state=None,
+        warm_start=False,
+        checkpoint=None,
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -120,6 +125,8 @@ default="k-means++"
         self.tol = tol
         self.verbose = verbose
         self.random_state = random_state
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
 
     def fit(self, X, y=None, sample_weight=None):
         """Find the clusters of the directions of X.

@@ -7,7 +7,9 @@ checked the input; the transport solvers and losses, which users call themselves
 from clusterlib.solvers.assignment import (
     assign,
     assign_several,
+    assign_with_cost,
     center_distances,
+    cost_of_assignment,
     costs_of_assignment,
     total_cost,
     weighted_total,
@@ -42,7 +44,7 @@ from clusterlib.solvers.class_temperatures import (
     TemperatureForm,
     class_temperatures,
 )
-from clusterlib.solvers.cluster_means import cluster_means, cluster_totals
+from clusterlib.solvers.cluster_means import cluster_means, cluster_totals, cluster_weights
 from clusterlib.solvers.clustered_memory import (
     PartitionSums,
     balanced_labels,
@@ -112,7 +114,7 @@ from clusterlib.solvers.likelihood_certificate import LikelihoodCertificate, cer
 from clusterlib.solvers.likelihood_choice import aic_of_rest, candidate_dimensions
 from clusterlib.solvers.likelihood_sdp import LikelihoodResult, likelihood_sdp
 from clusterlib.solvers.likelihood_starts import StartKind
-from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter
+from clusterlib.solvers.lloyd import LloydResult, lloyd, scatter, weight_of_directions
 from clusterlib.solvers.logit_adjustment import logit_adjustment
 from clusterlib.solvers.low_rank_likelihood import Trace, group_memberships, low_rank_likelihood
 from clusterlib.solvers.low_rank_sdp import LowRankResult, default_rank, low_rank_sdp
@@ -241,14 +243,14 @@ __all__ = [
     "SinkhornMeansResult", "SinkhornResult", "SketchResult", "StartKind", "SubclassResult",
     "TableStarts", "TailCalibration", "TemperatureForm", "TemperedFit", "Trace", "TwoLevelLoss",
     "aic_of_rest", "align_prototypes", "align_prototypes_adaptively", "alternate", "assign",
-    "assign_bounded", "assign_priced", "assign_several", "assign_within", "balanced_heuristic",
-    "balanced_labels", "balanced_lloyd", "blended_log_likelihoods", "calibrate",
-    "calibrate_tail", "calibrated", "candidate_dimensions", "candidate_labels",
+    "assign_bounded", "assign_priced", "assign_several", "assign_with_cost", "assign_within",
+    "balanced_heuristic", "balanced_labels", "balanced_lloyd", "blended_log_likelihoods",
+    "calibrate", "calibrate_tail", "calibrated", "candidate_dimensions", "candidate_labels",
     "center_distances", "certify_likelihood", "certify_partition", "choose_head",
-    "choose_n_classes", "choose_shrinkage", "chosen_model", "class_agreement",
-    "class_confusion", "class_inliers", "class_margin", "class_mixture", "class_network",
-    "class_temperatures", "class_weights", "cluster_domain_table", "cluster_means",
-    "cluster_totals", "confusion_prior", "corrected_marginals", "cost_scale",
+    "choose_n_classes", "choose_shrinkage", "chosen_model", "class_agreement", "class_confusion",
+    "class_inliers", "class_margin", "class_mixture", "class_network", "class_temperatures",
+    "class_weights", "cluster_domain_table", "cluster_means", "cluster_totals", "cluster_weights",
+    "confusion_prior", "corrected_marginals", "cost_of_assignment", "cost_scale",
     "costs_of_assignment", "count_weights", "default_rank", "default_sketch_size", "divergence",
     "domain_coordinates", "domain_counts", "domain_folds", "domain_histograms", "domain_rank",
     "domain_table", "domain_vertices", "equal_sizes", "exchange_rows", "filled_by_margins",
@@ -263,18 +265,18 @@ __all__ = [
     "nearest_in_partition", "nearest_other_rows", "nearest_rows", "noisy_gaussian_scores",
     "noisy_gaussians", "noisy_label_likelihood", "noisy_logistic", "noisy_logistic_scores",
     "nonnegative_weights", "other_classes", "part_scores", "partial_sinkhorn", "partition_sums",
-    "plsa", "pooled_posteriors", "posteriors_of_neighbors", "principal_components",
-    "prior_ratio", "project", "pull", "pull_prototypes", "race_rows", "random_components",
-    "random_rows", "recovered_marginals", "regret_assignment", "replace_rows",
-    "reweighted_posteriors", "right_singular_vectors", "round_factor", "round_membership",
-    "row_norms", "sample_gaussians", "sampled_rows", "scaled_label_shift", "scatter",
-    "shift_strength", "shifted_prior", "simplex_weights", "simulated_refits",
-    "singular_components", "sinkhorn", "sinkhorn_assign", "sinkhorn_assignment",
-    "sinkhorn_batch", "sinkhorn_divergence", "sinkhorn_means", "sketch_sdp", "smoothed_classes",
-    "solve_likelihood_sdp_reference", "solve_sdp_reference", "split_classes", "squared_error",
-    "squared_spread", "subclass_counts", "successive_projection", "swap_centers", "tempered_em",
-    "tempered_label_shift", "tempered_plsa", "total_cost", "two_level_loss", "unit_rows",
-    "unit_trace_columns", "vertex_components", "weighted_cost_scale", "weighted_total",
+    "plsa", "pooled_posteriors", "posteriors_of_neighbors", "principal_components", "prior_ratio",
+    "project", "pull", "pull_prototypes", "race_rows", "random_components", "random_rows",
+    "recovered_marginals", "regret_assignment", "replace_rows", "reweighted_posteriors",
+    "right_singular_vectors", "round_factor", "round_membership", "row_norms", "sample_gaussians",
+    "sampled_rows", "scaled_label_shift", "scatter", "shift_strength", "shifted_prior",
+    "simplex_weights", "simulated_refits", "singular_components", "sinkhorn", "sinkhorn_assign",
+    "sinkhorn_assignment", "sinkhorn_batch", "sinkhorn_divergence", "sinkhorn_means",
+    "sketch_sdp", "smoothed_classes", "solve_likelihood_sdp_reference", "solve_sdp_reference",
+    "split_classes", "squared_error", "squared_spread", "subclass_counts",
+    "successive_projection", "swap_centers", "tempered_em", "tempered_label_shift",
+    "tempered_plsa", "total_cost", "two_level_loss", "unit_rows", "unit_trace_columns",
+    "vertex_components", "weight_of_directions", "weighted_cost_scale", "weighted_total",
     "weights_of_relative_entropy",
 ]
 # fmt: on

@@ -1,17 +1,22 @@
 """Rows and their centres: which is nearest, how far it is, what all of it costs."""
 
+import operator
+
 import numpy as np
 
-from clusterlib.blocks import as_blocks, map_blocks
+from clusterlib.blocks import as_blocks, leaf_sum, map_blocks, map_reduce, tree_reduce
 from clusterlib.kernels import Metric, pairwise_argmin, pairwise_distances, pairwise_topk
 from clusterlib.solvers.geometry import Flat, Sphere
 
 __all__ = [
     "assign",
     "assign_several",
+    "assign_with_cost",
     "center_distances",
+    "cost_of_assignment",
     "costs_of_assignment",
     "pairwise_labels",
+    "row_costs",
     "total_cost",
     "weighted_total",
 ]
@@ -172,9 +177,9 @@ def costs_of_assignment(X, centers, labels, *, spherical=False):
     blocks = as_blocks(X)
     if not blocks.on_host:
         return _costs_at_nearest(blocks, centers, spherical)
-    geometry = Sphere if spherical else Flat
-    broadcast = (centers.astype(np.float64), geometry)
-    return blocks.joined(map_blocks(_block_costs, blocks, labels, broadcast=broadcast))
+    return blocks.joined(
+        map_blocks(row_costs, blocks, labels, broadcast=(centers.astype(np.float64), spherical))
+    )
 
 
 def _costs_at_nearest(blocks, centers, spherical):
@@ -190,7 +195,9 @@ def _distances_to_nearest(rows, centers, metric):
     return pairwise_argmin(rows, centers, metric=metric, return_distance=True)[1]
 
 
-def _block_costs(rows, labels, centers, geometry):
+def row_costs(rows, labels, centers, spherical):
+    """What the rows of one block cost at their float64 centres; see :func:`costs_of_assignment`."""
+    geometry = Sphere if spherical else Flat
     costs = np.empty(len(rows))
     step = max(1, _CHUNK_VALUES // rows.shape[1])
     # In C order, so that the order of a row's sum is the same for every layout of X.
@@ -217,7 +224,8 @@ def weighted_total(values, sample_weight=None):
     Returns
     -------
     total : float
-        The sum, in an order that n_samples alone determines.
+        The sum in the fixed order of :func:`clusterlib.blocks.leaf_sum`: totals of aligned blocks,
+        merged by the tree, have the bits of the total of all rows.
 
     Notes
     -----
@@ -231,12 +239,106 @@ def weighted_total(values, sample_weight=None):
     2.0
     """
     if sample_weight is None:
-        return float(values.sum())
+        return leaf_sum(values)
     with np.errstate(over="ignore"):
         products = np.multiply(
             values, sample_weight, out=np.zeros(len(values)), where=sample_weight > 0
         )
-        return float(products.sum())
+        return leaf_sum(products)
+
+
+def cost_of_assignment(X, centers, labels, *, sample_weight=None, spherical=False):
+    """Add up what the rows cost at their centres, without keeping a cost for each row.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    labels : ndarray of int of shape (n_samples,)
+        Cluster of each row; of rows on a CUDA device it has to be the nearest.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights, not negative.
+    spherical : bool, default=False
+        Costs are 1 - cosine instead of squared distances.
+
+    Returns
+    -------
+    cost : float
+        Sum of weight times cost: the bits of :func:`weighted_total` of the costs of all rows.
+
+    Notes
+    -----
+    O(n d) time, O(n) memory within a block only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import cost_of_assignment
+    >>> cost_of_assignment(np.array([[1.0], [5.0]]), np.array([[0.0], [3.0]]), np.array([0, 1]))
+    5.0
+    """
+    blocks = as_blocks(X)
+    if not blocks.on_host:
+        return weighted_total(_costs_at_nearest(blocks, centers, spherical), sample_weight)
+    broadcast = (centers.astype(np.float64), spherical)
+    return map_reduce(_cost, operator.add, blocks, labels, sample_weight, broadcast=broadcast)
+
+
+def _cost(rows, labels, sample_weight, centers, spherical):
+    return weighted_total(row_costs(rows, labels, centers, spherical), sample_weight)
+
+
+def assign_with_cost(X, centers, *, sample_weight=None, spherical=False):
+    """Find the nearest centre of every row and what all rows cost there, in one pass.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights, not negative.
+    spherical : bool, default=False
+        Costs are 1 - cosine instead of squared distances.
+
+    Returns
+    -------
+    labels : array of shape (n_samples,), int32
+        As of :func:`assign`, where the rows lie.
+    cost : float
+        As of :func:`cost_of_assignment`.
+
+    Notes
+    -----
+    O(n k d) time, O(n) memory for the labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers import assign_with_cost
+    >>> assign_with_cost(np.array([[1.0], [5.0]]), np.array([[0.0], [3.0]]))
+    (array([0, 1], dtype=int32), 5.0)
+    """
+    blocks = as_blocks(X)
+    if not blocks.on_host:
+        labels = assign(blocks, centers, spherical=spherical)
+        costs = _costs_at_nearest(blocks, centers, spherical)
+        return labels, weighted_total(costs, sample_weight)
+    labels, costs = np.empty(blocks.n_samples, dtype=np.int32), []
+    start = 0
+    for part, cost in blocks.map(_labels_and_cost, (sample_weight,), (centers, spherical)):
+        labels[start : start + len(part)] = part
+        start += len(part)
+        costs.append(cost)
+    return labels, tree_reduce(operator.add, costs)
+
+
+def _labels_and_cost(rows, sample_weight, centers, spherical):
+    labels = pairwise_labels(rows, centers, (Sphere if spherical else Flat).metric)
+    return labels, _cost(rows, labels, sample_weight, centers.astype(np.float64), spherical)
 
 
 def total_cost(X, centers, *, sample_weight=None, spherical=False):
@@ -260,7 +362,7 @@ def total_cost(X, centers, *, sample_weight=None, spherical=False):
 
     Notes
     -----
-    O(n k d) time, O(n) memory.
+    O(n k d) time; memory for the rows of a block.
 
     Examples
     --------
@@ -270,6 +372,12 @@ def total_cost(X, centers, *, sample_weight=None, spherical=False):
     5.0
     """
     blocks = as_blocks(X)
-    labels = assign(blocks, centers, spherical=spherical) if blocks.on_host else None
-    costs = costs_of_assignment(blocks, centers, labels, spherical=spherical)
-    return weighted_total(costs, sample_weight)
+    if not blocks.on_host:
+        return weighted_total(_costs_at_nearest(blocks, centers, spherical), sample_weight)
+    return map_reduce(
+        _nearest_cost, operator.add, blocks, sample_weight, broadcast=(centers, spherical)
+    )
+
+
+def _nearest_cost(rows, sample_weight, centers, spherical):
+    return _labels_and_cost(rows, sample_weight, centers, spherical)[1]

@@ -21,6 +21,11 @@ class Flat:
         return sample_weight
 
     @staticmethod
+    def row_weight(rows, sample_weight):
+        """The same for the rows of one block."""
+        return sample_weight
+
+    @staticmethod
     def centers(sums, weights, previous):
         """Centres from sums of rows; a cluster without weight keeps its previous centre."""
         centers = previous.copy()
@@ -55,12 +60,19 @@ class Sphere:
     @staticmethod
     def summation_weight(blocks, sample_weight):
         """Weights with which rows enter the sum of their cluster: directions count, not lengths."""
-        norms = row_norms(blocks)
-        weight = np.ones(blocks.n_samples) if sample_weight is None else sample_weight
+        return Sphere._over_norms(sample_weight, row_norms(blocks))
+
+    @staticmethod
+    def row_weight(rows, sample_weight):
+        """The same for the rows of one block."""
+        return Sphere._over_norms(sample_weight, row_norms(rows))
+
+    @staticmethod
+    def _over_norms(sample_weight, norms):
+        weight = 1.0 if sample_weight is None else sample_weight
         # Norms below the normal numbers have lost their digits: such rows have no direction.
-        return np.divide(
-            weight, norms, out=np.zeros(blocks.n_samples), where=norms >= np.finfo(np.float64).tiny
-        )
+        has_direction = norms >= np.finfo(np.float64).tiny
+        return np.divide(weight, norms, out=np.zeros(len(norms)), where=has_direction)
 
     @staticmethod
     def centers(sums, weights, previous):

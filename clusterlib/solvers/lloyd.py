@@ -1,18 +1,22 @@
 """Lloyd's iteration: assign every row to its nearest centre, move centres to their means."""
 
+import operator
 from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.blocks import as_blocks, tree_reduce
+from clusterlib.blocks import as_blocks, map_reduce
 from clusterlib.solvers.assignment import (
-    costs_of_assignment,
+    assign_with_cost,
+    cost_of_assignment,
+    total_cost,
     weighted_total,
 )
+from clusterlib.solvers.far_rows import relocate_empty
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.labelling import Labelling
 
-__all__ = ["LloydResult", "Step", "add_totals", "lloyd", "relocate_empty", "scatter"]
+__all__ = ["LloydResult", "lloyd", "scatter", "weight_of_directions"]
 
 
 class LloydResult(NamedTuple):
@@ -46,24 +50,6 @@ class LloydResult(NamedTuple):
     history: np.ndarray
 
 
-class Step(NamedTuple):
-    """One assignment and the sums that follow from it.
-
-    Attributes
-    ----------
-    labels : array of shape (n_samples,), int32
-        Nearest centre of every row, where the rows lie.
-    sums : ndarray of shape (n_clusters, n_features), float64
-        Weighted sums of the rows of each cluster.
-    weights : ndarray of shape (n_clusters,), float64
-        Sums of the weights.
-    """
-
-    labels: np.ndarray
-    sums: np.ndarray
-    weights: np.ndarray
-
-
 def lloyd(
     X,
     centers,
@@ -79,7 +65,7 @@ def lloyd(
     Parameters
     ----------
     X : Blocks or array-like of shape (n_samples, n_features)
-        The rows. Each iteration reads them once, block by block.
+        The rows. Each iteration reads them once, block by block; so does the end, to label them.
     centers : ndarray of shape (n_clusters, n_features)
         Where to start, in the dtype of X; unit vectors on the sphere.
     sample_weight : ndarray of shape (n_samples,), default=None
@@ -93,7 +79,7 @@ def lloyd(
         Cluster directions: centres are normalised sums of normalised rows, rows cost 1 - cosine.
         A row of zeros costs 1, goes to cluster 0 and moves no centre.
     callback : callable, default=None
-        ``callback(centers, history)`` after each iteration; True stops.
+        ``callback(centers, history, n_relocated)`` after each iteration; True stops.
 
     Returns
     -------
@@ -104,7 +90,9 @@ def lloyd(
     -----
     O(n k d) time for each iteration, less where bounds keep rows in their clusters;
     O(n + k d log n) memory, of which the labels take 4 bytes for each row and, with 32 centres
-    and more, the bounds 68 more. Assignments are exact and sums have a fixed order, so the result
+    and more, the bounds 68 more; beside rows that are not in memory bounds are kept only if they
+    take no more than a block, and where functions of the rows run elsewhere, as on Dask workers,
+    labels are made at the end. Assignments are exact and sums have a fixed order, so the result
     depends on neither threads nor blocks. A centre that lost all its
     rows moves to the row that is farthest from its own centre (the lowest index on ties; equal
     rows count once), the second such centre to the next one; where no row is away from its
@@ -127,68 +115,36 @@ def lloyd(
     """
     blocks = as_blocks(X)
     geometry = Sphere if spherical else Flat
-    weight = geometry.summation_weight(blocks, sample_weight)
-    labelling = Labelling(blocks, len(centers), geometry.metric)
-    beside = blocks.from_host(weight)
+    labelling = Labelling(blocks, len(centers), geometry, sample_weight)
     history, n_relocated, converged, stands = [], 0, False, False
     while len(history) < max_iter and not converged:
-        step = _step(blocks, labelling, centers, beside)
-        moved = geometry.centers(step.sums, step.weights, centers)
-        n_relocated += relocate_empty(moved, step, blocks, centers, weight, spherical)
+        sums, weights = labelling.step(centers)
+        moved = geometry.centers(sums, weights, centers)
+        n_relocated += relocate_empty(
+            moved, weights, labelling.labels, blocks, centers, sample_weight, spherical=spherical
+        )
         history.append(float(np.square(moved.astype(np.float64) - centers).sum()))
         # Equality, not a distance of 0, which tiny moves also have in float64.
         stands = np.array_equal(moved, centers)
         converged = stands or history[-1] <= tol
         centers = moved
-        if callback is not None and callback(centers, history):
+        if callback is not None and callback(centers, history, n_relocated):
             break
-    # Bounds make the last look cheaper than an assignment from nothing.
-    labels = labelling.labels if stands else _step(blocks, labelling, centers, beside).labels
-    costs = costs_of_assignment(blocks, centers, labels, spherical=spherical)
-    inertia = weighted_total(costs, sample_weight)
+    labels, inertia = _settled(blocks, labelling, centers, stands, sample_weight, spherical)
     return LloydResult(
         labels, centers, inertia, len(history), converged, n_relocated, np.array(history)
     )
 
 
-def _step(blocks, labelling, centers, weight):
-    """Assign all rows and sum up the clusters, reading X once; ``weight`` lies beside the rows."""
-    sums, weights = tree_reduce(add_totals, labelling.sums(centers, weight))
-    return Step(labelling.labels, blocks.to_host(sums), blocks.to_host(weights))
-
-
-def add_totals(left, right):
-    return [a + b for a, b in zip(left, right, strict=True)]
-
-
-def relocate_empty(moved, step, blocks, centers, weight, spherical):
-    """Move centres without rows to the farthest rows, in place; returns how many were moved."""
-    empty = np.flatnonzero(step.weights == 0)
-    if len(empty) == 0:
-        return 0
-    costs = costs_of_assignment(blocks, centers, step.labels, spherical=spherical)
-    if weight is not None:
-        costs[weight == 0] = 0.0
-    far = _farthest_rows(blocks, costs, len(empty))
-    if len(far):
-        moved[empty[: len(far)]] = (Sphere if spherical else Flat).points(np.array(far))
-    return len(far)
-
-
-def _farthest_rows(blocks, costs, count):
-    """At most ``count`` different rows with the highest positive costs, the highest first."""
-    far, cost_of_far = [], []
-    order = np.argsort(-costs, kind="stable")
-    for index in order[: np.count_nonzero(costs > 0)]:
-        if len(far) == count:
-            break
-        row = blocks.to_host(blocks.take([index]))[0]
-        # Equal rows have the same centre and so the same cost: older ones need no comparison.
-        rivals = (r for r, c in zip(far, cost_of_far, strict=True) if c == costs[index])
-        if not any(np.array_equal(row, rival) for rival in rivals):
-            far.append(row)
-            cost_of_far.append(costs[index])
-    return far
+def _settled(blocks, labelling, centers, stands, sample_weight, spherical):
+    """Labels and inertia of the last centres, in as few looks at the rows as it takes."""
+    options = {"sample_weight": sample_weight, "spherical": spherical}
+    if labelling.labels is None or not (stands or labelling.keeps_bounds):
+        return assign_with_cost(blocks, centers, **options)
+    if not stands:  # bounds make this look cheaper than an assignment from nothing
+        labelling.step(centers)
+    labels = labelling.labels
+    return labels, cost_of_assignment(blocks, centers, labels, **options)
 
 
 def scatter(X, *, sample_weight=None, spherical=False):
@@ -210,7 +166,7 @@ def scatter(X, *, sample_weight=None, spherical=False):
 
     Notes
     -----
-    O(n d) time in two passes, O(n) memory. The mean is rounded to the dtype of X.
+    O(n d) time in two passes; memory for the rows of a block. The mean is rounded to the dtype of X.
 
     Examples
     --------
@@ -220,17 +176,51 @@ def scatter(X, *, sample_weight=None, spherical=False):
     """
     blocks = as_blocks(X)
     geometry = Sphere if spherical else Flat
-    weight = geometry.summation_weight(blocks, sample_weight)
     origin = np.zeros((1, blocks.n_features), dtype=blocks.dtype)
-    labelling = Labelling(blocks, 1, geometry.metric)
-    step = _step(blocks, labelling, origin, blocks.from_host(weight))
+    sums, weights = Labelling(blocks, 1, geometry, sample_weight).step(origin)
     if spherical:
         # Directions have length 1: their variance is 1 - |mean|^2.
-        directed = np.ones(blocks.n_samples) if sample_weight is None else sample_weight
-        total = weighted_total((weight > 0).astype(np.float64), directed)
-        mean = step.sums[0] / (total or 1.0)
+        total = weight_of_directions(blocks, sample_weight)
+        mean = sums[0] / (total or 1.0)
         return max(0.0, 1.0 - float(mean @ mean)) / blocks.n_features if total else 0.0
-    mean = Flat.centers(step.sums, step.weights, origin)
-    costs = costs_of_assignment(blocks, mean, step.labels)
-    total = float(step.weights[0])
-    return weighted_total(costs, sample_weight) / total / blocks.n_features if total else 0.0
+    mean = Flat.centers(sums, weights, origin)
+    total = float(weights[0])
+    cost = total_cost(blocks, mean, sample_weight=sample_weight)
+    return cost / total / blocks.n_features if total else 0.0
+
+
+def weight_of_directions(X, sample_weight=None):
+    """Add up the weights of the rows that are not zero.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights, not negative.
+
+    Returns
+    -------
+    total : float
+        0 if there is no direction at all.
+
+    Notes
+    -----
+    O(n d) time in one pass; memory for the rows of a block.
+
+    Examples
+    --------
+    >>> from clusterlib.solvers import weight_of_directions
+    >>> weight_of_directions([[0.0, 1.0], [0.0, 0.0]])
+    1.0
+    """
+    blocks = as_blocks(X)
+    if not blocks.on_host:
+        directed = Sphere.summation_weight(blocks, sample_weight) > 0
+        return weighted_total(directed.astype(np.float64), sample_weight)
+    return map_reduce(_directed_weight, operator.add, blocks, sample_weight)
+
+
+def _directed_weight(rows, sample_weight):
+    directed = Sphere.row_weight(rows, sample_weight) > 0
+    return weighted_total(directed.astype(np.float64), sample_weight)

@@ -6,7 +6,7 @@ import numpy as np
 
 from clusterlib.blocks import as_blocks, map_reduce
 from clusterlib.kernels import cluster_sums
-from clusterlib.solvers.assignment import costs_of_assignment, weighted_total
+from clusterlib.solvers.assignment import row_costs, weighted_total
 
 __all__ = ["mean_row", "squared_spread"]
 
@@ -57,7 +57,7 @@ def squared_spread(X):
 
     Notes
     -----
-    O(n p) time in two passes, O(n) memory.
+    O(n p) time in two passes; memory for the rows of a block.
 
     Examples
     --------
@@ -66,7 +66,9 @@ def squared_spread(X):
     4.5
     """
     blocks = as_blocks(X)
-    labels = np.zeros(blocks.n_samples, dtype=np.int32)
-    costs = costs_of_assignment(blocks, mean_row(blocks)[None], labels)
     with np.errstate(over="ignore"):
-        return weighted_total(costs)
+        return map_reduce(_spread, operator.add, blocks, broadcast=(mean_row(blocks)[None],))
+
+
+def _spread(rows, mean):
+    return weighted_total(row_costs(rows, np.zeros(len(rows), dtype=np.int32), mean, False))

@@ -3,7 +3,9 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clusterlib.blocks import is_carried
 from clusterlib.kernels.dispatch import is_device_array
+from clusterlib.validation.carriers import checked_carrier, takes_carrier
 from clusterlib.validation.device import checked_device_data, host_copy
 
 __all__ = [
@@ -27,17 +29,18 @@ def checked_matrix(estimator, X, *, reset):
     ----------
     estimator : estimator
         Gets ``n_features_in_`` and ``feature_names_in_`` with ``reset``.
-    X : array-like or data frame of shape (n_samples, n_features)
-        float32 and float64 arrays pass uncopied in any layout, memory-mapped ones included; all
-        else becomes float64. An array on a CUDA device is checked there if the estimator works
-        there, and refused otherwise.
+    X : array-like, data frame or carrier of shape (n_samples, n_features)
+        float32 and float64 arrays pass uncopied in any layout; float16 becomes float32 and all
+        else float64. What is read block by block becomes a carrier, if the estimator reads
+        blocks, and is refused otherwise (a memory map is taken for an array then). An array on a
+        CUDA device is checked there if the estimator works there, and refused otherwise.
     reset : bool
         True in ``fit``, False in ``predict`` and others.
 
     Returns
     -------
-    X : ndarray or device array of shape (n_samples, n_features), float32 or float64
-        The same values.
+    X : ndarray, device array or Blocks of shape (n_samples, n_features), float32 or float64
+        The same values. A carrier is looked at for NaN and infinity when it is first read.
 
     Notes
     -----
@@ -52,6 +55,10 @@ def checked_matrix(estimator, X, *, reset):
     """
     if is_device_array(X):
         return checked_device_data(estimator, X, reset=reset)
+    if is_carried(X) and takes_carrier(estimator, X):
+        return checked_carrier(estimator, X, reset=reset)
+    if isinstance(X, np.ndarray) and X.dtype == np.float16:
+        X = X.astype(np.float32)  # as carriers do, and without loss
     return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32], order=None)
 
 

@@ -19,10 +19,15 @@ __all__ = [
 class Start(Enum):
     """How the first centres are found."""
 
+    AUTO = "auto"
     KMEANS_PLUSPLUS = "k-means++"
+    KMEANS_PARALLEL = "k-means||"
     RANDOM = "random"
     GIVEN = "an array of centres"
     CALLED = "a callable"
+
+
+_NOT_NAMED = (Start.GIVEN, Start.CALLED)
 
 
 def checked_start(init):
@@ -30,7 +35,8 @@ def checked_start(init):
 
     Parameters
     ----------
-    init : {"k-means++", "random"}, callable or array-like of shape (n_clusters, n_features)
+    init : {"auto", "k-means++", "k-means||", "random"}, callable or array-like of shape \
+(n_clusters, n_features)
         The parameter of an estimator.
 
     Returns
@@ -51,7 +57,7 @@ def checked_start(init):
     ):
         return Start.GIVEN
     try:
-        return checked_choice("init", init, [Start.KMEANS_PLUSPLUS, Start.RANDOM])
+        return checked_choice("init", init, [s for s in Start if s not in _NOT_NAMED])
     except (TypeError, ValueError) as error:
         message = str(error).replace("; got", ", a callable or an array of centres; got")
         raise type(error)(message) from None

@@ -44,7 +44,12 @@ PARAMETERS = [
     ("verbose", "yes", TypeError, r"verbose .* got 'yes'"),
     ("random_state", -1, ValueError, r"."),
     ("random_state", "seed", ValueError, r"'seed' cannot be used to seed"),
-    ("init", "kmeans++", ValueError, r"'k-means\+\+', 'random', a callable or an array .* got"),
+    (
+        "init",
+        "kmeans++",
+        ValueError,
+        r"'auto', 'k-means\+\+', 'k-means\|\|', 'random', a callable or an array .* got",
+    ),
     ("init", 7, TypeError, r"init must be one of .* got 7"),
     ("init", X[:4], ValueError, r"init must have shape .*\(3, 3\); got \(4, 3\)"),
     ("init", X[:3, :2], ValueError, r"init must have shape .*\(3, 3\); got \(3, 2\)"),

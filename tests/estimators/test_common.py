@@ -78,7 +78,7 @@ def test_single_precision_is_near_double(estimator):
     assert_allclose(narrow.inertia_, wide.inertia_, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int64, np.float16, bool, object])
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int64, bool, object])
 def test_other_numbers_are_taken_as_double(estimator, kind):
     X = (np.abs(blobs()[0]) > 4).astype(kind) if kind is bool else blobs()[0].round().astype(kind)
     if kind is np.uint16:
@@ -86,7 +86,12 @@ def test_other_numbers_are_taken_as_double(estimator, kind):
     assert_same_fit(clone(estimator).fit(X), clone(estimator).fit(X.astype(np.float64)))
 
 
-@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_half_precision_is_taken_as_single(estimator):
+    X = blobs()[0].astype(np.float16)
+    assert_same_fit(clone(estimator).fit(X), clone(estimator).fit(X.astype(np.float32)))
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random", "k-means||"])
 @pytest.mark.parametrize("layout", [*LAYOUTS, *COPIED_LAYOUTS])
 def test_layouts_change_no_bit(estimator, init, layout, tmp_path):
     X, _ = blobs()

@@ -264,7 +264,7 @@ def test_callback_sees_every_iteration_and_may_stop():
     X = data()
     seen = []
 
-    def callback(centers, history):
+    def callback(centers, history, n_relocated):
         seen.append((centers.copy(), list(history)))
         return len(seen) == 3
 

@@ -74,7 +74,7 @@ class ArrowBlocks(StreamedBlocks):
     FileNotFoundError
         If the path names no file.
     TypeError
-        If the column does not hold vectors of real numbers.
+        If X is nothing of this, or the column does not hold vectors of real numbers.
     ValueError
         If the file is not of the kind that its name says or is cut short, the column cannot be
         told, or ``block_rows`` is below 1. Passes raise it for nulls and for lists of another
@@ -91,9 +91,10 @@ class ArrowBlocks(StreamedBlocks):
 
     Parquet files are decoded in pieces of about 8 MiB, also within a row group, so that row groups
     may be larger than memory; in memory are up to three blocks, one such piece and what Arrow
-    needs to decode it. Of a compressed ``.arrow`` or ``.feather`` file, one record batch is
-    unpacked at a time, and all of them once when the file is opened, to count their rows. Files
-    are opened for each pass and are not kept open.
+    needs to decode it. ``.arrow`` and ``.feather`` files are mapped, and must not be cut short
+    while blocks are in use. Of a compressed one, whole record batches are unpacked, and live as
+    long as blocks that lie in them; a narrow column is unpacked when the file is opened, to count
+    the rows. Files are opened for each pass and are not kept open.
 
     :meth:`rows` goes on where an earlier call ended, and otherwise reads from the start of the row
     group or record batch; :meth:`take` reads those that hold a wanted row.
@@ -113,6 +114,7 @@ class ArrowBlocks(StreamedBlocks):
     def __init__(self, X, block_rows=None, *, column=None):
         _check_installed()
         self._source = open_source(X)
+        column = self._source.column if column is None else column
         columns = choose_columns(self._source.schema, column, self._source.name)
         starts = np.fromiter(accumulate(self._source.lengths, initial=0), np.int64)
         self._group_starts, self.n_samples = starts[:-1], int(starts[-1])

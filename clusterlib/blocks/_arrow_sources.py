@@ -21,7 +21,8 @@ def open_source(X):
     Returns
     -------
     source : ParquetFile, IpcFile or TableBatches
-        Has its ``name`` in messages, ``schema``, ``lengths``, the rows of each group that can be read on its own, and
+        Has its ``name`` in messages, the ``column`` of vectors where none has to be chosen,
+        ``schema``, ``lengths``, the rows of each group that can be read on its own, and
         ``batches(group, names, n_rows)``, which yields the columns from a group to the end in
         record batches, where it matters of at most ``n_rows`` rows.
 
@@ -31,6 +32,8 @@ def open_source(X):
         If the path names no file.
     ValueError
         If the file is not of the kind that its name says, or not complete.
+    TypeError
+        If X is nothing of this.
 
     Examples
     --------
@@ -45,9 +48,14 @@ def open_source(X):
         path = Path(X)
         return (ParquetFile if path.suffix.lower() == ".parquet" else IpcFile)(path)
     if isinstance(X, pa.RecordBatch):
-        X = pa.Table.from_batches([X])
-    elif not isinstance(X, pa.Table):
-        X = pa.table({"X": X})
+        return TableBatches(pa.Table.from_batches([X]))
+    if isinstance(X, (pa.Array, pa.ChunkedArray)):
+        return TableBatches(pa.table({"X": X}), "X")
+    if not isinstance(X, pa.Table):
+        raise TypeError(
+            "X must be the path of a Parquet or Arrow file, or a table, a record batch or an array "
+            f"of pyarrow, got {type(X).__name__}"
+        )
     return TableBatches(X)
 
 
@@ -58,11 +66,14 @@ class TableBatches:
     ----------
     table : pyarrow.Table
         Nothing is copied.
+    column : str, default=None
+        Its only column, which must hold vectors.
     """
 
     name = "X"
 
-    def __init__(self, table):
+    def __init__(self, table, column=None):
+        self.column = column
         self.schema = table.schema
         self._batches = table.to_batches()
         self.lengths = [batch.num_rows for batch in self._batches]
@@ -77,6 +88,7 @@ class _File:
     """A file that is opened anew whenever it is read, so that thousands may be at hand."""
 
     kind = "file"
+    column = None
 
     def __init__(self, path):
         self.path = Path(os.path.abspath(path))
@@ -130,13 +142,17 @@ class IpcFile(_File):
             self._is_stream = file.read(6) != b"ARROW1"  # what other programs write as .arrow
         with self._open() as reader:
             self.schema = reader.schema
+        # One column tells how many rows there are, of compressed ones a narrow one soonest.
+        with self._open(_narrowest(self.schema)) as reader:
             self.lengths = [batch.num_rows for batch in self._batches_from(0, reader)]
 
-    def _open(self):
+    def _open(self, fields=None):
         import pyarrow as pa
 
         file = pa.memory_map(str(self.path))
-        return pa.ipc.open_stream(file) if self._is_stream else pa.ipc.open_file(file)
+        options = pa.ipc.IpcReadOptions(included_fields=fields)
+        open_it = pa.ipc.open_stream if self._is_stream else pa.ipc.open_file
+        return open_it(file, options=options)
 
     def _batches_from(self, group, reader):
         if self._is_stream:
@@ -144,10 +160,16 @@ class IpcFile(_File):
         return map(reader.get_batch, range(group, reader.num_record_batches))
 
     def _read(self, group, names, n_rows):
-        with self._open() as reader:
-            for batch in self._batches_from(group, reader):
-                yield batch.select(names)
-                del batch
+        with self._open([self.schema.get_field_index(name) for name in names]) as reader:
+            yield from self._batches_from(group, reader)
+
+
+def _narrowest(schema):
+    """Return the place of a column with one number for each row, or of the first one, in a list."""
+    import pyarrow.types
+
+    numbers = [place for place, kind in enumerate(schema.types) if pyarrow.types.is_primitive(kind)]
+    return [*numbers, *range(len(schema))][:1]
 
 
 class ParquetFile(_File):

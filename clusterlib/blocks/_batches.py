@@ -173,11 +173,15 @@ class BatchBlocks(StreamedBlocks):
             batch = batch.float()
         if getattr(getattr(batch, "dtype", None), "name", "") == "bfloat16":
             batch = np.asarray(batch).astype(np.float32)
+        if isinstance(batch, (list, tuple)) and len(batch) and getattr(batch[0], "ndim", 0) >= 2:
+            raise ValueError(
+                f"{name} is a {type(batch).__name__} of {len(batch)} arrays; batches hold the rows "
+                "alone, so pass a function that yields these"
+            )
         array = as_numeric(name, batch)
         if array.ndim != 2:
             raise ValueError(
-                f"{name} must have 2 dimensions (rows, features), got shape {array.shape}; "
-                "batches hold the rows alone, without labels"
+                f"{name} must have 2 dimensions (rows, features), got shape {array.shape}"
             )
         if self.n_features is None:
             if not array.shape[1]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from clusterlib.blocks._protocol import Block, Blocks, checked_finite
 from clusterlib.blocks._reading import read_ahead
+from clusterlib.blocks._spare import SpareMemory
 from clusterlib.blocks._stored import taken
 
 __all__ = ["StreamedBlocks"]
@@ -20,6 +21,7 @@ class _Stream:
 
     def __init__(self, chunks, position, like):
         self.position = position
+        self.allocate = np.empty  # (shape, dtype) -> memory of a block
         self._chunks = chunks
         self._rest = None  # what is left of the chunk at hand
         self._width, self._dtype, self._views = like.n_features, like.dtype, like._serves_views
@@ -42,7 +44,7 @@ class _Stream:
         part = self.next_part(stop - start)
         if self._views and len(part) == stop - start and _is_served(part, self._dtype):
             return part
-        matrix = np.empty((stop - start, self._width), self._dtype)
+        matrix = self.allocate((stop - start, self._width), self._dtype)
         matrix[: len(part)] = part
         filled = len(part)
         while filled < len(matrix):
@@ -105,6 +107,7 @@ class StreamedBlocks(Blocks):
         """Yield every :class:`Block` in the order of the rows; the source is read once."""
         self._observe(0)
         with closing(self._stream()) as stream:
+            stream.allocate = SpareMemory().array
 
             def read(start, stop):
                 rows = stream.rows(start, stop)

@@ -283,10 +283,27 @@ def test_broken_files_are_refused_by_name(tmp_path):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(ValueError, match=r"äöü\.npy has a broken header"):
         as_blocks(path)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (-1, 3)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(ValueError, match=r"äöü\.npy has a broken header: shape \(-1, 3\)"):
+        as_blocks(path)
     for content in (b"", b"\x93NUM", b"PK\x03\x04 something else"):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"äöü\.npy is not a \.npy file"):
             as_blocks(path)
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+    for source in ([tmp_path / "X.npy"], tmp_path / "pipe"):
+        if source == tmp_path / "pipe":
+            if not hasattr(os, "mkfifo"):
+                pytest.skip("this system has no named pipes")
+            os.mkfifo(source)
+        else:
+            source[0].mkdir()
+        with pytest.raises(ValueError, match="must be a regular file"):
+            as_blocks(source)
 
 
 def test_a_read_only_file_in_another_folder(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -122,10 +123,10 @@ class Checkpoint:
 
     def _stored(self):
         try:
-            with np.load(self._path, allow_pickle=False) as file:
+            with self._path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 stored = {name: file[name] for name in file.files}
             version = int(stored["version"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
             raise ValueError(
                 f"checkpoint {str(self._path)!r} is no checkpoint of clusterlib: {error}. Delete "
                 "the file to start afresh"

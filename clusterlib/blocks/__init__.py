@@ -10,6 +10,7 @@ from clusterlib.blocks._array import ArrayBlocks
 from clusterlib.blocks._arrow import ArrowBlocks
 from clusterlib.blocks._batches import BatchBlocks
 from clusterlib.blocks._csr import CsrBlocks
+from clusterlib.blocks._dask import DaskBlocks
 from clusterlib.blocks._door import as_blocks, is_carried
 from clusterlib.blocks._files import FileBlocks
 from clusterlib.blocks._memmap import MemmapBlocks
@@ -25,6 +26,7 @@ __all__ = [
     "Block",
     "Blocks",
     "CsrBlocks",
+    "DaskBlocks",
     "FileBlocks",
     "MemmapBlocks",
     "ShardBlocks",

@@ -6,6 +6,7 @@ from clusterlib.blocks._array import ArrayBlocks
 from clusterlib.blocks._arrow import ArrowBlocks, is_arrow
 from clusterlib.blocks._batches import BatchBlocks, are_batches
 from clusterlib.blocks._csr import CsrBlocks, is_sparse_matrix
+from clusterlib.blocks._dask import DaskBlocks, is_lazy_array
 from clusterlib.blocks._device import DeviceBlocks
 from clusterlib.blocks._files import stored_blocks
 from clusterlib.blocks._memmap import is_mapped
@@ -20,11 +21,16 @@ def _is_path(X):
     return isinstance(X, (str, os.PathLike))
 
 
+# Carriers of files and data that may have named columns.
+_WITH_COLUMNS = [
+    (is_sharded, ShardBlocks),
+    (is_arrow, ArrowBlocks),
+]
 # What X may be, and what makes the carrier of it; asked in this order. A question looks at the
 # type and never at the rows. What nobody claims is an array in memory.
 _CARRIED = [
-    (is_sharded, ShardBlocks),
-    (is_arrow, ArrowBlocks),
+    (is_lazy_array, DaskBlocks),
+    *_WITH_COLUMNS,
     (_is_path, stored_blocks),
     (is_mapped, stored_blocks),
     (are_batches, BatchBlocks),
@@ -65,10 +71,11 @@ def as_blocks(X, *, block_rows=None, column=None):
     X : array-like of shape (n_samples, n_features), or one of those below
         - An array in memory: one block unless ``block_rows`` says otherwise, float32 and float64
           uncopied. On a CUDA device it is one block that stays there.
-        - A memory map, the path of a ``.npy`` file, of a folder of such files or a list of them:
-          :class:`FileBlocks`, :class:`ShardBlocks`.
+        - A memory map or the path of a ``.npy`` file: :class:`FileBlocks`.
         - The path of a ``.parquet``, ``.arrow`` or ``.feather`` file, or a table of pyarrow:
           :class:`ArrowBlocks`.
+        - The path of a folder of files of one of these kinds, or a list of paths of files:
+          :class:`ShardBlocks`.
         - A function that returns an iterable of batches, or an iterable that is no array-like,
           such as a data loader: :class:`BatchBlocks`, which goes through them once to count rows.
         - A sparse matrix, whose blocks are made dense: :class:`CsrBlocks`.
@@ -114,12 +121,13 @@ def as_blocks(X, *, block_rows=None, column=None):
     [(0, 4096, (4096, 4)), (4096, 8192, (4096, 4)), (8192, 9000, (808, 4))]
     """
     if column is not None:
-        if not is_arrow(X):
-            raise ValueError(
-                f"column names the vectors of Arrow or Parquet data, got column={column!r} with X "
-                f"of type {type(X).__name__}"
-            )
-        return ArrowBlocks(X, block_rows, column=column)
+        for is_one, carrier in _WITH_COLUMNS:
+            if is_one(X):
+                return carrier(X, block_rows, column=column)
+        raise ValueError(
+            f"column names the vectors of Arrow or Parquet data, got column={column!r} with X "
+            f"of type {type(X).__name__}"
+        )
     if isinstance(X, Blocks):
         if block_rows is not None:
             raise ValueError("block_rows cannot be changed on a carrier; give it the data instead")

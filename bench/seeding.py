@@ -120,7 +120,8 @@ def table(records: list[dict]) -> Iterator[str]:
             error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
             cells.append(f"{ratios.mean():.3f} ± {error:.3f}")
         n_iter, seconds = (np.mean([r[c] for r in group]) for c in ("n_iter", "seconds"))
-        yield f"| {problem} | {k} | {way} | {' | '.join(cells)} | {n_iter:.0f} | {seconds:.2f} |"
+        name = way.replace("|", "\\|")  # no border of a column
+        yield f"| {problem} | {k} | {name} | {' | '.join(cells)} | {n_iter:.0f} | {seconds:.2f} |"
 
 
 def main(arguments: list[str] | None = None) -> None:

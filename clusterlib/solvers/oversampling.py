@@ -119,8 +119,8 @@ def kmeans_parallel(
 def _trials(n_clusters, n_samples):
     """Rows tried for each centre: five times the usual, within the time of one pass over X.
 
-    Candidates are few, and the tries pay: 20000 rows in 200 blobs cost 2.4 % less after Lloyd's
-    iteration for 100 clusters than with the usual number, which is as good as k-means++ on X.
+    Candidates are few, and the tries pay: 20000 rows in 200 blobs cost 2.3 % less after Lloyd's
+    iteration for 100 clusters than with the usual number, for 20 clusters 1.1 % less.
     """
     usual = 2 + int(np.log(n_clusters))
     return min(5 * usual, max(usual, n_samples // n_clusters))

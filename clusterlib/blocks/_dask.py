@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from clusterlib.blocks._dask_jobs import Job, Piece
 from clusterlib.blocks._dask_passes import (
-    Job,
-    Piece,
     active_client,
     block_sources,
     merged_by_workers,

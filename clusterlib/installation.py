@@ -26,6 +26,7 @@ _DISTRIBUTIONS = (
     "cupy-cuda13x",
     "dask",
     "matplotlib",
+    "pyarrow",
     "rich",
 )
 

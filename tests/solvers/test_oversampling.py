@@ -67,7 +67,7 @@ def carriers(X, tmp_path):
 @pytest.mark.parametrize("spherical", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_carrier_and_cut_change_no_bit(find, dtype, spherical, weighted, tmp_path):
-    X = blobs(n=13_001, d=3, dtype=dtype)
+    X = blobs(n=9_001, d=3, dtype=dtype)
     X[::7] = X[0]
     X[5::11] = 0.0
     weight = generator(1).integers(0, 4, size=len(X)) / 3.0 if weighted else None

@@ -13,9 +13,11 @@ from clusterlib.blocks._csr import CsrBlocks
 from clusterlib.blocks._dask import DaskBlocks
 from clusterlib.blocks._door import as_blocks, is_carried
 from clusterlib.blocks._files import FileBlocks
+from clusterlib.blocks._mapped import MappedBlocks, mapped
 from clusterlib.blocks._memmap import MemmapBlocks
 from clusterlib.blocks._protocol import Block, Blocks, map_blocks, map_reduce
 from clusterlib.blocks._shards import ShardBlocks
+from clusterlib.blocks._threads import ThreadedBlocks
 from clusterlib.blocks._tree import leaf_sum, tree_reduce
 from clusterlib.blocks._writing import replacing, write_npy
 
@@ -28,13 +30,16 @@ __all__ = [
     "CsrBlocks",
     "DaskBlocks",
     "FileBlocks",
+    "MappedBlocks",
     "MemmapBlocks",
     "ShardBlocks",
+    "ThreadedBlocks",
     "as_blocks",
     "is_carried",
     "leaf_sum",
     "map_blocks",
     "map_reduce",
+    "mapped",
     "replacing",
     "tree_reduce",
     "write_npy",

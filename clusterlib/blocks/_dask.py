@@ -11,8 +11,8 @@ from clusterlib.blocks._dask_passes import (
     results_of_workers,
 )
 from clusterlib.blocks._protocol import Blocks, aligned_rows
+from clusterlib.blocks._stored import served_dtype
 from clusterlib.blocks._tree import tree_reduce
-from clusterlib.kernels.checks import as_matrix
 
 __all__ = ["DaskBlocks", "is_lazy_array"]
 
@@ -62,8 +62,8 @@ class DaskBlocks(Blocks):
     Parameters
     ----------
     X : dask.array.Array of shape (n_samples, n_features)
-        Any dtype of real numbers; blocks are converted where they are (float16 to float32,
-        integers to float64). The sizes of the chunks must be known. Chunks of ``LEAF_ROWS`` times
+        Any dtype of real numbers; blocks are converted where they are (float16 and
+        bfloat16 to float32, integers to float64). The sizes of the chunks must be known. Chunks of ``LEAF_ROWS`` times
         a power of two rows, all columns in one, are used as they are; write or make them so.
         Others are put together anew with ``X.rechunk``, in every pass: chunks are then cut and
         up to all of X travels between workers.
@@ -108,9 +108,11 @@ class DaskBlocks(Blocks):
     runs_here = False
 
     def __init__(self, X, block_rows=None):
-        _check(X)
+        if not is_lazy_array(X):
+            raise TypeError(f"X must be a Dask array, got {type(X).__name__}")
+        self.dtype = served_dtype("X", X.shape, X.dtype)
+        _check_chunks(X)
         self.n_samples, self.n_features = X.shape
-        self.dtype = as_matrix("X", np.empty((0, self.n_features), X.dtype)).dtype
         self.block_rows, chunks = _cut(X.chunks[0], block_rows)
         if X.chunks != (chunks, (self.n_features,)):
             X = X.rechunk((chunks, (self.n_features,)))
@@ -232,12 +234,7 @@ def _nothing(rows):
     return None
 
 
-def _check(X):
-    """Refuse what is no Dask array of known shape with two dimensions."""
-    if not is_lazy_array(X):
-        raise TypeError(f"X must be a Dask array, got {type(X).__name__}")
-    if X.ndim != 2:
-        raise ValueError(f"X must have 2 dimensions (rows, features), got shape {X.shape}")
+def _check_chunks(X):
     if any(np.isnan(size) for sizes in X.chunks for size in sizes):
         raise ValueError(
             "the sizes of the chunks of X must be known, got chunks of unknown size; "

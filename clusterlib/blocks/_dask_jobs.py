@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from clusterlib.blocks._protocol import checked_finite
+from clusterlib.blocks._stored import as_served
 from clusterlib.blocks._tree import tree_reduce
 from clusterlib.config import config_context
 from clusterlib.kernels.checks import as_matrix
@@ -111,7 +112,7 @@ class Job:
 
     def _matrix(self, rows, piece):
         """Rows in the type of all of them; an array of Dask may hold other rows than it says."""
-        rows = as_matrix("X", rows)
+        rows = as_served(rows) if isinstance(rows, np.ndarray) else as_matrix("X", rows)
         if rows.shape != (piece.n_rows, self.n_features):
             raise ValueError(
                 f"X says that rows {piece.start} to {piece.stop} are a chunk of shape "

@@ -127,11 +127,12 @@ class BatchBlocks(StreamedBlocks):
         checked = self._checked_batches()
         try:
             for array in checked:
-                served = served_dtype("X", array.shape, array.dtype)
-                if not len(array):
+                served, n_rows = served_dtype("X", array.shape, array.dtype), len(array)
+                del array
+                if not n_rows:
                     empty_dtype = empty_dtype or served
                     continue
-                n_counted += len(array)
+                n_counted += n_rows
                 dtype = served if dtype is None else np.promote_types(dtype, served)
                 if n_samples is not None:
                     break

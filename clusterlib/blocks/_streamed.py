@@ -48,6 +48,7 @@ class _Stream:
         matrix[: len(part)] = part
         filled = len(part)
         while filled < len(matrix):
+            del part  # or the chunk it is a view of would live while the next one is made
             part = self.next_part(len(matrix) - filled)
             matrix[filled : filled + len(part)] = part
             filled += len(part)
@@ -154,4 +155,5 @@ class StreamedBlocks(Blocks):
                 stop = int(np.searchsorted(wanted, stream.position))
                 found[done:stop] = part[wanted[done:stop] - first]
                 done = stop
+                del part
         return done

@@ -45,7 +45,7 @@ if __name__ == "__main__":
     N_SAMPLES = 9 * LEAF_ROWS + 17
     X = rng.normal(size=(N_SAMPLES, 3)) * 10.0 ** rng.uniform(-8, 8, size=(N_SAMPLES, 1))
     labels = rng.integers(0, 4, size=N_SAMPLES).astype(np.int32)
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     client = Client(cluster)
     lazy = da.from_array(X, chunks=(LEAF_ROWS, 3))
     right = cluster_sums(X, labels, 4)

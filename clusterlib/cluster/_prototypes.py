@@ -2,10 +2,17 @@
 
 import numpy as np
 
-from clusterlib.base import FitReport, progress_log
-from clusterlib.blocks import as_blocks
+from clusterlib.base import FitReport, pass_progress, progress_log
+from clusterlib.blocks import as_blocks, map_reduce
 from clusterlib.cluster._starts import MAX_SEED, Starts
-from clusterlib.solvers import RowDraws, pull_prototypes, row_norms, sinkhorn_means
+from clusterlib.solvers import (
+    RowDraws,
+    cluster_weights,
+    pull_prototypes,
+    row_norms,
+    sinkhorn_means,
+    weight_of_directions,
+)
 from clusterlib.validation import (
     Prior,
     check_random_state,
@@ -48,19 +55,30 @@ class _Options:
         self.verbose = checked_verbose(estimator.verbose)
         checked_real("temperature", estimator.temperature, 0, low_open=True)
 
-    def weight_of_directions(self, blocks, weight):
-        """Weights without rows of zeros, which are no directions to draw."""
-        norms = row_norms(blocks)
+    def draws(self, blocks, weight):
+        """The order of the rows, for starts that are drawn from it; refuses unfit rows."""
         if not self.codes["normalize"]:
-            checked_lengths(norms, self.codes["epsilon"])
-        has_direction = norms > 0
-        directed = has_direction.astype(np.float64) if weight is None else weight * has_direction
-        if not directed.any():
-            raise ValueError(
-                "X has no row with a direction: every row (with a weight above zero) is zero, and "
-                "prototypes are directions"
-            )
-        return directed
+            longest = map_reduce(_longest, max, blocks)
+            checked_lengths(np.array([longest]), self.codes["epsilon"])
+        if not self.starts.needs_order(blocks):
+            _check_directions(weight_of_directions(blocks, weight) > 0)
+            return None
+        # Rows of zeros are no directions to draw.
+        directed = row_norms(blocks) > 0 if weight is None else weight * (row_norms(blocks) > 0)
+        _check_directions(directed.any())
+        return RowDraws(blocks, directed.astype(np.float64))
+
+
+def _longest(rows):
+    return float(row_norms(rows).max(initial=0.0))
+
+
+def _check_directions(any_direction):
+    if not any_direction:
+        raise ValueError(
+            "X has no row with a direction: every row (with a weight above zero) is zero, and "
+            "prototypes are directions"
+        )
 
 
 def fit_prototypes(estimator, X, sample_weight):
@@ -70,7 +88,7 @@ def fit_prototypes(estimator, X, sample_weight):
     ----------
     estimator : SinkhornClustering
         Gets the fitted attributes.
-    X : array-like or data frame of shape (n_samples, n_features)
+    X : array-like, data frame or carrier of shape (n_samples, n_features)
         As the user gave it.
     sample_weight : None, float or array-like of shape (n_samples,)
         As the user gave it.
@@ -79,22 +97,21 @@ def fit_prototypes(estimator, X, sample_weight):
     starts = options.starts
     random_state = check_random_state(estimator.random_state)
     X = checked_matrix(estimator, X, reset=True)
-    weight = checked_sample_weight(sample_weight, len(X), beside=X)
-    checked_n_samples(starts.n_clusters, len(X), weight)
+    weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
+    checked_n_samples(starts.n_clusters, X.shape[0], weight)
     blocks = as_blocks(X)
-    directed = options.weight_of_directions(blocks, weight)
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
-    draws = RowDraws(blocks, directed) if starts.needs_order(blocks) else None
 
     # The likelihood of estimated shares has better and worse maxima: it is climbed from two sides.
     approaches = (True, False) if options.kind is Prior.ESTIMATE else (True,)
     best = None
-    with progress_log(options.verbose):
+    with progress_log(options.verbose), pass_progress(estimator, blocks):
+        draws = options.draws(blocks, weight)
         report = FitReport(estimator, X, weight, starts.n_init * len(approaches))
         stopped = False
         for seed in seeds:
             source = X if starts.is_called else blocks
-            centers = starts.centers(source, draws, seed, sample_weight=directed, spherical=True)
+            centers = starts.centers(source, draws, seed, sample_weight=weight, spherical=True)
             for balance_first in approaches:
                 report.begin_start(options.max_iter)
                 result = sinkhorn_means(
@@ -142,8 +159,7 @@ def _store(estimator, result, blocks, weight):
     estimator.n_sweeps_ = result.n_sweeps
     estimator.converged_ = result.converged
     labels = blocks.to_host(result.labels)
-    sizes = np.bincount(labels, weights=weight, minlength=len(result.centers))
-    estimator.cluster_sizes_ = blocks.like(sizes.astype(np.float64))
+    estimator.cluster_sizes_ = blocks.like(cluster_weights(labels, len(result.centers), weight))
     total = len(result.labels) if weight is None else float(weight.sum())
     estimator.counts_ = total * result.sums
     estimator.vectors_ = result.vectors
@@ -166,7 +182,7 @@ def follow_prototypes(estimator, X):
     """
     options = _Options(estimator)
     is_first = not hasattr(estimator, "cluster_centers_")
-    X = checked_matrix(estimator, X, reset=is_first)
+    X = _one_batch(checked_matrix(estimator, X, reset=is_first))
     blocks = as_blocks(X)
     if is_first:
         _begin(estimator, options, X, blocks)
@@ -179,7 +195,7 @@ def follow_prototypes(estimator, X):
     if options.kind is Prior.ESTIMATE:
         log_prior = np.log(estimator.prior_)
     centers = blocks.to_host(estimator.cluster_centers_)
-    rows = X if blocks.on_host else blocks.rows(0, blocks.n_samples)
+    rows = blocks.rows(0, blocks.n_samples)
     rows = rows.astype(centers.dtype, copy=False)
     queue = blocks.from_host(estimator.queue_)
     pulled = pull_prototypes(
@@ -202,15 +218,29 @@ def follow_prototypes(estimator, X):
     estimator.n_steps_ += 1
 
 
+def _one_batch(X):
+    """Rows in memory: codes share out the rows of a batch, and the queue keeps some of them."""
+    blocks = as_blocks(X)
+    if blocks.in_memory:
+        return X
+    if len(blocks) > 1:
+        raise ValueError(
+            f"partial_fit takes one batch, whose codes depend on all its rows; got {len(blocks)} "
+            f"blocks of {blocks.block_rows} rows. Use fit, which reads X block by block, or call "
+            "partial_fit with each batch in turn"
+        )
+    [block] = blocks
+    return block.array
+
+
 def _begin(estimator, options, X, blocks):
     """First prototypes on the rows of the first batch."""
     starts = options.starts
-    checked_n_samples(starts.n_clusters, len(X), None)
-    directed = options.weight_of_directions(blocks, None)
+    checked_n_samples(starts.n_clusters, blocks.n_samples, None)
+    draws = options.draws(blocks, None)
     seed = int(check_random_state(estimator.random_state).randint(MAX_SEED))
-    draws = RowDraws(blocks, directed) if starts.needs_order(blocks) else None
     source = X if starts.is_called else blocks
-    centers = starts.centers(source, draws, seed, sample_weight=directed, spherical=True)
+    centers = starts.centers(source, draws, seed, spherical=True)
     estimator.cluster_centers_ = blocks.like(centers)
     estimator.vectors_ = np.zeros(centers.shape)
     estimator.counts_ = np.zeros(starts.n_clusters)

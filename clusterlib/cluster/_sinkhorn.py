@@ -37,11 +37,13 @@ class SinkhornClustering(CentersEstimator):
     normalize : bool, default=True
         Whether rows count by their directions. With False, long rows count more, and lengths
         above a million epsilon are refused.
-    init : {"k-means++", "random"}, callable or array-like of shape (n_clusters, n_features), \
-default="k-means++"
-        First prototypes: greedy k-means++ with cosine distances; different rows drawn at random;
-        what ``init(X, n_clusters, random_state=...)`` returns; or the prototypes themselves. They
-        are normalised.
+    init : {"auto", "k-means++", "k-means||", "random"}, callable or array-like of shape \
+(n_clusters, n_features), default="auto"
+        First prototypes. "k-means++": greedy k-means++ with cosine distances, which reads X once
+        for each prototype. "k-means||": as spread out, and reads X seven times. "auto": the first
+        up to 1,048,576 rows, the second beyond. "random": different rows drawn at random. Or what
+        ``init(X, n_clusters, random_state=...)`` returns, or the prototypes themselves. They are
+        normalised.
     n_init : "auto" or int, default="auto"
         Number of starts, of which the one with the highest objective is kept. "auto" is 10 for
         random rows and callables, else 1; given prototypes are one start in any case.
@@ -114,10 +116,21 @@ default="k-means++"
     -----
     O(n_samples n_clusters n_features) time for a sweep; a fit takes some sweeps for each
     iteration, more for small epsilon. No array of n_samples x n_clusters is made; memory besides X
-    is about 160 bytes for each row and, during k-means++, what it takes in :class:`KMeans`. A
-    memory-mapped float32 or float64 X is read block by block. A row of zeros has no direction and
-    no part in the fit. The same seed gives the same answer for any
-    number of threads, any block size and any layout of X. X may be a float32 or float64 array on a
+    is about 160 bytes for each row and, during k-means++, what it takes in :class:`KMeans`. A row
+    of zeros has no direction and no part in the fit. The same seed gives the same answer for any
+    number of threads, any block size and any layout of X.
+
+    X may be anything that :func:`clusterlib.blocks.as_blocks` reads block by block: a memory map,
+    the path of a file or of a folder of files, a Dask array, batches that can be read again. ``fit``
+    then reads it once for each sweep, once for each move of the prototypes and four times more,
+    and keeps nothing for a row but its label: memory is three blocks, the prototypes and 8 bytes
+    for each row at the end, when labels are joined (with "k-means||" or given prototypes;
+    k-means++ and "random" need 60 bytes for each row, as they sort the rows). Potentials of rows
+    are computed anew where they are needed, up to a third more work for each iteration. The
+    results have the bits of an array in memory. ``transform``, ``predict_proba`` and ``assign``
+    return n_clusters numbers for each row, in memory.
+
+    X may be a float32 or float64 array on a
     CUDA device: labels, prototypes, sizes, the queue and what the methods return live there, too, and
     potentials of rows travel, 8 bytes for each row and sweep. Fitting warns (ConvergenceWarning) when
     ``max_iter`` came before ``tol``, and when fewer different clusters were found than asked for.
@@ -143,6 +156,7 @@ default="k-means++"
 
     _spherical = True
     _takes_device_arrays = True
+    _reads_blocks = True
 
     def __init__(
         self,
@@ -152,7 +166,7 @@ default="k-means++"
         n_iters=None,
         prior="uniform",
         normalize=True,
-        init="k-means++",
+        init="auto",
         n_init="auto",
         max_iter=300,
         tol=3e-4,
@@ -182,10 +196,10 @@ default="k-means++"
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to cluster; at least n_clusters of them, and one that is not zero. float32 and
             float64 arrays are used as they are, in any layout; everything else is converted to
-            float64.
+            float64. What :func:`clusterlib.blocks.as_blocks` reads block by block is read so.
         y : object, default=None
             Ignored.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -229,7 +243,8 @@ default="k-means++"
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            The batch; at least n_clusters rows in the first call.
+            The batch; at least n_clusters rows in the first call. Of what is read block by block,
+            a single block at most: a slice of a memory map, say.
         y : object, default=None
             Ignored.
 

@@ -1,8 +1,11 @@
 """Codes of rows among prototypes that are never stored: sums of columns, and means under them."""
 
+import operator
+from typing import NamedTuple
+
 import numpy as np
 
-from clusterlib.blocks import map_blocks, map_reduce, tree_reduce
+from clusterlib.blocks import leaf_sum, map_blocks, map_reduce, tree_reduce
 from clusterlib.kernels import (
     Metric,
     pairwise_distances,
@@ -11,6 +14,7 @@ from clusterlib.kernels import (
 )
 from clusterlib.kernels.dispatch import is_device_array
 from clusterlib.kernels.leaves import LEAF_ROWS
+from clusterlib.solvers.assignment import weighted_total
 from clusterlib.solvers.geometry import row_norms
 from clusterlib.solvers.momentum import Momentum
 
@@ -23,11 +27,32 @@ _DUAL_NOISE = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-12}
 _LEAST_SUM = {np.dtype(np.float32): 1e-28, np.dtype(np.float64): 1e-290}
 
 
+class _Units(NamedTuple):
+    """What turns rows and their weights into logarithms; small, and handed to every block."""
+
+    epsilon: float
+    metric: Metric
+    scale: float  # a power of two near the largest weight: scaled weights add up without overflow
+    total: float  # of the scaled weights of the rows that take part
+
+
+class _Sweep(NamedTuple):
+    """What the potentials of the rows follow from; see :func:`_potentials`."""
+
+    centers: np.ndarray
+    g: np.ndarray
+    hint: float
+
+
 class PrototypeCodes:
     """The plan between rows and prototypes, known by its potentials f and g alone.
 
     Costs are ``1 - cos`` or minus the inner product; f belongs to the rows and is that of the last
     sweep, g to the prototypes. Rows of weight 0 and rows of zeros have no part in anything.
+
+    Of rows in memory, 32 bytes for each are kept: weights, scales, f. Of all others nothing: f
+    follows from the prototypes and g of the last sweep and is computed anew in the pass that
+    needs it, with the same bits.
 
     Parameters
     ----------
@@ -42,50 +67,64 @@ class PrototypeCodes:
 
     Attributes
     ----------
-    f : ndarray of shape (n_samples,), float64
-        Potentials of the rows.
+    total : float
+        Sum of the weights of the rows that take part.
     n_sweeps : int
-        How often all rows have been compared with all prototypes.
+        How often all rows have been compared with all prototypes for sums of columns.
     """
 
     def __init__(self, blocks, epsilon, *, sample_weight=None, normalize=True):
         self.blocks, self.epsilon = blocks, epsilon
-        self.metric = Metric.COSINE if normalize else Metric.INNER_PRODUCT
+        metric = Metric.COSINE if normalize else Metric.INNER_PRODUCT
         self.offset = 1.0 if normalize else 0.0
-        norms = row_norms(blocks)
-        present = norms >= np.finfo(np.float64).tiny
-        weight = present * (np.ones(blocks.n_samples) if sample_weight is None else sample_weight)
-        self.total = float(weight.sum())
-        self.a = weight / (self.total or 1.0)
-        with np.errstate(divide="ignore"):
-            self.log_a = np.log(self.a)
-            # Directions are summed by giving a row the weight 1 / norm.
-            self.log_scale = -np.log(norms, where=present, out=np.zeros(len(norms)))
-        if not normalize:
-            self.log_scale[:] = 0.0
-        self.entropy_of_rows = -self._mean(self.log_a)
-        self.f = np.zeros(blocks.n_samples)
+        largest = 1.0 if sample_weight is None else float(np.max(sample_weight, initial=0.0))
+        scale = float(np.ldexp(1.0, np.frexp(largest)[1] - 1)) if largest > 0 else 1.0
+        units = _Units(epsilon, metric, scale, 1.0)
+        self._weight, self._kept, self._f = sample_weight, (None, None), None
+        if blocks.in_memory:
+            weight, norms = _scaled_weights(row_norms(blocks), sample_weight, scale)
+            mass = _mass(weight)
+        else:
+            mass = map_reduce(_mass_of_block, _added, blocks, sample_weight, broadcast=(units,))
+        self.total = mass[0] * scale
+        self._units = units._replace(total=mass[0] or 1.0)
+        # -sum a log a of the weights a, which are the scaled ones over their total
+        self.entropy_of_rows = np.log(self._units.total) - mass[1] / self._units.total
+        if blocks.in_memory:
+            self._a = weight / self._units.total
+            self._kept = _log_weights(self._a, norms, metric)
+        self._swept, self._row_value = None, 0.0
         self.n_sweeps = 0
 
     def first_logs(self, centers):
         """Logarithms of the sums of columns of ``a exp(-cost / epsilon)``: nothing balanced yet."""
         self.n_sweeps += 1
-        return self._exact_logs(centers, self.log_a)
+        return self.blocks.to_host(self._reduced(_first_logs, np.logaddexp, centers))
 
     def sweep(self, centers, g):
         """Normalise the rows; returns the logarithms of the sums of columns."""
         self.n_sweeps += 1
-        arguments = (centers, self.epsilon, g, self.metric)
-        parts = map_blocks(_swept, self.blocks, self.log_a, self.f, broadcast=arguments)
-        self.f = self.blocks.to_host(self.blocks.joined([f for _, f in parts]))
-        sums = self.blocks.to_host(tree_reduce(np.add, (part for part, _ in parts)))
+        # The mean potential, known everywhere, is near enough to most rows' for their
+        # exponentials to stay in range; potentials kept for each row would not be.
+        hint = self._row_value + self.epsilon * self.entropy_of_rows if self._swept else 0.0
+        self._swept = _Sweep(centers, g.copy(), hint)
+        arguments = (*self._units, *self._swept)
+        if self.blocks.in_memory:
+            parts = map_blocks(_sums_and_f, self.blocks, self._kept[0], broadcast=arguments)
+            self._f = self.blocks.to_host(self.blocks.joined([f for _, f in parts]))
+            sums = self.blocks.to_host(tree_reduce(operator.add, (part for part, _ in parts)))
+            self._row_value = weighted_total(self._f, self._a)
+        else:
+            sums, self._row_value = map_reduce(
+                _sums_and_value, _added, self.blocks, self._weight, broadcast=arguments
+            )
         used = g > -np.inf
         seen = used & (sums > _LEAST_SUM[self.blocks.dtype])
         logs = np.log(sums, out=np.full(len(sums), -np.inf), where=seen)
         lost = used & ~seen
         if lost.any():
-            logs[lost] = self._exact_logs(centers[lost], self.f / self.epsilon)
-            logs[lost] += g[lost] / self.epsilon
+            found = self._reduced(_lost_logs, np.logaddexp, *self._swept, centers[lost])
+            logs[lost] = self.blocks.to_host(found) + g[lost] / self.epsilon
         return logs
 
     def balance(self, centers, g, log_prior, *, tol, max_sweeps):
@@ -125,10 +164,7 @@ class PrototypeCodes:
 
     def row_value(self):
         """Sum of weight times potential of the rows."""
-        return self._mean(self.f)
-
-    def _mean(self, values):
-        return float((self.a[self.a > 0] * values[self.a > 0]).sum())
+        return self._row_value
 
     def value(self, g, sums, log_prior):
         """``<Q, similarity> - epsilon KL(Q | a prior')`` for the Q of f and g with these sums."""
@@ -136,8 +172,8 @@ class PrototypeCodes:
         column = float(sums[here] @ (self.epsilon * log_prior[here] - g[here]))
         return self.offset - self.row_value() + column - self.epsilon * self.entropy_of_rows
 
-    def means(self, centers):
-        """Means of the rows under the codes of f.
+    def means(self):
+        """Means of the rows under the codes of the last sweep.
 
         Returns
         -------
@@ -146,25 +182,25 @@ class PrototypeCodes:
         means : ndarray of shape (n_clusters, n_features), float64
             Weighted means of the rows by these.
         """
-        log_weight = self.f / self.epsilon + self.log_scale
-        broadcast = (centers, 1.0 / self.epsilon, self.metric)
-        found = map_reduce(_leaf_means, _merged_means, self.blocks, log_weight, broadcast=broadcast)
+        found = self._reduced(_means_of_block, _merged_means, *self._swept)
         return tuple(map(self.blocks.to_host, found))
 
-    def vectors(self, centers, g):
-        """Weighted sums of the rows (of their directions) under the codes of f and g."""
-        logs, means = self.means(centers)
-        return self.total * np.exp(logs + g / self.epsilon)[:, None] * means
+    def vectors(self):
+        """Weighted sums of the rows (of their directions) under the codes of the last sweep."""
+        logs, means = self.means()
+        return self.total * np.exp(logs + self._swept.g / self.epsilon)[:, None] * means
 
     def labels(self, centers, g):
         """Prototype with the largest code of each row, the lowest index on ties; beside the rows."""
-        broadcast = (centers, g, self.metric)
+        broadcast = (centers, g, self._units.metric)
         return self.blocks.joined(map_blocks(_largest_codes, self.blocks, broadcast=broadcast))
 
-    def _exact_logs(self, centers, log_weight):
-        broadcast = (centers, 1.0 / self.epsilon, self.metric)
-        logs = map_reduce(_leaf_logs, np.logaddexp, self.blocks, log_weight, broadcast=broadcast)
-        return self.blocks.to_host(logs)
+    def _reduced(self, fn, merge, *arguments):
+        """Merge ``fn`` of the rows, with what is kept of them."""
+        beside = self._weight, *self._kept, self._f
+        if self.blocks.in_memory:  # weights are part of what is kept
+            beside = None, *beside[1:]
+        return map_reduce(fn, merge, self.blocks, *beside, broadcast=(*self._units, *arguments))
 
 
 def share_error(logs, log_prior):
@@ -172,10 +208,80 @@ def share_error(logs, log_prior):
     return float(np.abs(np.exp(logs) - np.exp(log_prior)).sum())
 
 
-def _swept(rows, log_a, f, centers, epsilon, g, metric):
-    f = f.copy()  # a hint; another carrier may not share memory
+def _added(left, right):
+    return tuple(a + b for a, b in zip(left, right, strict=True))
+
+
+def _scaled_weights(norms, weight, scale):
+    """Weights of the rows, 0 for those without a direction, over a power of two; and norms."""
+    present = norms >= np.finfo(np.float64).tiny
+    weight = np.ones(len(norms)) if weight is None else weight / scale
+    return present * weight, norms
+
+
+def _mass(weight):
+    """``sum w`` and ``sum w log w``."""
+    logs = np.log(weight, where=weight > 0, out=np.zeros(len(weight)))
+    return leaf_sum(weight), leaf_sum(weight * logs)
+
+
+def _mass_of_block(rows, weight, units):
+    return _mass(_scaled_weights(row_norms(rows), weight, units.scale)[0])
+
+
+def _log_weights(a, norms, metric):
+    """Logarithms of the weights, and of what turns a row into what is summed up."""
+    with np.errstate(divide="ignore"):
+        log_a = np.log(a)
+    if metric is not Metric.COSINE:
+        return log_a, np.zeros(len(a))
+    # Directions are summed by giving a row the weight 1 / norm.
+    present = norms >= np.finfo(np.float64).tiny
+    return log_a, -np.log(norms, where=present, out=np.zeros(len(a)))
+
+
+def _weights_of_block(rows, weight, metric, scale, total):
+    """Weights of rows of which nothing is kept, and their logarithms."""
+    weight, norms = _scaled_weights(row_norms(rows), weight, scale)
+    a = weight / total
+    return a, *_log_weights(a, norms, metric)
+
+
+def _sums_and_f(rows, log_a, epsilon, metric, scale, total, centers, g, hint):
+    f = hint + epsilon * log_a
     sums = sinkhorn_sweep_points(rows, centers, epsilon, log_a, f, g, metric=metric)
     return sums, f
+
+
+def _sums_and_value(rows, weight, epsilon, metric, scale, total, centers, g, hint):
+    a, log_a, _ = _weights_of_block(rows, weight, metric, scale, total)
+    sums, f = _sums_and_f(rows, log_a, epsilon, metric, scale, total, centers, g, hint)
+    return sums, weighted_total(f, a)
+
+
+def _first_logs(rows, weight, log_a, log_scale, f, epsilon, metric, scale, total, centers):
+    if log_a is None:
+        _, log_a, _ = _weights_of_block(rows, weight, metric, scale, total)
+    return _leaf_logs(rows, log_a, centers, 1.0 / epsilon, metric)
+
+
+def _lost_logs(
+    rows, weight, log_a, log_scale, f, epsilon, metric, scale, total, centers, g, hint, lost
+):
+    """Logarithms of the sums of columns of ``exp((f - cost) / epsilon)`` for some prototypes."""
+    if f is None:
+        _, log_a, _ = _weights_of_block(rows, weight, metric, scale, total)
+        _, f = _sums_and_f(rows, log_a, epsilon, metric, scale, total, centers, g, hint)
+    return _leaf_logs(rows, f / epsilon, lost, 1.0 / epsilon, metric)
+
+
+def _means_of_block(
+    rows, weight, log_a, log_scale, f, epsilon, metric, scale, total, centers, g, hint
+):
+    if f is None:
+        _, log_a, log_scale = _weights_of_block(rows, weight, metric, scale, total)
+        _, f = _sums_and_f(rows, log_a, epsilon, metric, scale, total, centers, g, hint)
+    return _leaf_means(rows, f / epsilon + log_scale, centers, 1.0 / epsilon, metric)
 
 
 def _leaves(rows):

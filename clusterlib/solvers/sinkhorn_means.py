@@ -213,7 +213,7 @@ class _Run:
         while len(self.history) < max_iter and not (self.converged or self.stopped):
             _, value = find_codes()
             self.history.append(value)
-            _, means = self.codes.means(self.centers)
+            _, means = self.codes.means()
             centers = directions(means, self.centers)
             self.angle = _largest_angle(centers, self.centers)
             self.centers = centers
@@ -229,7 +229,7 @@ class _Run:
         log_prior = self.log_prior  # estimated() finds another one
         prior = np.exp(log_prior)
         sums, value = find_codes()
-        vectors = self.codes.vectors(self.centers, self.g)
+        vectors = self.codes.vectors()
         similarity = float((vectors * self.centers).sum()) / self.codes.total
         entropy = (value - similarity) / self.codes.epsilon - float(sums @ log_prior)
         # What n_iters normalisations leave of the error is what was asked for.

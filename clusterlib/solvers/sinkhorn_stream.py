@@ -125,7 +125,7 @@ def pull_prototypes(
             g, _, error = codes.normalize(centers, log_prior, n_iters)
     logs = batch.sweep(centers, g)
     counts = decay * counts + batch.total * np.exp(logs)
-    vectors = decay * vectors + batch.vectors(centers, g)
+    vectors = decay * vectors + batch.vectors()
     labels = batch.labels(centers, g)
     prior = spread(counts) if estimate else np.exp(log_prior)
     return PrototypePull(directions(vectors, centers), labels, vectors, counts, prior, error)

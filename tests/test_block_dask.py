@@ -127,7 +127,7 @@ def test_persisted_blocks_are_not_made_again(client, rows, tmp_path):
             file.write(".")
         return block
 
-    X = da.from_array(rows[0], chunks=(LEAF_ROWS, 3)).map_blocks(noted, dtype=np.float32)
+    X = da.from_array(rows[0], chunks=(LEAF_ROWS, 3)).map_blocks(noted, meta=rows[0][:0])
     blocks = DaskBlocks(X.persist())
     for _ in range(2):
         map_reduce(len, operator.add, blocks)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from clusterlib.blocks._protocol import Blocks
+from clusterlib.blocks._spare import is_spare
 from clusterlib.blocks._stored import as_served, chosen_rows, served_dtype, taken
 
 __all__ = ["MemmapBlocks", "is_mapped", "open_npy", "root_of"]
@@ -32,7 +33,10 @@ def is_mapped(array):
     >>> is_mapped(np.zeros(3))
     False
     """
-    return isinstance(array, np.ndarray) and isinstance(_owner(root_of(array)), mmap.mmap)
+    if not isinstance(array, np.ndarray):
+        return False
+    owner = _owner(root_of(array))
+    return isinstance(owner, mmap.mmap) and not is_spare(owner)
 
 
 def root_of(array):

@@ -119,6 +119,9 @@ class Blocks:
     runs_here : bool
         Whether functions of the rows run in this process. Only then may they write to arrays
         beside the rows.
+    takes_cheaply : bool
+        Whether :meth:`take` reads little more than the rows that it returns. Otherwise some rows
+        may cost a pass.
     is_finite : bool
         Whether all rows are known to be finite. Rows that are not in memory are looked at when
         they are first read, and a value that is not finite is refused with its row.
@@ -130,6 +133,7 @@ class Blocks:
     on_host = True
     in_memory = True
     runs_here = True
+    takes_cheaply = True
     is_finite = False
     observer = None
     n_samples: int

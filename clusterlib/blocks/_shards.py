@@ -151,6 +151,7 @@ class ShardBlocks(Blocks):
         self.n_samples = self._starts[-1]
         self.dtype = np.result_type(*{shard.dtype for shard in self._shards})
         self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
+        self.takes_cheaply = all(shard.takes_cheaply for shard in self._shards)
         self._spare = SpareMemory()
 
     def rows(self, start, stop):

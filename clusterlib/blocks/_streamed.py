@@ -87,6 +87,7 @@ class StreamedBlocks(Blocks):
     """
 
     in_memory = False
+    takes_cheaply = False
     # Whether chunks stay as they are after the next one was asked for, and so need no copy.
     _serves_views = False
     # Numbers of the rows at which reading may begin, ascending, the first one 0.

@@ -2,20 +2,24 @@
 
 import numpy as np
 
-from clusterlib.base import FitReport, progress_log, with_callbacks
+from clusterlib.base import FitReport, pass_progress, progress_log, with_callbacks
 from clusterlib.blocks import as_blocks
 from clusterlib.cluster._centers import CentersEstimator
+from clusterlib.cluster._minibatch_starts import (
+    BatchOrder,
+    best_centers,
+    checked_batches,
+    first_centers,
+)
 from clusterlib.cluster._starts import MAX_SEED, Starts
 from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
 from clusterlib.solvers import (
     RowDraws,
-    assign,
-    costs_of_assignment,
+    assign_with_cost,
+    cluster_weights,
     minibatch,
     pull,
     scatter,
-    total_cost,
-    weighted_total,
 )
 from clusterlib.validation import (
     check_random_state,
@@ -34,11 +38,11 @@ __all__ = ["MiniBatchKMeans"]
 
 
 class MiniBatchKMeans(CentersEstimator):
-    """k-means clustering by small random batches.
+    """k-means clustering by small batches.
 
     Every batch pulls the centres towards its rows, each centre staying the mean of all rows it
-    has seen. ``fit`` draws batches from X, with replacement and in proportion to the weights;
-    ``partial_fit`` takes what it is given for one batch. The same seed gives the same answer for
+    has seen. ``fit`` draws batches from X, with replacement and in proportion to the weights, or
+    takes them as they come; ``partial_fit`` takes what it is given for one batch. The same seed gives the same answer for
     any number of threads, any block size and any layout of X; rows in another order, or repeated
     instead of weighted, change nothing but rounding.
 
@@ -51,10 +55,15 @@ default="k-means++"
         First centres: greedy k-means++; different rows drawn at random; what
         ``init(X, n_clusters, random_state=...)`` returns; or the centres themselves.
     max_iter : int, default=100
-        Most passes over X. A pass is as many draws as the weights add up to (n_samples without
-        weights), or as there are different rows if those are more.
+        Most passes over X. A pass of random batches is as many draws as the weights add up to
+        (n_samples without weights), or as there are different rows if those are more.
     batch_size : int, default=1024
         Rows of a batch.
+    batches : {"random", "in_order"}, default="random"
+        "random" draws the rows of every batch from all of X, with replacement and in proportion to
+        the weights. "in_order" takes rows that follow each other, pass after pass, with their
+        weights: for data that are read block by block. They should stand in random order: rows
+        sorted by cluster pull the centres after them.
     verbose : int, default=0
         Above 0, every batch is logged by the logger "clusterlib" at level INFO; a program that
         has configured no logging gets the lines on its standard error.
@@ -70,7 +79,8 @@ default="k-means++"
     init_size : int, default=None
         Rows drawn to find first centres on, at least n_clusters. None means three times
         ``batch_size``, or ``n_clusters`` if that is more. All rows are used, undrawn, if not more
-        of them are different.
+        of them are different. In order different rows are drawn, without replacement and in
+        proportion to their weights, in a pass.
     n_init : "auto" or int, default="auto"
         Number of starts; the one with the lowest inertia on ``init_size`` other rows goes on.
         "auto" is 3 for random rows and callables, else 1.
@@ -95,7 +105,7 @@ default="k-means++"
     converged_ : bool
         Whether ``fit`` ended by ``tol`` or ``max_no_improvement``.
     history_ : ndarray of shape (n_steps,), float64
-        Mean cost of a drawn row before each batch of ``fit``, smoothed from the second batch on.
+        Mean cost of a row of each batch of ``fit`` before it pulled, smoothed from the second batch on.
     n_relocated_ : int
         How many times a centre was put on a random row.
     cluster_sizes_ : ndarray of shape (n_clusters,), float64
@@ -117,9 +127,19 @@ default="k-means++"
 
     Notes
     -----
-    A batch of b rows takes O(b n_clusters n_features) time. ``fit`` also sorts the rows once,
-    O(n_samples (n_features + log n_samples)), and ``compute_labels`` is one pass of
+    A batch of b rows takes O(b n_clusters n_features) time. With random batches ``fit`` also sorts
+    the rows once, O(n_samples (n_features + log n_samples)), and ``compute_labels`` is one pass of
     :class:`KMeans`; memory besides X is O(n_samples + n_clusters n_features).
+
+    X may be anything that :func:`clusterlib.blocks.as_blocks` reads block by block. With
+    ``batches="in_order"`` memory is then three blocks, two batches, the centres and 4 bytes of
+    label for each row, none without ``compute_labels``. ``fit`` reads X once for the rows that
+    first centres are found on (not for given centres), twice more for the scale of ``tol`` if
+    that is above 0, then until ``max_no_improvement`` or ``tol`` ends it, often within the first
+    pass, and once for the labels. The rows of a Dask array come to this process, block after
+    block, one worker at a time; :class:`KMeans` works on all of them at once. Random batches need
+    60 bytes for each row and rows that can be fetched one by one: arrays, memory maps, ``.npy``
+    files. Both give the bits of an array in memory.
 
     X may be a float32 or float64 array on a CUDA device (CuPy's, or a CUDA tensor): the work is
     then done there, where labels, centres, sizes and what the methods return live, too.
@@ -141,6 +161,7 @@ default="k-means++"
     """
 
     _takes_device_arrays = True
+    _reads_blocks = True
 
     def __init__(
         self,
@@ -157,6 +178,7 @@ default="k-means++"
         init_size=None,
         n_init="auto",
         reassignment_ratio=0.01,
+        batches="random",
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -170,13 +192,14 @@ default="k-means++"
         self.init_size = init_size
         self.n_init = n_init
         self.reassignment_ratio = reassignment_ratio
+        self.batches = batches
 
     def fit(self, X, y=None, sample_weight=None):
         """Find the clusters of X.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to cluster; at least n_clusters of them. float32 and float64 arrays are used as
             they are, in any layout; everything else is converted to float64.
         y : object, default=None
@@ -194,7 +217,8 @@ default="k-means++"
         ------
         ValueError
             For a parameter out of range, NaN or infinity in X, fewer rows than clusters, weights
-            that are negative, not finite or all zero.
+            that are negative, not finite or all zero; for random batches of rows that cannot be
+            fetched one by one, and batches in order of rows on a device.
         TypeError
             For a parameter of a wrong type, or sparse X.
         """
@@ -211,23 +235,26 @@ default="k-means++"
         starts, options = self._checked_parameters()
         random_state = check_random_state(self.random_state)
         X = checked_matrix(self, X, reset=True)
-        weight = checked_sample_weight(sample_weight, len(X), beside=X)
-        checked_n_samples(starts.n_clusters, len(X), weight)
+        weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
+        checked_n_samples(starts.n_clusters, X.shape[0], weight)
         seed = int(random_state.randint(MAX_SEED))
 
         blocks = as_blocks(X)
-        draws = RowDraws(blocks, weight)
-        if options["tol"] > 0:
-            options["tol"] *= scatter(blocks, sample_weight=weight)
-        with progress_log(self.verbose):
+        order = checked_batches(self.batches, blocks)
+        with progress_log(self.verbose), pass_progress(self, blocks):
+            draws = RowDraws(blocks, weight) if order is BatchOrder.RANDOM else None
+            if options["tol"] > 0:
+                options["tol"] *= scatter(blocks, sample_weight=weight)
             report = FitReport(self, X, weight, 1)
-            centers = self._best_start(starts, X, blocks, draws, seed)
+            rng = np.random.default_rng([seed, 1])
+            centers = first_centers(starts, X, draws, weight, self._init_size(starts), rng)
             report.begin_start(None)
             result = minibatch(
                 blocks,
                 centers,
                 np.random.default_rng([seed, 0]),
                 draws=draws,
+                sample_weight=weight,
                 callback=_reporting(report, blocks),
                 **options,
             )
@@ -240,12 +267,14 @@ default="k-means++"
         """Pull the centres towards the rows of one batch.
 
         The first call finds first centres on the rows it gets. Of the parameters, ``max_iter``,
-        ``batch_size``, ``tol``, ``max_no_improvement`` and ``init_size`` do not matter here.
+        ``batch_size``, ``batches``, ``tol``, ``max_no_improvement`` and ``init_size`` do not matter
+        here.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            The batch; at least n_clusters rows in the first call.
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
+            The batch; at least n_clusters rows in the first call. Read in one pass, and in another
+            one for the labels; all of it is one batch, however it is read.
         y : object, default=None
             Ignored.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -264,7 +293,7 @@ default="k-means++"
         starts, options = self._checked_parameters()
         is_first = not hasattr(self, "cluster_centers_")
         X = checked_matrix(self, X, reset=is_first)
-        weight = checked_sample_weight(sample_weight, len(X), beside=X)
+        weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
         blocks = as_blocks(X)
         if not is_first:
             checked_same_clusters(starts.n_clusters, self.cluster_centers_)
@@ -272,7 +301,7 @@ default="k-means++"
         else:
             self._begin(starts, X, blocks, weight)
         self.n_steps_ += 1
-        self.rows_since_reassignment_ += len(X)
+        self.rows_since_reassignment_ += X.shape[0]
         reassign = self.rows_since_reassignment_ >= 10 * starts.n_clusters
         if reassign:
             self.rows_since_reassignment_ = 0
@@ -309,35 +338,17 @@ default="k-means++"
             "reassignment_ratio": checked_real("reassignment_ratio", self.reassignment_ratio, 0, 1),
         }
 
-    def _best_start(self, starts, X, blocks, draws, seed):
-        """First centres: of several, those with the lowest cost on some rows."""
-        rng = np.random.default_rng([seed, 1])
-        size = self.init_size
-        if size is None:
-            size = 3 * max(self.batch_size, starts.n_clusters)
-        sample, sample_draws, judges, weight = X, draws, blocks, draws.sample_weight
-        if size < draws.n_groups:
-            # Shuffled for callables that take the first rows for random ones.
-            sample = blocks.take(rng.permutation(draws.draw(rng, size)))
-            rows = as_blocks(sample)
-            sample_draws = RowDraws(rows) if starts.needs_order(rows) else None
-            judges = as_blocks(blocks.take(draws.draw(rng, size)))
-            weight = None
-        seeds = rng.integers(MAX_SEED, size=starts.n_init)
-        candidates = [starts.centers(sample, sample_draws, seed) for seed in seeds]
-        if len(candidates) == 1:
-            return candidates[0]
-        costs = [total_cost(judges, centers, sample_weight=weight) for centers in candidates]
-        return candidates[int(np.argmin(costs))]
+    def _init_size(self, starts):
+        if self.init_size is None:
+            return 3 * max(self.batch_size, starts.n_clusters)
+        return self.init_size
 
     def _begin(self, starts, X, blocks, weight):
-        checked_n_samples(starts.n_clusters, len(X), weight)
+        checked_n_samples(starts.n_clusters, X.shape[0], weight)
         seed = int(check_random_state(self.random_state).randint(MAX_SEED))
-        draws = RowDraws(blocks, weight)
+        draws = RowDraws(blocks, weight) if starts.needs_order(blocks) else None
         seeds = np.random.default_rng([seed, 1]).integers(MAX_SEED, size=starts.n_init)
-        candidates = [starts.centers(X, draws, each) for each in seeds]
-        costs = [total_cost(blocks, centers, sample_weight=weight) for centers in candidates]
-        self.cluster_centers_ = blocks.like(candidates[int(np.argmin(costs))])
+        self.cluster_centers_ = blocks.like(best_centers(starts, seeds, X, draws, blocks, weight))
         self.counts_ = np.zeros(starts.n_clusters)
         self.seed_ = seed
         self.n_steps_ = 0
@@ -357,17 +368,17 @@ default="k-means++"
         if self.compute_labels:
             self._label(blocks, weight)
             labels = blocks.to_host(self.labels_)
-            sizes = np.bincount(labels, weights=weight, minlength=len(result.centers))
-            self.cluster_sizes_ = blocks.like(sizes.astype(np.float64))
+            sizes = cluster_weights(labels, len(result.centers), weight)
+            self.cluster_sizes_ = blocks.like(sizes)
         else:
             total = blocks.n_samples if weight is None else float(weight.sum())
             self.inertia_ = float(result.history[-1]) * total
 
     def _label(self, blocks, weight):
-        labels = assign(blocks, self.cluster_centers_)
-        costs = costs_of_assignment(blocks, self.cluster_centers_, labels)
+        labels, self.inertia_ = assign_with_cost(
+            blocks, self.cluster_centers_, sample_weight=weight
+        )
         self.labels_ = blocks.like(labels)
-        self.inertia_ = weighted_total(costs, weight)
 
 
 def _reporting(report, blocks):

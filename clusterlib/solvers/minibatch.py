@@ -1,16 +1,27 @@
 """k-means on small batches: every batch pulls the centres a little, later ones less and less."""
 
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.blocks import as_blocks
-from clusterlib.kernels import cluster_sums
-from clusterlib.solvers.assignment import assign, costs_of_assignment, weighted_total
+from clusterlib.blocks import as_blocks, map_reduce
+from clusterlib.kernels import Metric, cluster_sums, pairwise_argmin
+from clusterlib.solvers.assignment import (
+    assign,
+    costs_of_assignment,
+    row_costs,
+    weighted_total,
+)
 from clusterlib.solvers.draws import RowDraws
+from clusterlib.solvers.labelling import add_totals
+from clusterlib.solvers.races import race_rows
 from clusterlib.solvers.seeding import random_rows
 
 __all__ = ["MiniBatchResult", "Pull", "minibatch", "pull"]
+
+# Rows up to which those of a batch are sorted to draw some: 60 bytes for each.
+_FEW_ROWS = 1 << 20
 
 
 class Pull(NamedTuple):
@@ -42,7 +53,7 @@ class MiniBatchResult(NamedTuple):
     centers : ndarray of shape (n_clusters, n_features)
         In the dtype of X.
     counts : ndarray of shape (n_clusters,), float64
-        Number of drawn rows that each centre has seen.
+        Number of drawn rows, or weight of rows in order, that each centre has seen.
     n_steps : int
         Batches done.
     n_iter : int
@@ -52,7 +63,7 @@ class MiniBatchResult(NamedTuple):
     n_reassigned : int
         Centres that were put on new rows, in all batches together.
     history : ndarray of shape (n_steps,), float64
-        Mean cost of a drawn row before each batch pulled, smoothed from the second batch on; the
+        Mean cost of a row of each batch before it pulled, smoothed from the second batch on; the
         first one measures the start.
     """
 
@@ -95,7 +106,8 @@ def pull(X, centers, counts, rng, *, sample_weight=None, reassignment_ratio=0.01
 
     Notes
     -----
-    O(n k d) time, O(n + k d) memory.
+    O(n k d) time in one pass, O(k d log n) memory besides a block. Reassignment takes a pass more
+    and, up to 1,048,576 rows, 60 bytes for each; beyond, rows are drawn by :func:`race_rows`.
 
     References
     ----------
@@ -110,11 +122,7 @@ def pull(X, centers, counts, rng, *, sample_weight=None, reassignment_ratio=0.01
     array([[1.]])
     """
     blocks = as_blocks(X)
-    labels = assign(blocks, centers)
-    inertia = weighted_total(costs_of_assignment(blocks, centers, labels), sample_weight)
-    rows, beside = blocks.rows(0, blocks.n_samples), blocks.from_host(sample_weight)
-    totals = cluster_sums(rows, labels, len(centers), sample_weight=beside)
-    sums, weights = map(blocks.to_host, totals)
+    sums, weights, inertia = _totals(blocks, centers, sample_weight)
     new_counts = counts + weights
     pulled = centers.copy()
     hit = weights > 0
@@ -127,16 +135,35 @@ def pull(X, centers, counts, rng, *, sample_weight=None, reassignment_ratio=0.01
     return Pull(pulled, new_counts, inertia, n_reassigned)
 
 
+def _totals(blocks, centers, sample_weight):
+    """Sums and weights of the rows nearest to each centre, and what all rows cost."""
+    if blocks.on_host:
+        return map_reduce(_totals_of_block, add_totals, blocks, sample_weight, broadcast=(centers,))
+    labels = assign(blocks, centers)
+    inertia = weighted_total(costs_of_assignment(blocks, centers, labels), sample_weight)
+    rows, beside = blocks.rows(0, blocks.n_samples), blocks.from_host(sample_weight)
+    totals = cluster_sums(rows, labels, len(centers), sample_weight=beside)
+    return *map(blocks.to_host, totals), inertia
+
+
+def _totals_of_block(rows, sample_weight, centers):
+    labels = pairwise_argmin(rows, centers, metric=Metric.SQEUCLIDEAN)
+    costs = row_costs(rows, labels, centers.astype(np.float64), False)
+    totals = cluster_sums(rows, labels, len(centers), sample_weight=sample_weight)
+    return *totals, weighted_total(costs, sample_weight)
+
+
 def _reassign(centers, counts, blocks, rng, sample_weight, ratio):
     """Put centres that see too little on rows of the batch, in place."""
     seldom = np.flatnonzero(counts < ratio * counts.max())
     if len(seldom) == 0:
         return 0
-    draws = RowDraws(blocks, sample_weight)
-    seldom = seldom[np.argsort(counts[seldom], kind="stable")][: draws.n_groups // 2]
-    if len(seldom) == 0:
+    seldom = seldom[np.argsort(counts[seldom], kind="stable")]
+    rows = _some_rows(blocks, len(seldom), rng, sample_weight)
+    if len(rows) == 0:
         return 0
-    centers[seldom] = random_rows(blocks, len(seldom), rng, draws=draws).centers
+    seldom = seldom[: len(rows)]
+    centers[seldom] = rows
     others = np.ones(len(counts), dtype=bool)
     others[seldom] = False
     # Not the least seen again at once: they start with the lowest count among the others.
@@ -144,12 +171,23 @@ def _reassign(centers, counts, blocks, rng, sample_weight, ratio):
     return len(seldom)
 
 
+def _some_rows(blocks, n_rows, rng, sample_weight):
+    """Different rows drawn at random, at most half as many as there are."""
+    if blocks.n_samples <= _FEW_ROWS or not blocks.on_host:
+        draws = RowDraws(blocks, sample_weight)
+        n_rows = min(n_rows, draws.n_groups // 2)
+        return random_rows(blocks, n_rows, rng, draws=draws).centers if n_rows else ()
+    seeds = race_rows(blocks, 2 * n_rows, rng, sample_weight=sample_weight)
+    return seeds.centers[: len(np.unique(seeds.indices)) // 2]
+
+
 def minibatch(
     X,
     centers,
     rng,
     *,
-    draws,
+    draws=None,
+    sample_weight=None,
     batch_size=1024,
     max_iter=100,
     tol=0.0,
@@ -159,20 +197,27 @@ def minibatch(
 ):
     """Run mini-batch k-means from given centres.
 
-    A batch is drawn with replacement in proportion to the weights, and its rows count 1 each, so
-    a row of weight 3 acts as three rows. A pass over X is as many draws as the weights add up to,
-    or as there are different rows if those are more (weights that add up to 1).
+    With ``draws`` a batch is drawn with replacement in proportion to the weights, and its rows
+    count 1 each, so a row of weight 3 acts as three rows. A pass over X is as many draws as the
+    weights add up to, or as there are different rows if those are more (weights that add up to 1).
+
+    Without, batches are rows that follow each other, ``batch_size`` from the first row on and the
+    rest of X at the end of each pass, and count with their weights; a batch of weight 0 is left
+    out. Which rows are a batch depends on their numbers alone.
 
     Parameters
     ----------
     X : Blocks or array-like of shape (n_samples, n_features)
-        The rows; only the drawn ones are read.
+        The rows; only the drawn ones are read. Those in order are on the host, and are read
+        block by block.
     centers : ndarray of shape (n_clusters, n_features)
         Where to start, in the dtype of X.
     rng : numpy.random.Generator
         Source of randomness.
-    draws : RowDraws
-        Order and weights of the rows.
+    draws : RowDraws, default=None
+        Order and weights of the rows to draw. None takes them in order.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights of rows in order, not negative, one of them above zero.
     batch_size : int, default=1024
         Rows of a batch, cut to those of a pass.
     max_iter : int, default=100
@@ -194,7 +239,8 @@ def minibatch(
 
     Notes
     -----
-    O(b k d) time for each batch of b rows, O(b d + k d) memory besides ``draws``.
+    O(b k d) time for each batch of b rows, O(b d + k d) memory besides ``draws``; in order two
+    batches and the blocks that are read.
 
     References
     ----------
@@ -212,44 +258,84 @@ def minibatch(
     array([0., 8.])
     """
     blocks = as_blocks(X)
-    pass_size = max(round(float(draws.sample_weight.sum())), draws.n_groups)
-    batch_size = min(batch_size, pass_size)
-    n_steps = max(1, max_iter * pass_size // batch_size)
+    if draws is None:
+        pass_size = blocks.n_samples
+        batch_size = min(batch_size, pass_size)
+        batches = _in_order(blocks, sample_weight, batch_size, max_iter)
+    else:
+        pass_size = max(round(float(draws.sample_weight.sum())), draws.n_groups)
+        batch_size = min(batch_size, pass_size)
+        n_steps = max(1, max_iter * pass_size // batch_size)
+        batches = _drawn(blocks, draws, rng, batch_size, n_steps)
     counts = np.zeros(len(centers))
-    # Weight of a batch in the running mean; a whole pass weighs about 2.
-    progress = _Progress(min(1.0, 2.0 * batch_size / (pass_size + 1)), tol, max_no_improvement)
-    n_reassigned, since_reassignment, converged = 0, 0, False
-    while len(progress.history) < n_steps and not converged:
-        batch = blocks.take(draws.draw(rng, batch_size))
-        since_reassignment += batch_size
-        # Ten rows per centre: by then each one had its chance, those of the seeding included.
-        reassign = since_reassignment >= 10 * len(centers)
-        since_reassignment = 0 if reassign else since_reassignment
-        done = pull(
-            batch, centers, counts, rng, reassignment_ratio=reassignment_ratio, reassign=reassign
-        )
-        n_reassigned += done.n_reassigned
-        moves = float(np.square(done.centers.astype(np.float64) - centers).sum())
-        converged = progress.add(done.inertia / batch_size, moves)
-        centers, counts = done.centers, done.counts
-        if callback is not None and callback(centers, progress.history):
-            break
+    progress = _Progress(pass_size, tol, max_no_improvement)
+    n_reassigned, since_reassignment, n_iter, converged = 0, 0, 0, False
+    with closing(batches):
+        for batch, weight, n_read in batches:
+            n_iter = -(-n_read // pass_size)
+            since_reassignment += len(batch)
+            # Ten rows per centre: by then each one had its chance, those of the seeding included.
+            reassign = since_reassignment >= 10 * len(centers)
+            since_reassignment = 0 if reassign else since_reassignment
+            done = pull(
+                batch,
+                centers,
+                counts,
+                rng,
+                sample_weight=weight,
+                reassignment_ratio=reassignment_ratio,
+                reassign=reassign,
+            )
+            n_reassigned += done.n_reassigned
+            moves = float(np.square(done.centers.astype(np.float64) - centers).sum())
+            mass = len(batch) if weight is None else float(weight.sum())
+            converged = progress.add(done.inertia / mass, moves, len(batch))
+            centers, counts = done.centers, done.counts
+            if converged or (callback is not None and callback(centers, progress.history)):
+                break
     history = np.array(progress.history)
-    n_iter = -(-len(history) * batch_size // pass_size)
     return MiniBatchResult(centers, counts, len(history), n_iter, converged, n_reassigned, history)
+
+
+def _drawn(blocks, draws, rng, batch_size, n_steps):
+    """Yield batches drawn at random, their weights, and how many rows that were so far."""
+    for step in range(1, n_steps + 1):
+        yield blocks.take(draws.draw(rng, batch_size)), None, step * batch_size
+
+
+def _in_order(blocks, sample_weight, batch_size, n_passes):
+    """Yield batches in the order of the rows, cut by the numbers of rows and not by blocks."""
+    n_samples = blocks.n_samples
+    for number in range(n_passes):
+        begun = []  # parts of a batch that goes on in the next block
+        for start, stop, rows in blocks:
+            place = start
+            while place < stop:
+                first = place // batch_size * batch_size
+                last = min(first + batch_size, n_samples)
+                part = rows[place - start : min(last, stop) - start]
+                place = min(last, stop)
+                if last > stop:
+                    begun.append(part.copy())  # a carrier may use the memory of a block again
+                    continue
+                batch = np.concatenate([*begun, part]) if begun else part
+                begun = []
+                weight = None if sample_weight is None else sample_weight[first:last]
+                if weight is None or weight.any():
+                    yield batch, weight, number * n_samples + last
 
 
 class _Progress:
     """Running mean of the inertia of batches, and when it is time to stop."""
 
-    def __init__(self, share, tol, patience):
-        self.share, self.tol, self.patience = share, tol, patience
+    def __init__(self, pass_size, tol, patience):
+        self.pass_size, self.tol, self.patience = pass_size, tol, patience
         self.history = []
         self.mean = None
         self.lowest = np.inf
         self.without_improvement = 0
 
-    def add(self, inertia, moves):
+    def add(self, inertia, moves, n_rows):
         """Take in a batch; True if the centres stand still or inertia falls no more."""
         if not self.history:  # measures the start, not what a batch did
             self.history.append(inertia)
@@ -257,7 +343,9 @@ class _Progress:
         if self.mean is None:
             self.mean = inertia
         else:
-            self.mean += self.share * (inertia - self.mean)
+            # A whole pass weighs about 2.
+            share = min(1.0, 2.0 * n_rows / (self.pass_size + 1))
+            self.mean += share * (inertia - self.mean)
         self.history.append(self.mean)
         if self.tol > 0 and moves <= self.tol:
             return True

@@ -99,14 +99,16 @@ def cluster(n_workers: int) -> Iterator[None]:
         yield
 
 
+def timed(call: Callable, *arguments) -> tuple[float, object]:
+    """Wall time of a call, and its answer."""
+    start = time.perf_counter()
+    answer = call(*arguments)
+    return time.perf_counter() - start, answer
+
+
 def fastest(repeat: int, call: Callable) -> tuple[float, object]:
-    """Wall time of the fastest of several calls, and an answer."""
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        answer = call()
-        times.append(time.perf_counter() - start)
-    return min(times), answer
+    """The fastest of several calls."""
+    return min((timed(call) for _ in range(repeat)), key=lambda run: run[0])
 
 
 def nothing(rows, centers):
@@ -162,15 +164,21 @@ def k_means_pass(options: argparse.Namespace) -> Iterator[dict]:
     def step(blocks):
         return map_reduce(sums_of, add, blocks, broadcast=(centers,))
 
-    found = {}
-    with threadpool_limits(1), config_context(n_threads=options.workers):
-        found["threads of kernels"] = fastest(options.repeat, lambda: step(here))
-        several = ThreadedBlocks(here, options.workers)
-        found["blocks in threads"] = fastest(options.repeat, lambda: step(several))
-    with cluster(options.workers):
+    with (
+        threadpool_limits(1),
+        config_context(n_threads=options.workers),
+        cluster(options.workers),
+    ):
         there = DaskBlocks(lazily_drawn(options.rows))
         there.is_finite = True
-        found["cluster"] = fastest(options.repeat, lambda: step(there))
+        ways = {
+            "threads of kernels": here,
+            "blocks in threads": ThreadedBlocks(here, options.workers),
+            "cluster": there,
+        }
+        # In turns, so that a neighbour on the machine disturbs all of them.
+        rounds = [{way: timed(step, ways[way]) for way in ways} for _ in range(options.repeat)]
+    found = {way: min((turn[way] for turn in rounds), key=lambda run: run[0]) for way in ways}
     best = min(found[way][0] for way in found if way != "cluster")
     _, right = found["threads of kernels"]
     for way, (seconds, answer) in found.items():

@@ -4,13 +4,25 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from clusterlib.blocks import Blocks
 from clusterlib.label_shift._cross_fit import out_of_fold
-from clusterlib.label_shift._pooled import ClassifierDomains, NeighborClasses, NeighborDomains
-from clusterlib.solvers import domain_histograms, nearest_other_rows, tempered_label_shift
+from clusterlib.label_shift._pooled import (
+    ClassifierDomains,
+    FrozenDomains,
+    NeighborClasses,
+    NeighborDomains,
+)
+from clusterlib.solvers import (
+    RowClasses,
+    domain_histograms,
+    nearest_other_rows,
+    tempered_label_shift,
+)
 from clusterlib.validation import Discriminator, ShiftMethod
 
 __all__ = [
@@ -31,12 +43,13 @@ _AVERAGED = 10
 class DomainRows(NamedTuple):
     """Rows, the domain of each, and the number of domains."""
 
-    X: np.ndarray
+    X: np.ndarray | Blocks
     codes: np.ndarray
     n_domains: int
 
     def take(self, rows):
-        return DomainRows(self.X[rows], self.codes[rows], self.n_domains)
+        X = self.X.take(rows) if isinstance(self.X, Blocks) else self.X[rows]
+        return DomainRows(X, self.codes[rows], self.n_domains)
 
 
 class Discriminated(NamedTuple):
@@ -67,8 +80,9 @@ class ClassFit(NamedTuple):
     ----------
     classes_of_rows : object
         Has ``probabilities(X)``: q(class | row) of new rows.
-    pooled, posteriors : ndarray of shape (n, k), float64
-        q(class | row) of the fitted rows, without and with their domain.
+    pooled, posteriors : ndarray of shape (n, k), float64, or None
+        q(class | row) of the fitted rows, without and with their domain; None where ``rows`` tells
+        what is kept of them.
     domain_given_class, marginals : ndarray of shape (r, k), float64
         q(domain | class) and p(class | domain).
     log_likelihood : float
@@ -85,11 +99,13 @@ class ClassFit(NamedTuple):
         Over how many neighbours classes were averaged, if over any.
     history : ndarray of shape (n_iter,), float64
         Log-likelihoods of the iterations.
+    rows : None or RowClasses
+        What is kept of the classes of rows that are many.
     """
 
     classes_of_rows: NamedTuple
-    pooled: np.ndarray
-    posteriors: np.ndarray
+    pooled: np.ndarray | None
+    posteriors: np.ndarray | None
     domain_given_class: np.ndarray
     marginals: np.ndarray
     log_likelihood: float
@@ -99,6 +115,7 @@ class ClassFit(NamedTuple):
     start_agreement: float
     n_neighbors: int | None
     history: np.ndarray
+    rows: RowClasses | None = None
 
 
 def counted_neighbors(n_rows):
@@ -114,8 +131,8 @@ def discriminated(rows, options, rng, *, chooses=False):
     rows : DomainRows
         The rows.
     options : object
-        Has ``method``, ``discriminator``, ``given_discriminator``, ``n_folds`` and
-        ``n_neighbors``.
+        Has ``method``, ``discriminator``, ``given_discriminator``, ``n_folds``,
+        ``n_neighbors`` and ``domains``.
     rng : numpy.random.Generator
         Deals folds.
     chooses : bool, default=False
@@ -136,6 +153,10 @@ def discriminated(rows, options, rng, *, chooses=False):
         known = NeighborDomains(rows.X, rows.codes, rows.n_domains, n_counted)
         return Discriminated(f, near, n_averaged, known)
     classifier = options.given_discriminator
+    if isinstance(classifier, FrozenEstimator):
+        known = FrozenDomains.of(classifier, options.domains)
+        f = scipy.sparse.csr_array(known.probabilities(rows.X))
+        return Discriminated(f, near, n_averaged, known)
     if options.discriminator is Discriminator.LOGISTIC:
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=1000))
     f, fitted = out_of_fold(

@@ -53,6 +53,6 @@ def chosen_number(rows, found, options, rng):
 
 def _sampled(rows, rng):
     """Some of the rows, with the domains that are left."""
-    some = rows.take(np.sort(rng.permutation(len(rows.X))[:_MOST_ROWS]))
+    some = rows.take(np.sort(rng.permutation(len(rows.codes))[:_MOST_ROWS]))
     domains, codes = np.unique(some.codes, return_inverse=True)
     return DomainRows(some.X, codes.astype(np.int32), len(domains))

@@ -20,7 +20,16 @@ from clusterlib.solvers import (
 )
 from clusterlib.validation import Adjustment, DomainShares, Factorizer, checked_class_clusters
 
-__all__ = ["factorized_marginals", "fit_ddfa", "inverted_weights", "projected_weights"]
+__all__ = [
+    "PROJECTIONS",
+    "best_clustering",
+    "class_factors",
+    "factorized_marginals",
+    "fit_ddfa",
+    "inverted_weights",
+    "number_of_clusters",
+    "projected_weights",
+]
 
 # Iterations of a start of k-means, and what stands for the sum of an empty class.
 _KMEANS_ITERATIONS = 100
@@ -52,26 +61,11 @@ def fit_ddfa(rows, found, n_classes, options, rng, callback=None):
     -------
     fit : ClassFit
     """
-    n_clusters = options.n_clusters or min(
-        _CLUSTERS_OF[options.factorizer] * n_classes, len(rows.X)
-    )
-    checked_class_clusters(n_clusters, n_classes, len(rows.X))
-    labels = _clusters(found.f.toarray(), n_clusters, options.n_starts, rng)
+    n_clusters = number_of_clusters(options, n_classes, len(rows.X))
+    labels = best_clustering(found.f.toarray(), n_clusters, options.n_starts, rng).labels
     counts = domain_counts(labels, rows.codes, n_clusters, rows.n_domains)
-    shares = np.full(rows.n_domains, 1.0 / rows.n_domains)
-    if options.shares is DomainShares.EMPIRICAL:
-        shares = counts.sum(axis=0) / counts.sum()
-    if options.factorizer is Factorizer.ANCHOR:
-        D = domain_vertices(counts, n_classes, shares=shares)
-        marginals, n_iter, converged = recovered_marginals(D, shares).marginals, 1, True
-    else:
-        marginals, n_iter, converged = factorized_marginals(
-            counts, n_classes, options.max_iter, rng
-        )
-        D = _given_class(marginals, shares)
-    order = np.argsort(-(shares @ marginals), kind="stable")
-    D, marginals = np.ascontiguousarray(D[:, order]), marginals[:, order]
-    project = _PROJECT[options.adjust]
+    D, marginals, n_iter, converged = class_factors(counts, n_classes, options, rng)
+    project = PROJECTIONS[options.adjust]
     pooled = project(found.f, D)
     likelihood = np.einsum("ij,ij->i", pooled, D[rows.codes])
     log_likelihood = float(np.log(np.maximum(likelihood, _TINY)).mean())
@@ -93,15 +87,61 @@ def fit_ddfa(rows, found, n_classes, options, rng, callback=None):
     )
 
 
-def _clusters(f, n_clusters, n_starts, rng):
-    """Labels of the best of some starts of k-means."""
+def number_of_clusters(options, n_classes, n_samples):
+    """Clusters that were asked for, or as many as the factorisation needs; refuses too few."""
+    n_clusters = options.n_clusters or min(_CLUSTERS_OF[options.factorizer] * n_classes, n_samples)
+    checked_class_clusters(n_clusters, n_classes, n_samples)
+    return n_clusters
+
+
+def class_factors(counts, n_classes, options, rng):
+    """Take the table of clusters and domains apart; classes by falling share.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_clusters, n_domains), float64
+        Rows of each cluster in each domain.
+    n_classes : int
+        Number of classes.
+    options : object
+        Has ``factorizer``, ``shares`` and ``max_iter``.
+    rng : numpy.random.Generator
+        Seeds the factorisation.
+
+    Returns
+    -------
+    domain_given_class, marginals : ndarray of shape (n_domains, n_classes), float64
+        q(domain | class) and p(class | domain).
+    n_iter : int
+        Iterations; 1 for corners.
+    converged : bool
+        Whether they were fewer than ``max_iter``.
+    """
+    n_domains = counts.shape[1]
+    shares = np.full(n_domains, 1.0 / n_domains)
+    if options.shares is DomainShares.EMPIRICAL:
+        shares = counts.sum(axis=0) / counts.sum()
+    if options.factorizer is Factorizer.ANCHOR:
+        D = domain_vertices(counts, n_classes, shares=shares)
+        marginals, n_iter, converged = recovered_marginals(D, shares).marginals, 1, True
+    else:
+        marginals, n_iter, converged = factorized_marginals(
+            counts, n_classes, options.max_iter, rng
+        )
+        D = _given_class(marginals, shares)
+    order = np.argsort(-(shares @ marginals), kind="stable")
+    return np.ascontiguousarray(D[:, order]), marginals[:, order], n_iter, converged
+
+
+def best_clustering(f, n_clusters, n_starts, rng):
+    """The best of some starts of k-means."""
     best = None
     for _ in range(n_starts):
         centers = kmeans_plusplus(f, n_clusters, rng).centers
         found = lloyd(f, centers, max_iter=_KMEANS_ITERATIONS)
         if best is None or found.inertia < best.inertia:
             best = found
-    return best.labels
+    return best
 
 
 def factorized_marginals(counts, n_classes, max_iter, rng):
@@ -176,4 +216,4 @@ def projected_weights(f, domain_given_class):
     return class_weights(scipy.sparse.csr_array(f), domain_given_class)
 
 
-_PROJECT = {Adjustment.PINV: inverted_weights, Adjustment.KL: projected_weights}
+PROJECTIONS = {Adjustment.PINV: inverted_weights, Adjustment.KL: projected_weights}

@@ -7,6 +7,7 @@ import numpy as np
 
 from clusterlib.label_shift._class_fit import DomainRows, counted_neighbors
 from clusterlib.solvers import (
+    RowClasses,
     cluster_domain_table,
     corrected_marginals,
     domain_counts,
@@ -66,8 +67,10 @@ class FittedRows(NamedTuple):
     ----------
     rows : DomainRows
         The rows and their domains.
-    pooled, posteriors : ndarray of shape (n, k), float64
-        q(class | row), without and with the domain.
+    pooled : ndarray of shape (n, k), float64, or RowClasses
+        q(class | row) without the domain, or what is kept of it.
+    posteriors : ndarray of shape (n, k), float64, or None
+        q(class | row) with the domain.
     table : ndarray of shape (m, n_domains), float64
         Clusters by domains.
     start_agreement : float
@@ -79,8 +82,8 @@ class FittedRows(NamedTuple):
     """
 
     rows: DomainRows
-    pooled: np.ndarray
-    posteriors: np.ndarray
+    pooled: np.ndarray | RowClasses
+    posteriors: np.ndarray | None
     table: np.ndarray
     start_agreement: float
     tempering: dict
@@ -91,8 +94,8 @@ def table_of(rows, found, fit, rng):
     """Clusters by domains: of what is said of the domains, or the classes where rows are many."""
     if found is not None:
         return cluster_domain_table(found.f, rows.codes, rows.n_domains, rng)
-    labels, n_classes = fit.posteriors.argmax(axis=1), fit.posteriors.shape[1]
-    return domain_counts(labels, rows.codes, n_classes, rows.n_domains)
+    labels = fit.posteriors.argmax(axis=1) if fit.rows is None else fit.rows.labels
+    return domain_counts(labels, rows.codes, fit.marginals.shape[1], rows.n_domains)
 
 
 def report_of(fitted, domain_given_class, marginals, *, strength=None, refits=None):

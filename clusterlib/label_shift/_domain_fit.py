@@ -4,7 +4,15 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from clusterlib.base import FitReport, progress_log
+from clusterlib.base import FitReport, pass_progress, progress_log
+from clusterlib.blocks import Blocks, as_blocks
+from clusterlib.label_shift._carried_ddfa import fit_carried_ddfa
+from clusterlib.label_shift._carried_rows import (
+    check_carried,
+    gathered,
+    have_different_rows,
+    reads_blocks,
+)
 from clusterlib.label_shift._class_fit import (
     DomainRows,
     discriminated,
@@ -96,7 +104,10 @@ class _Options:
         self.scaled = is_plain and many and not self.is_exact
         self.tau_of_rows = self.tau or _TAU
         self.tau = self.tau or (_TAU_OF_MICRO if self.scaled else _TAU)
+        self.by_blocks = n_samples > _MOST_ROWS and reads_blocks(self)
         self.fit = fit_scaled if self.scaled else _FIT[self.method]
+        if self.by_blocks:
+            self.fit = fit_carried_ddfa
         self.n_starts = self.n_starts or (_SCALED_STARTS if self.scaled else _STARTS[self.method])
 
 
@@ -153,24 +164,28 @@ def fit_domains(estimator, X, y):
     with _all_or_nothing(estimator), progress_log(options.verbose):
         X, domains, codes = checked_domains(estimator, X, y)
         n_classes = checked_n_classes(estimator.n_classes, len(domains))
-        options.meet(len(X))
+        options.domains = domains
+        options.meet(X.shape[0])
+        X = gathered(X, 0 if options.scaled else _MOST_ROWS)
+        if isinstance(X, Blocks):
+            check_carried(options, X.n_samples, _MOST_ROWS)
         rng = np.random.default_rng(random_state.randint(_MAX_SEED))
-        rows, place = _rows_to_fit(X, codes, len(domains), options, rng)
-        # Starts are begun, compared, and the best of them begun again to be finished.
-        report = FitReport(estimator, X, None, options.n_starts + _MORE_STAGES)
-        fit, found = _fitted(estimator, rows, n_classes, options, rng, report)
-        _store(estimator, fit, domains, rows, place)
-        estimator._discriminator_ = None if found is None else found.discriminator
-        _judge(estimator, fit, found, rows, options, rng)
-        report.end(dict)
+        with pass_progress(estimator, as_blocks(X)):
+            rows, place = _rows_to_fit(X, codes, len(domains), options, rng)
+            # Starts are begun, compared, and the best of them begun again to be finished.
+            report = FitReport(estimator, X, None, options.n_starts + _MORE_STAGES)
+            fit, found = _fitted(estimator, rows, n_classes, options, rng, report)
+            _store(estimator, fit, domains, rows, place)
+            _judge(estimator, fit, found, rows, options, rng)
+            report.end(dict)
     return not fit.converged and fit.n_iter >= options.max_iter
 
 
 def _rows_to_fit(X, codes, n_domains, options, rng):
     """The rows without copies, and the place of each row among them; all, if they are many."""
     rows = DomainRows(X, codes, n_domains)
-    if options.scaled:  # micro-clusters do not know the domains of their rows
-        checked_different_rows(1 + bool((X != X[0]).any()))
+    if options.scaled or options.by_blocks:  # nothing here knows the domain of a single row
+        checked_different_rows(1 + have_different_rows(X))
         return rows, slice(None)
     kept = chosen_rows(X, codes, rng)
     checked_different_rows(kept.n_values)
@@ -182,7 +197,7 @@ def _rows_to_fit(X, codes, n_domains, options, rng):
 def _fitted(estimator, rows, n_classes, options, rng, report):
     """Classes of the rows: their number, the method, and the student, as asked for."""
     found = None
-    if not options.scaled:
+    if not options.scaled and not options.by_blocks:
         found = discriminated(rows, options, rng, chooses=n_classes is None)
     estimator.class_choice_ = None
     if n_classes is None:
@@ -192,12 +207,16 @@ def _fitted(estimator, rows, n_classes, options, rng, report):
             n_classes = min(n_classes, options.n_clusters or n_classes)
 
     def refit(part):
-        found = None if options.scaled else discriminated(part, options, rng)
+        in_passes = options.scaled or options.by_blocks
+        found = None if in_passes else discriminated(part, options, rng)
         return options.fit(part, found, n_classes, options, rng)
 
     progress = _Progress(report, options.max_iter)
     fit = options.fit(rows, found, n_classes, options, rng, progress)
     progress.close()
+    estimator._discriminator_ = getattr(fit.classes_of_rows, "discriminator", None)
+    if found is not None:
+        estimator._discriminator_ = found.discriminator
     estimator.student_, estimator.student_gain_ = None, None
     if options.student is not Student.NONE:
         student = taught(rows, fit, refit, options.student, options.given_student, rng)
@@ -213,7 +232,7 @@ def _judge(estimator, fit, found, rows, options, rng):
         tempering["n_averaged"] = found.n_averaged
     fitted = FittedRows(
         rows,
-        fit.pooled,
+        fit.pooled if fit.rows is None else fit.rows,
         fit.posteriors,
         table_of(rows, found, fit, rng),
         fit.start_agreement,
@@ -238,12 +257,17 @@ def _store(estimator, fit, domains, rows, place):
     shares = np.bincount(rows.codes, minlength=len(domains)) / len(rows.codes)
     estimator.domains_ = domains
     estimator.domain_shares_ = shares
-    estimator.n_classes_ = fit.posteriors.shape[1]
+    estimator.n_classes_ = fit.marginals.shape[1]
     estimator.label_marginals_ = fit.marginals
     estimator.class_prior_ = shares @ fit.marginals
     estimator.domain_given_class_ = fit.domain_given_class
-    estimator.posteriors_ = fit.posteriors[place]
-    estimator.labels_ = estimator.posteriors_.argmax(axis=1).astype(np.int32)
+    estimator.posteriors_ = None if fit.posteriors is None else fit.posteriors[place]
+    if fit.rows is None:
+        estimator.labels_ = estimator.posteriors_.argmax(axis=1).astype(np.int32)
+        estimator._source_prior_ = fit.pooled.mean(axis=0)
+    else:
+        estimator.labels_ = fit.rows.labels
+        estimator._source_prior_ = fit.rows.source_prior
     estimator.log_likelihood_ = fit.log_likelihood
     estimator.start_log_likelihoods_ = fit.start_log_likelihoods
     estimator.n_neighbors_ = fit.n_neighbors
@@ -251,6 +275,6 @@ def _store(estimator, fit, domains, rows, place):
     estimator.converged_ = fit.converged
     estimator.history_ = fit.history
     estimator._classes_of_rows_ = fit.classes_of_rows
-    estimator._source_prior_ = fit.pooled.mean(axis=0)
+    estimator._fitted_in_leaves_ = fit.rows is not None
     estimator._class_ratios_ = fit.domain_given_class
     estimator._domain_codes_ = {name: code for code, name in enumerate(domain_names(domains))}

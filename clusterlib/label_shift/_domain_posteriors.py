@@ -7,6 +7,8 @@ import scipy.sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from clusterlib.base import CallbackSupportMixin
+from clusterlib.blocks import Blocks, as_blocks
+from clusterlib.label_shift._carried_rows import results_by_rows
 from clusterlib.solvers import shifted_prior
 from clusterlib.validation import (
     check_is_fitted,
@@ -64,7 +66,7 @@ class DomainPosteriors(
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -82,7 +84,7 @@ class DomainPosteriors(
     def _pooled(self, X):
         """What ``transform`` returns, whatever container that is told to use."""
         check_is_fitted(self)
-        return self._classes_of_rows_.probabilities(checked_matrix(self, X, reset=False))
+        return self._said_by(self._classes_of_rows_, X)
 
     def domain_probabilities(self, X):
         """Compute what the discriminator says of the domains of rows: q(domain | row).
@@ -92,7 +94,7 @@ class DomainPosteriors(
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows, best those that ``fit`` has not seen: neighbours of a row of the fit hold the row
             itself.
 
@@ -111,15 +113,14 @@ class DomainPosteriors(
         check_is_fitted(self)
         if self._discriminator_ is None:
             return self._pooled(X) @ self.domain_given_class_.T
-        found = self._discriminator_.probabilities(checked_matrix(self, X, reset=False))
-        return found.toarray() if scipy.sparse.issparse(found) else found
+        return self._said_by(self._discriminator_, X)
 
     def predict_proba(self, X, domain=None):
         """Compute the class probabilities of rows, for their domains if these are known.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows.
         domain : object or array-like of shape (n_samples,), default=None
             Domain of all rows, or of each: one that ``fit`` has seen in y, or that was named in
@@ -135,18 +136,14 @@ class DomainPosteriors(
         ValueError
             If X is no finite matrix with the features seen in ``fit``, or for an unseen domain.
         """
-        pooled = self._pooled(X)
-        if domain is None:
-            return pooled
-        codes = checked_domain_codes(domain, self._domain_codes_, len(pooled))
-        return posteriors_of_domains(pooled, self._class_ratios_, codes)
+        return self._of_rows(X, domain, _posteriors)
 
     def predict(self, X, domain=None):
         """Find the most probable class of rows, for their domains if these are known.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows.
         domain : object or array-like of shape (n_samples,), default=None
             As in :meth:`predict_proba`.
@@ -161,14 +158,36 @@ class DomainPosteriors(
         ValueError
             If X is no finite matrix with the features seen in ``fit``, or for an unseen domain.
         """
-        return self.predict_proba(X, domain).argmax(axis=1).astype(np.int32)
+        return self._of_rows(X, domain, _labels)
+
+    def _said_by(self, known, X):
+        X = self._checked_rows(X)
+        if isinstance(X, Blocks):
+            return results_by_rows(X, _probabilities, broadcast=(known,))
+        return _probabilities(X, None, known)
+
+    def _checked_rows(self, X):
+        """Rows as they are read: arrays, too, in leaves, if those of the fit were."""
+        check_is_fitted(self)
+        X = checked_matrix(self, X, reset=False)
+        return as_blocks(X) if self._fitted_in_leaves_ else X
+
+    def _of_rows(self, X, domain, what):
+        """What a function says of rows and their domains, block by block if these are read so."""
+        X, codes = self._checked_rows(X), None
+        if domain is not None:
+            codes = checked_domain_codes(domain, self._domain_codes_, X.shape[0])
+        known = self._classes_of_rows_, self._class_ratios_
+        if isinstance(X, Blocks):
+            return results_by_rows(X, what, codes, broadcast=known)
+        return what(X, codes, *known)
 
     def score(self, X, y):
         """Compute how well the classes of rows predict their domains.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows that ``fit`` has not seen, for a fair score.
         y : array-like of shape (n_samples,)
             Their domains, as in ``fit``.
@@ -185,12 +204,16 @@ class DomainPosteriors(
         ValueError
             If X is no finite matrix with the features seen in ``fit``, or y has unseen domains.
         """
-        pooled = self._pooled(X)
-        known = {
+        X = self._checked_rows(X)
+        names = {
             name: code for name, code in self._domain_codes_.items() if code < len(self.domains_)
         }
-        codes = checked_domain_codes(y, known, len(pooled), name="y")
-        likelihood = np.einsum("ij,ij->i", pooled, self.domain_given_class_[codes])
+        codes = checked_domain_codes(y, names, X.shape[0], name="y")
+        known = self._classes_of_rows_, self.domain_given_class_
+        if isinstance(X, Blocks):
+            likelihood = results_by_rows(X, _likelihoods, codes, broadcast=known)
+        else:
+            likelihood = _likelihoods(X, codes, *known)
         return float(np.log(np.maximum(likelihood, _TINY)).mean())
 
     def adapt(self, X, domain=None):
@@ -198,7 +221,7 @@ class DomainPosteriors(
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows of one new domain.
         domain : object, default=None
             A name for it, that of no domain in ``domains_``. With a name the shares are kept, and
@@ -231,6 +254,26 @@ class DomainPosteriors(
         code = self._domain_codes_.setdefault(name, len(self._class_ratios_))
         before, after = self._class_ratios_[:code], self._class_ratios_[code + 1 :]
         self._class_ratios_ = np.vstack([before, ratios, after])
+
+
+def _probabilities(X, codes, known):
+    found = known.probabilities(X)
+    return found.toarray() if scipy.sparse.issparse(found) else found
+
+
+def _posteriors(X, codes, classes_of_rows, class_ratios):
+    pooled = classes_of_rows.probabilities(X)
+    return pooled if codes is None else posteriors_of_domains(pooled, class_ratios, codes)
+
+
+def _labels(X, codes, classes_of_rows, class_ratios):
+    posteriors = _posteriors(X, codes, classes_of_rows, class_ratios)
+    return posteriors.argmax(axis=1).astype(np.int32)
+
+
+def _likelihoods(X, codes, classes_of_rows, domain_given_class):
+    pooled = classes_of_rows.probabilities(X)
+    return np.einsum("ij,ij->i", pooled, domain_given_class[codes])
 
 
 def posteriors_of_domains(pooled, class_ratios, codes):

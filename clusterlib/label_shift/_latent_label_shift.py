@@ -209,6 +209,8 @@ class LatentLabelShift(DomainPosteriors):
     (5, 3)
     """
 
+    _reads_blocks = True
+
     def __init__(
         self,
         n_classes="auto",

@@ -7,12 +7,15 @@ Each has ``probabilities(X)``: q(class | row) of the domains together, an array 
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from clusterlib.label_shift._cross_fit import code_probabilities
 from clusterlib.solvers import domain_histograms, nearest_rows, posteriors_of_neighbors
+from clusterlib.validation import check_is_fitted, checked_probabilities
 
 __all__ = [
     "ClassifierDomains",
+    "FrozenDomains",
     "NeighborClasses",
     "NeighborDomains",
     "ProjectedClasses",
@@ -54,6 +57,34 @@ class ClassifierDomains(NamedTuple):
 
     def probabilities(self, X):
         return code_probabilities("discriminator", self.fitted, X, self.n_domains)
+
+
+class FrozenDomains(NamedTuple):
+    """Domains from a classifier that the user has fitted, to the names of the domains."""
+
+    classifier: BaseEstimator
+    columns: np.ndarray
+    n_domains: int
+
+    @classmethod
+    def of(cls, classifier, domains):
+        """A fitted classifier whose classes are domains, all of them or some."""
+        check_is_fitted(classifier)
+        names = np.asarray(classifier.classes_)
+        unknown = ~np.isin(names, domains)
+        if unknown.any():
+            raise ValueError(
+                f"discriminator knows the class {names[unknown].tolist()[0]!r}, which is no domain "
+                "in y: a FrozenEstimator has to be fitted to the domains"
+            )
+        return cls(classifier, np.searchsorted(domains, names), len(domains))
+
+    def probabilities(self, X):
+        found = np.zeros((len(X), self.n_domains))
+        shape = len(X), len(self.columns)
+        said = self.classifier.predict_proba(X)
+        found[:, self.columns] = checked_probabilities("discriminator", said, shape)
+        return found
 
 
 class ProjectedClasses(NamedTuple):

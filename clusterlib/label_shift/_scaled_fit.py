@@ -46,7 +46,7 @@ def fit_scaled(rows, found, n_classes, options, rng, callback=None):
     """
     if options.n_micro is not None:
         checked_integer(
-            "n_micro_clusters", options.n_micro, n_classes, len(rows.X), high_name="n_samples"
+            "n_micro_clusters", options.n_micro, n_classes, rows.X.shape[0], high_name="n_samples"
         )
     result = scaled_label_shift(
         rows.X,
@@ -75,4 +75,5 @@ def fit_scaled(rows, found, n_classes, options, rng, callback=None):
         result.start_agreement,
         None,
         result.history,
+        result.rows,
     )

@@ -126,6 +126,7 @@ def _with_student(rows, fit, classifier):
         domain_given_class=shares.domain_given_class[:, order],
         marginals=shares.marginals[:, order],
         log_likelihood=shares.log_likelihood,
+        rows=None,
     )
     return with_student, fitted[0]
 

@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.blocks import Blocks
 from clusterlib.kernels import tempered_posterior
+from clusterlib.solvers.row_classes import domain_step
 
 __all__ = ["FrozenFit", "frozen_em"]
 
@@ -17,8 +19,8 @@ class FrozenFit(NamedTuple):
 
     Attributes
     ----------
-    posteriors : ndarray of shape (n, k), float64
-        q(class | row, its domain).
+    posteriors : ndarray of shape (n, k), float64, or None
+        q(class | row, its domain); None where the classes were read block by block.
     domain_given_class : ndarray of shape (r, k), float64
         q(domain | class); columns sum to 1.
     marginals : ndarray of shape (r, k), float64
@@ -33,7 +35,7 @@ class FrozenFit(NamedTuple):
         The log-likelihood before each iteration.
     """
 
-    posteriors: np.ndarray
+    posteriors: np.ndarray | None
     domain_given_class: np.ndarray
     marginals: np.ndarray
     log_likelihood: float
@@ -50,8 +52,10 @@ def frozen_em(pooled, domain_given_class, domains, *, max_iter=50, tol=1e-6):
 
     Parameters
     ----------
-    pooled : ndarray of shape (n, k), float64
-        h: probabilities of the classes, not negative; rows sum to 1.
+    pooled : Blocks or ndarray of shape (n, k), float64
+        h: probabilities of the classes, not negative; rows sum to 1. Blocks are read once in each
+        iteration and once at the end, and summed in leaves: their bits do not depend on how the
+        rows are cut, and differ from those of an array in the last place.
     domain_given_class : ndarray of shape (r, k), float64
         D to start from, above 0.
     domains : ndarray of shape (n,), int32
@@ -84,21 +88,29 @@ def frozen_em(pooled, domain_given_class, domains, *, max_iter=50, tol=1e-6):
     """
     D, history, converged = domain_given_class, [], False
     while len(history) < max_iter and not converged:
-        step = tempered_posterior(pooled, D, domains, return_responsibilities=False)
-        counted = step.totals + _PRIOR_ROWS / len(D)
+        _, totals, log_likelihood = _step(pooled, D, domains)
+        counted = totals + _PRIOR_ROWS / len(D)
         counted /= counted.sum(axis=0)
         converged = bool(0.5 * np.abs(counted - D).sum(axis=0).max() <= tol)
         D = counted
-        history.append(step.log_likelihood / len(domains))
-    last = tempered_posterior(
-        pooled, D, domains, return_posterior=True, return_responsibilities=False
-    )
+        history.append(log_likelihood / len(domains))
+    posteriors, totals, log_likelihood = _step(pooled, D, domains, is_last=True)
     return FrozenFit(
-        last.posterior,
+        posteriors,
         D,
-        last.totals / np.maximum(last.totals.sum(axis=1, keepdims=True), 1e-300),
-        last.log_likelihood / len(domains),
+        totals / np.maximum(totals.sum(axis=1, keepdims=True), 1e-300),
+        log_likelihood / len(domains),
         len(history),
         converged,
         np.array(history),
     )
+
+
+def _step(pooled, D, domains, *, is_last=False):
+    """Posteriors, if they are to be kept, their sums in the domains, and the log-likelihood."""
+    if isinstance(pooled, Blocks):
+        return None, *domain_step(pooled, D, domains)
+    step = tempered_posterior(
+        pooled, D, domains, return_posterior=is_last, return_responsibilities=False
+    )
+    return step.posterior, step.totals, step.log_likelihood

@@ -7,6 +7,7 @@ import numpy as np
 from clusterlib.solvers.domain_folds import blended_log_likelihoods, domain_folds
 from clusterlib.solvers.domain_rank import class_margin, domain_rank
 from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
+from clusterlib.solvers.row_classes import RowClasses
 
 __all__ = ["ShiftReport", "label_shift_report", "shift_strength"]
 
@@ -82,8 +83,9 @@ def label_shift_report(
 
     Parameters
     ----------
-    pooled : ndarray of shape (n, k), float64
-        q(class | row) of the fit, from other rows; rows sum to 1.
+    pooled : ndarray of shape (n, k), float64, or RowClasses
+        q(class | row) of the fit, from other rows; rows sum to 1. Or what is kept of them where
+        rows are many.
     domain_given_class : ndarray of shape (r, k), float64
         q(domain | class); columns sum to 1.
     marginals : ndarray of shape (r, k), float64
@@ -132,7 +134,10 @@ def label_shift_report(
     if strength is None:
         least_strength = _LEAST_FITTED_STRENGTH
         strength = _fitted_strength(pooled, domain_given_class, domains, shares)
-    entropies = -np.sum(pooled * np.log(np.maximum(pooled, 1e-300)), axis=1)
+    if isinstance(pooled, RowClasses):
+        entropies = pooled.entropies
+    else:
+        entropies = -np.sum(pooled * np.log(np.maximum(pooled, 1e-300)), axis=1)
     measures = {
         "shift_strength": float(strength),
         "expected_accuracy": None if refits is None else float(refits.accuracies.mean()),
@@ -235,7 +240,10 @@ def _fitted_strength(pooled, domain_given_class, domains, shares):
     r, k = domain_given_class.shape
     if k == 1:
         return 0.0
-    own = np.einsum("ik,ik->i", pooled, domain_given_class[domains])
+    if isinstance(pooled, RowClasses):
+        own = pooled.likelihoods
+    else:
+        own = np.einsum("ik,ik->i", pooled, domain_given_class[domains])
     known = blended_log_likelihoods(own, domain_given_class.mean(axis=1)[domains]).mean()
     gain = known - np.log(shares)[domains].mean() - (k - 1) * (r - 1) / len(domains)
     return 2 * gain / (k - 1)

@@ -1,10 +1,11 @@
 """Latent label shift for millions of rows and thousands of domains."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.blocks import as_blocks
+from clusterlib.blocks import as_blocks, mapped
 from clusterlib.kernels import LEAF_ROWS, pairwise_topk
 from clusterlib.solvers.class_choice import (
     ClassModel,
@@ -17,6 +18,7 @@ from clusterlib.solvers.class_network import ClassNetwork
 from clusterlib.solvers.frozen_em import frozen_em
 from clusterlib.solvers.label_shift import class_agreement
 from clusterlib.solvers.micro_clusters import domain_table, micro_clusters
+from clusterlib.solvers.row_classes import RowClasses, row_classes
 from clusterlib.solvers.tempered_plsa import TableStarts, tempered_plsa
 
 __all__ = ["ScaledLabelShift", "scaled_label_shift"]
@@ -40,10 +42,10 @@ class ScaledLabelShift(NamedTuple):
 
     Attributes
     ----------
-    posteriors : ndarray of shape (n, k), dtype of X
-        q(class | row, its domain).
-    pooled : ndarray of shape (n, k), dtype of X
-        q(class | row) without the domain.
+    posteriors : ndarray of shape (n, k), dtype of X, or None
+        q(class | row, its domain); None where X is not in memory.
+    pooled : ndarray of shape (n, k), dtype of X, or None
+        q(class | row) without the domain; None where X is not in memory.
     domain_given_class : ndarray of shape (r, k), float64
         q(domain | class); columns sum to 1.
     marginals : ndarray of shape (r, k), float64
@@ -66,10 +68,12 @@ class ScaledLabelShift(NamedTuple):
         Whether the shares of the domains stood still at the end.
     history : ndarray of shape (n_iter,), float64
         Log-likelihood of the best start at each iteration.
+    rows : RowClasses
+        Labels and what else is kept of each row, wherever X is.
     """
 
-    posteriors: np.ndarray
-    pooled: np.ndarray
+    posteriors: np.ndarray | None
+    pooled: np.ndarray | None
     domain_given_class: np.ndarray
     marginals: np.ndarray
     class_prior: np.ndarray
@@ -81,6 +85,7 @@ class ScaledLabelShift(NamedTuple):
     n_iter: int
     converged: bool
     history: np.ndarray
+    rows: RowClasses
 
 
 def scaled_label_shift(
@@ -110,7 +115,9 @@ def scaled_label_shift(
     Parameters
     ----------
     X : Blocks or array-like of shape (n, p), float32 or float64
-        The rows; three passes read them block by block.
+        The rows, read block by block: in three passes, of which two may be of a sample. What is
+        not in memory is read again in each iteration of the last EM (3 to 10 as a rule, 50 at
+        most) and twice at its end, and no array of rows and classes is made.
     domains : ndarray of shape (n,), int32
         Domain of each row; every domain has some.
     n_domains, n_classes : int
@@ -139,7 +146,7 @@ def scaled_label_shift(
     -----
     O(n n_micro p) time for the nearest micro-clusters, O(nnz k) for an iteration on the table, which
     has ``nnz <= min(n, n_micro r)``, and O(n J (p + k)) for a model of J components or units. Memory
-    beside X, with numbers of b bytes: ``2 k b + 24`` for each row, ``40 n_micro (p b + 72)`` for the
+    beside X, with numbers of b bytes: ``2 k b + 44`` for each row, 44 where X is not in memory, ``40 n_micro (p b + 72)`` for the
     sample of the micro-clusters, ``b (p + 10 k)`` for each row of the sample of the models.
 
     References
@@ -180,17 +187,26 @@ def scaled_label_shift(
     choice = chosen_model(
         blocks, domains, micro, clusters.labels, D, rng, models=models, callback=callback
     )
-    if choice.name is ClassModel.MICRO:
-        pooled = best.pooled[clusters.labels]
+    pooled = None
+    if not blocks.in_memory:
+        h = _carried(blocks, choice.model, np.arange(n_classes))
+    elif choice.name is ClassModel.MICRO:
+        h = pooled = best.pooled[clusters.labels]
     else:
-        pooled = pooled_posteriors(blocks, choice.model)
-    fit = frozen_em(pooled, D, domains, max_iter=_DOMAIN_ITERATIONS, tol=_DOMAIN_TOL)
+        h = pooled = pooled_posteriors(blocks, choice.model)
+    fit = frozen_em(as_blocks(h), D, domains, max_iter=_DOMAIN_ITERATIONS, tol=_DOMAIN_TOL)
     class_prior = np.bincount(domains, minlength=n_domains) @ fit.marginals / n
     order = np.argsort(-class_prior, kind="stable")
+    if blocks.in_memory:
+        h = _reordered(pooled, order)
+    else:
+        h = _carried(blocks, choice.model, order)
+    D = np.ascontiguousarray(fit.domain_given_class[:, order])
+    rows = row_classes(h, D, domains, keep_posteriors=blocks.in_memory)
     return ScaledLabelShift(
-        _reordered(fit.posteriors, order),
-        _reordered(pooled, order),
-        fit.domain_given_class[:, order],
+        rows.posteriors,
+        pooled,
+        D,
         fit.marginals[:, order],
         class_prior[order],
         choice.model.reordered(order),
@@ -201,7 +217,18 @@ def scaled_label_shift(
         len(best.history),
         fit.converged,
         best.history,
+        rows._replace(posteriors=None),
     )
+
+
+def _carried(blocks, model, order):
+    """Class probabilities of rows that are read again whenever these are."""
+    fn = partial(_ordered_classes, model=model, order=order)
+    return mapped(blocks, fn, len(order), blocks.dtype)
+
+
+def _ordered_classes(rows, *, model, order):
+    return model.pooled(rows)[:, order]
 
 
 def _reordered(values, order):

@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from clusterlib.blocks import is_carried
+from clusterlib.validation.carriers import checked_carrier, takes_carrier
 from clusterlib.validation.device import checked_on_host
 
 __all__ = [
@@ -26,15 +28,15 @@ def checked_domains(estimator, X, y):
     ----------
     estimator : estimator
         Gets ``n_features_in_`` and ``feature_names_in_``.
-    X : array-like or data frame of shape (n_samples, n_features)
+    X : array-like, data frame or carrier of shape (n_samples, n_features)
         Rows; float32 and float64 pass as they are, all else becomes float64.
     y : array-like of shape (n_samples,)
         Domain of each row: strings, integers, or anything that can be sorted.
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), float32 or float64
-        The rows.
+    X : ndarray or Blocks of shape (n_samples, n_features), float32 or float64
+        The rows; a carrier where they are read block by block.
     domains : ndarray of shape (n_domains,)
         Distinct domains, sorted, two at least.
     codes : ndarray of shape (n_samples,), int32
@@ -57,7 +59,16 @@ def checked_domains(estimator, X, y):
     """
     checked_on_host(estimator, X)
     checked_on_host(estimator, y, "y")
-    X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
+    if is_carried(X) and takes_carrier(estimator, X):
+        X = checked_carrier(estimator, X, reset=True)
+        y = validate_data(estimator, y=y)
+        if len(y) != X.shape[0]:
+            raise ValueError(
+                "Found input variables with inconsistent numbers of samples: "
+                f"{[X.shape[0], len(y)]}"
+            )
+    else:
+        X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
         row = int(np.argmax(y != np.floor(y)))
         raise ValueError(
@@ -75,7 +86,7 @@ def checked_domains(estimator, X, y):
     if len(domains) < 2:
         raise ValueError(
             f"y must hold at least 2 domains, since classes are told apart by how often they occur "
-            f"in each; got 1 class of domains, {domains.tolist()[0]!r}, with n_samples={len(X)}"
+            f"in each; got 1 class of domains, {domains.tolist()[0]!r}, with n_samples={X.shape[0]}"
         )
     return X, domains, codes.astype(np.int32)
 

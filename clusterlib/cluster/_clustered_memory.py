@@ -117,6 +117,11 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
     (50, 3, 16)
     """
 
+    _instead_of_blocks = (
+        "it is filled batch by batch, as in `for block in as_blocks(X): "
+        "memory.partial_fit(block.array)`, and predict takes a batch as well"
+    )
+
     def __init__(
         self,
         n_clusters=8,

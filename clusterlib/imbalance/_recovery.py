@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from clusterlib.blocks import Blocks
 from clusterlib.imbalance._label_views import small_unit
 from clusterlib.solvers import (
     HeadWeights,
@@ -80,7 +81,8 @@ def noise_model(
         "sample_weight": sample_weight,
         "tol": tol,
     }
-    unit = small_unit(X)  # variances below some limit count as none
+    # Variances below some limit count as none. Carriers with such values are refused.
+    unit = 0 if isinstance(X, Blocks) else small_unit(X)
     if unit:
         X = np.ldexp(X, -unit)
     choice = None

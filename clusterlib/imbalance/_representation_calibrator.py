@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 
-from clusterlib.base import logger, progress_log
+from clusterlib.base import logger, pass_progress, progress_log
+from clusterlib.blocks import Blocks, as_blocks, is_carried
 from clusterlib.imbalance._label_issues import LabelIssuesMixin, warn_of_labels
 from clusterlib.imbalance._recovery import (
     noise_model,
@@ -15,10 +16,12 @@ from clusterlib.imbalance._resampled import resampled_rows, resampled_target
 from clusterlib.solvers import sample_gaussians
 from clusterlib.validation import (
     Recovery,
+    check_is_fitted,
     check_random_state,
     checked_choice,
     checked_class_rows,
     checked_class_weight,
+    checked_counts,
     checked_verbose,
 )
 
@@ -158,6 +161,15 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
     fits of at most 40 iterations to two thirds of at most about 3000 rows; "paper" takes
     O(sum_c n_c^2 m + n m^2). Memory is O(K m^2 + n), and for "paper" O(n_c n_neighbors).
 
+    With "noise_model" X may be anything that :func:`clusterlib.blocks.as_blocks` reads block by
+    block: a memory map, the path of a file or of a folder of files, a Dask array, batches that can be
+    read again. :meth:`fit` then reads it twice, once for each iteration and once or twice at the end
+    (float64 once more at first), and takes a sample for "auto". Memory is three blocks, O(K m^2), and
+    about 50 bytes for each row beside y: numbers of classes, ``label_quality_``, ``other_labels_`` and
+    ``sample_indices_``. Results have the bits of an array in memory. :meth:`fit_resample` is for
+    arrays, since it returns all rows; after :meth:`fit`, :meth:`sample` draws those that are missing.
+    "paper" compares each row with its neighbours and needs all of them in memory.
+
     A class of the largest size gets none, so that a single class and classes of equal sizes come
     back as they were.
 
@@ -182,6 +194,11 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
     >>> np.sort(rows), labels
     (array([0, 1, 2]), array(['cat', 'cat', 'cat'], dtype='<U3'))
     """
+
+    _instead_of_blocks = (
+        "recovery='paper' compares each row with its neighbours; use recovery='noise_model', or give "
+        "X as an array"
+    )
 
     def __init__(
         self,
@@ -216,6 +233,11 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         self.verbose = verbose
         self.random_state = random_state
 
+    @property
+    def _reads_blocks(self):
+        """Whether no row has to be compared with others."""
+        return self.recovery == Recovery.NOISE_MODEL.value
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
@@ -226,9 +248,9 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Labelled rows. float32 and float64 arrays are used as they are; everything else is
-            converted to float64.
+            converted to float64. With "noise_model" rows may be read block by block, see Notes.
         y : array-like of shape (n_samples,)
             Their labels, which may be wrong: numbers or strings, none missing.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -247,7 +269,8 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
             no y, one of another length, a missing label or continuous labels. For weights that are
             negative, not finite, of another length or all 0 in a class, and any with "paper".
         TypeError
-            For a parameter of a wrong type, sparse X, or numbers among strings in y.
+            For a parameter of a wrong type, sparse X, or numbers among strings in y; with "paper" for
+            rows that are read block by block.
         """
         self._fit(X, y, sample_weight)
         warn_of_labels(self)
@@ -275,15 +298,53 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         Raises
         ------
         ValueError, TypeError
-            As in :meth:`fit`.
+            As in :meth:`fit`, and TypeError for rows that are read block by block, but for a memory
+            map, which is read into memory.
         """
+        if is_carried(X) and not isinstance(X, np.ndarray):
+            raise TypeError(
+                f"X is read block by block ({type(X).__name__}), and fit_resample of {type(self).__name__} "
+                "returns all rows at once: use fit, and sample for the rows that are missing"
+            )
         rows, codes, rng = self._fit(X, y)
         warn_of_labels(self)
+        rows = rows.rows(0, rows.n_samples) if isinstance(rows, Blocks) else rows
         sizes = np.bincount(codes)
         drawn, drawn_codes = self._draw(sizes.max() - sizes, rng)
         codes = np.concatenate([codes, drawn_codes])
         rows = np.concatenate([rows, drawn.astype(rows.dtype, copy=False)])
         return resampled_rows(rows, X), resampled_target(self.classes_[codes], y)
+
+    def sample(self, counts, *, random_state=None):
+        """Draw rows from the Gaussians of the classes.
+
+        Parameters
+        ----------
+        counts : int or array-like of int of shape (n_classes,)
+            How many rows of each class, at least 0. ``sizes.max() - sizes`` fills classes of these
+            sizes up to the largest.
+        random_state : int, RandomState instance or None, default=None
+            Source of randomness.
+
+        Returns
+        -------
+        X_drawn : ndarray of shape (n_drawn, n_features), float64
+            Class by class.
+        y_drawn : ndarray of shape (n_drawn,), dtype of y
+            Their labels.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError, TypeError
+            For counts that are negative, no integers or of another shape.
+        """
+        check_is_fitted(self)
+        counts = checked_counts(counts, len(self.classes_))
+        rng = np.random.default_rng(check_random_state(random_state).randint(_MAX_SEED))
+        rows, codes = self._draw(counts, rng)
+        return rows, self.classes_[codes]
 
     def _fit(self, X, y, sample_weight=None):
         """Do what ``fit`` does, but for its warnings; returns rows, codes and a generator."""
@@ -303,7 +364,7 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
             vars(self).pop(name, None)
         self.classes_ = classes
         self.sample_indices_ = np.arange(len(codes))
-        with progress_log(verbose):
+        with progress_log(verbose), pass_progress(self, as_blocks(X)):
             if recovery is Recovery.NOISE_MODEL:
                 on_iteration = _log_iteration if verbose else None
                 found = noise_model(

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.blocks import as_blocks
 from clusterlib.solvers.label_folds import N_FOLDS, label_folds, paired_loss, stratified_rows
 from clusterlib.solvers.noisy_gaussian_scores import noisy_label_likelihood
 from clusterlib.solvers.noisy_gaussians import noisy_gaussians
@@ -69,8 +70,8 @@ def choose_shrinkage(
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows, float32 or float64.
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows, on the host; those of the sample are taken once.
     codes : ndarray of shape (n_samples,), int
         Given labels, from 0 to ``n_classes - 1``.
     n_classes : int
@@ -124,9 +125,10 @@ def choose_shrinkage(
     >>> np.isnan(choice.scores)  # the best of those around 20 was the least of them, twice
     array([False, False, False, False,  True, False])
     """
-    usual = _USUAL_MULTIPLE * X.shape[1]
+    blocks = as_blocks(X)
+    usual = _USUAL_MULTIPLE * blocks.n_features
     if candidates is None:
-        candidates = X.shape[1] * np.array(_MULTIPLES)
+        candidates = blocks.n_features * np.array(_MULTIPLES)
     distances = np.minimum(np.abs(np.log(candidates / usual)), np.finfo(np.float64).max)
     rows = stratified_rows(codes, sample_weight, max_rows, rng)
     weight = None if sample_weight is None else sample_weight[rows]
@@ -139,9 +141,10 @@ def choose_shrinkage(
         share = np.ones(n_scored) if weight is None else weight[left_out]
         share = share / share.mean()
         options = {"degrees_of_freedom": degrees_of_freedom, "max_iter": max_iter, "tol": tol}
+        sample = blocks.take(rows)
 
         def of_rows(shrinkage):
-            parts = X[rows], codes[rows], n_classes, folds, weight
+            parts = sample, codes[rows], n_classes, folds, weight
             return _left_out_scores(*parts, shrinkage=shrinkage, **options)[left_out]
 
         found = _around_the_best(of_rows, candidates, share, int(distances.argmin()))

@@ -1,5 +1,8 @@
 """What a fit of Gaussian classes with wrong labels says of rows: densities, labels, other classes."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from clusterlib.blocks import as_blocks
@@ -7,9 +10,9 @@ from clusterlib.kernels import row_softmax
 from clusterlib.solvers.noisy_gaussian_sweep import (
     ClassDensities,
     log_label_probabilities,
-    row_results,
 )
-from clusterlib.solvers.noisy_shared_sweep import linear_scores
+from clusterlib.solvers.noisy_shared_sweep import LinearScores, linear_scores
+from clusterlib.solvers.row_results import row_results
 
 __all__ = ["likely_other_classes", "noisy_gaussian_scores", "noisy_label_likelihood"]
 
@@ -35,8 +38,7 @@ def likely_other_classes(X, codes, fit):
     Notes
     -----
     O(n K m^2) time, O(n K m) for Gaussians that share a covariance and do not lie very far apart;
-    besides the result, memory for some rows and for K m^2 numbers, and for the result once more if
-    X comes in several blocks.
+    besides the result, memory for some rows and for K m^2 numbers.
 
     Examples
     --------
@@ -50,18 +52,7 @@ def likely_other_classes(X, codes, fit):
     >>> likely_other_classes(X, codes, fit)[[0, 20]]
     array([0, 1])
     """
-    log_densities = _compared(_densities(fit))
-    log_prior = np.log(fit.class_prior)
-    log_labels = log_label_probabilities(fit.transition)
-
-    def of_rows(rows, codes):
-        joint = log_densities(rows)
-        joint += log_prior
-        joint += log_labels[codes]
-        joint[np.arange(len(codes)), codes] = -np.inf
-        return joint.argmax(axis=1)
-
-    return row_results(of_rows, as_blocks(X), codes)
+    return row_results(_OtherClasses(*_compared(fit)), as_blocks(X), codes)
 
 
 def noisy_gaussian_scores(X, fit):
@@ -85,7 +76,7 @@ def noisy_gaussian_scores(X, fit):
     Notes
     -----
     O(n K m^2) time, O(n m (K + m)) if the classes share a covariance; besides the result, memory
-    for some rows and for K m^2 numbers, and for the result once more if X comes in several blocks.
+    for some rows and for K m^2 numbers.
 
     Examples
     --------
@@ -96,12 +87,7 @@ def noisy_gaussian_scores(X, fit):
     >>> noisy_gaussian_scores(np.array([[-9.0], [1.0]]), fit).argmax(axis=1)
     array([0, 1])
     """
-    densities = _densities(fit)
-
-    def of_rows(rows):
-        return densities.log_densities(densities.squared_distances(rows))
-
-    return row_results(of_rows, as_blocks(X))
+    return row_results(_LogDensities(_densities(fit)), as_blocks(X))
 
 
 def noisy_label_likelihood(X, codes, fit):
@@ -125,8 +111,7 @@ def noisy_label_likelihood(X, codes, fit):
     Notes
     -----
     O(n K m^2) time, O(n K m) for Gaussians that share a covariance and do not lie very far apart;
-    besides the result, memory for some rows and for K m^2 numbers, and for the result once more if
-    X comes in several blocks. No clean labels are needed, and the means do not depend on the scale
+    besides the result, memory for some rows and for K m^2 numbers. No clean labels are needed, and the means do not depend on the scale
     of X: fits may be compared.
 
     Examples
@@ -139,18 +124,7 @@ def noisy_label_likelihood(X, codes, fit):
     >>> bool(right > wrong)
     True
     """
-    log_densities = _compared(_densities(fit))
-    log_prior = np.log(fit.class_prior)
-    log_labels = log_label_probabilities(fit.transition)
-
-    def of_rows(rows, codes):
-        joint = log_densities(rows)
-        joint += log_prior
-        joint -= row_softmax(joint).lse[:, None]
-        joint += log_labels[codes]
-        return np.logaddexp.reduce(joint, axis=1)
-
-    return row_results(of_rows, as_blocks(X), codes)
+    return row_results(_LabelLikelihood(*_compared(fit)), as_blocks(X), codes)
 
 
 def _densities(fit):
@@ -160,10 +134,59 @@ def _densities(fit):
     return ClassDensities(fit.means, covariances, fit.degrees_of_freedom)
 
 
-def _compared(densities):
-    """Function of rows that gives log densities but for what all classes have in common."""
+def _compared(fit):
+    """Log densities but for what all classes have in common, and logarithms of prior and labels."""
+    densities = _densities(fit)
     origin = densities.means.mean(axis=0)
     linear = linear_scores(densities, origin)
-    if linear is None:
-        return lambda rows: densities.log_densities(densities.squared_distances(rows))
-    return lambda rows: linear.of_deviations(rows - origin)
+    log_densities = _LogDensities(densities) if linear is None else _LinearOf(linear, origin)
+    return log_densities, np.log(fit.class_prior), log_label_probabilities(fit.transition)
+
+
+class _LogDensities(NamedTuple):
+    """Function of rows; this and what follows can be sent to where the rows are."""
+
+    densities: ClassDensities
+
+    def __call__(self, rows):
+        return self.densities.log_densities(self.densities.squared_distances(rows))
+
+
+class _LinearOf(NamedTuple):
+    """Function of rows."""
+
+    scores: LinearScores
+    origin: np.ndarray
+
+    def __call__(self, rows):
+        return self.scores.of_deviations(rows - self.origin)
+
+
+class _OtherClasses(NamedTuple):
+    """Function of rows and their labels."""
+
+    log_densities: Callable
+    log_prior: np.ndarray
+    log_labels: np.ndarray
+
+    def __call__(self, rows, codes):
+        joint = self.log_densities(rows)
+        joint += self.log_prior
+        joint += self.log_labels[codes]
+        joint[np.arange(len(codes)), codes] = -np.inf
+        return joint.argmax(axis=1)
+
+
+class _LabelLikelihood(NamedTuple):
+    """Function of rows and their labels."""
+
+    log_densities: Callable
+    log_prior: np.ndarray
+    log_labels: np.ndarray
+
+    def __call__(self, rows, codes):
+        joint = self.log_densities(rows)
+        joint += self.log_prior
+        joint -= row_softmax(joint).lse[:, None]
+        joint += self.log_labels[codes]
+        return np.logaddexp.reduce(joint, axis=1)

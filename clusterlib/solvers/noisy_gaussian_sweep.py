@@ -1,22 +1,22 @@
 """One pass over the rows for Gaussian classes with wrong labels: posteriors and what they add up to."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import gammaln
 
-from clusterlib.blocks import leaf_sum, map_blocks, map_reduce, tree_reduce
+from clusterlib.blocks import leaf_sum, map_reduce, tree_reduce
 from clusterlib.kernels import class_moments, cluster_sums, row_softmax
-from clusterlib.kernels.leaves import LEAF_ROWS
+from clusterlib.solvers.row_results import leaves
 
 __all__ = [
     "ClassDensities",
+    "LabelPosteriors",
     "LabelStatistics",
     "label_statistics",
-    "leaves",
     "log_label_probabilities",
-    "row_results",
     "summed_leaves",
     "swept_statistics",
     "without_least",
@@ -135,62 +135,6 @@ class ClassDensities:
         return None if dof is None else (dof + self.means.shape[1]) / (dof + distances)
 
 
-def leaves(rows, *beside):
-    """Cut a block of rows, and what lies beside them, into leaves of ``LEAF_ROWS`` rows.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_features)
-        An aligned block.
-    *beside : ndarray of shape (n_rows, ...), or None
-        Cut like the rows; None is passed on as None.
-
-    Yields
-    ------
-    leaf : tuple
-        The rows of a leaf, followed by its part of everything beside; one empty leaf if there
-        are no rows.
-    """
-    for start in range(0, max(len(rows), 1), LEAF_ROWS):
-        cut = slice(start, start + LEAF_ROWS)
-        yield (rows[cut], *(None if a is None else a[cut] for a in beside))
-
-
-def row_results(of_rows, blocks, *beside):
-    """Work out one result for each row, leaf by leaf.
-
-    Parameters
-    ----------
-    of_rows : callable
-        ``of_rows(rows, *beside)`` gives an array of shape (n_rows, ...), of one dtype.
-    blocks : Blocks
-        The rows, on the host.
-    *beside : ndarray of shape (n_samples, ...)
-        Cut like the rows.
-
-    Returns
-    -------
-    results : ndarray of shape (n_samples, ...)
-
-    Notes
-    -----
-    Rows of one block are written straight into the result; those of several are put together at the
-    end, which takes the memory of the result twice.
-    """
-
-    def of_block(rows, *parts):
-        results, start = None, 0
-        for leaf in leaves(rows, *parts):
-            found = of_rows(*leaf)
-            if results is None:
-                results = np.empty((len(rows), *found.shape[1:]), dtype=found.dtype)
-            results[start : start + len(found)] = found
-            start += len(found)
-        return results
-
-    return blocks.joined(map_blocks(of_block, blocks, *beside))
-
-
 def label_statistics(blocks, codes, sample_weight, centers, n_scatters):
     """Statistics of the given labels, as if all of them were right.
 
@@ -213,10 +157,8 @@ def label_statistics(blocks, codes, sample_weight, centers, n_scatters):
         With a log-likelihood of 0.
     """
 
-    def indicators(rows, codes):
-        return (codes[:, None] == np.arange(len(centers))).astype(np.float64), None, 0.0
-
-    return _sweep(blocks, codes, sample_weight, centers, n_scatters, indicators)[0]
+    of_leaf = _LeafStatistics(_Indicators(len(centers)), centers, n_scatters)
+    return summed_leaves(blocks, codes, sample_weight, of_leaf)
 
 
 def log_label_probabilities(transition):
@@ -256,44 +198,78 @@ def swept_statistics(blocks, codes, sample_weight, densities, class_prior, trans
     Returns
     -------
     statistics : LabelStatistics
-    label_quality : ndarray of shape (n_samples,), float64
-        Posterior of the given label, whatever the weight of the row.
+    label_quality : ndarray of shape (n_samples,), float64, or LabelPosteriors
+        Posterior of the given label, whatever the weight of the row. Where functions of the rows run
+        elsewhere it stays there: a function of rows and their codes that finds it again.
     """
-    log_prior = np.log(class_prior)
-    log_labels = log_label_probabilities(transition)
+    logs = np.log(class_prior), log_label_probabilities(transition)
+    posteriors = _Posteriors(densities, *logs)
+    of_leaf = _LeafStatistics(posteriors, densities.means, len(densities.whitening))
+    quality = np.empty(blocks.n_samples) if blocks.runs_here else None
+    statistics = summed_leaves(blocks, codes, sample_weight, of_leaf, quality)
+    return statistics, LabelPosteriors(posteriors) if quality is None else quality
 
-    def posteriors(rows, codes):
-        distances = densities.squared_distances(rows)
-        joint = densities.log_densities(distances)
-        joint += log_labels[codes]
-        shares, lse, _ = row_softmax(joint, log_weight=log_prior, out=joint)
+
+class _Indicators(NamedTuple):
+    """Posteriors if all labels are right; this and what follows are functions that can be sent."""
+
+    n_classes: int
+
+    def __call__(self, rows, codes):
+        return (codes[:, None] == np.arange(self.n_classes)).astype(np.float64), None, 0.0
+
+
+class _Posteriors(NamedTuple):
+    """Posteriors of the classes, what rows count in moments, and logarithms of their densities."""
+
+    densities: ClassDensities
+    log_prior: np.ndarray
+    log_labels: np.ndarray
+
+    def __call__(self, rows, codes):
+        distances = self.densities.squared_distances(rows)
+        joint = self.densities.log_densities(distances)
+        joint += self.log_labels[codes]
+        shares, lse, _ = row_softmax(joint, log_weight=self.log_prior, out=joint)
         without_least(shares)
-        return shares, densities.scale_weights(distances), lse
-
-    n_scatters = len(densities.whitening)
-    means = densities.means
-    statistics, quality = _sweep(blocks, codes, sample_weight, means, n_scatters, posteriors)
-    return statistics, np.concatenate(quality)
+        return shares, self.densities.scale_weights(distances), lse
 
 
-def _sweep(blocks, codes, sample_weight, centers, n_scatters, posteriors):
-    """Merged statistics of all leaves, and a list with the posteriors of the given labels."""
+class LabelPosteriors(NamedTuple):
+    """Function of some rows and their labels: the posteriors of these labels.
 
-    def of_leaf(rows, codes, weight):
-        shares, scale, logs = posteriors(rows, codes)
+    Attributes
+    ----------
+    posteriors : callable
+        ``posteriors(rows, codes)`` gives those of all classes first.
+    """
+
+    posteriors: Callable
+
+    def __call__(self, rows, codes):
+        return self.posteriors(rows, codes)[0][np.arange(len(rows)), codes]
+
+
+class _LeafStatistics(NamedTuple):
+    """Statistics of a leaf about some centres, and the posteriors of its labels."""
+
+    posteriors: Callable
+    centers: np.ndarray
+    n_scatters: int
+
+    def __call__(self, rows, codes, weight):
+        shares, scale, logs = self.posteriors(rows, codes)
         quality = shares[np.arange(len(rows)), codes]
         if weight is not None:
             shares *= weight[:, None]
             logs = logs * weight
         # Columns are sums over the rows of one label, so the table is turned around.
-        counts = cluster_sums(shares, codes, len(centers))[0].T
+        counts = cluster_sums(shares, codes, len(self.centers))[0].T
         if scale is not None:
             shares *= scale
         likelihood = leaf_sum(np.broadcast_to(logs, len(rows)))
-        moments = _weighted_moments(rows, shares, centers, n_scatters)
-        return LabelStatistics(counts, *moments, likelihood), [quality]
-
-    return summed_leaves(blocks, codes, sample_weight, of_leaf)
+        moments = _weighted_moments(rows, shares, self.centers, self.n_scatters)
+        return LabelStatistics(counts, *moments, likelihood), quality
 
 
 def without_least(shares):
@@ -301,7 +277,7 @@ def without_least(shares):
     shares[shares < _LEAST_POSTERIOR] = 0.0
 
 
-def summed_leaves(blocks, codes, sample_weight, of_leaf):
+def summed_leaves(blocks, codes, sample_weight, of_leaf, quality=None):
     """Statistics of all leaves, merged by the tree.
 
     Parameters
@@ -313,30 +289,38 @@ def summed_leaves(blocks, codes, sample_weight, of_leaf):
     sample_weight : None or ndarray of shape (n_samples,)
         Weights, not negative.
     of_leaf : callable
-        ``of_leaf(rows, codes, weight)`` gives `LabelStatistics`, which may be written to, and a
-        list of what is kept of the rows.
+        ``of_leaf(rows, codes, weight)`` gives `LabelStatistics`, which may be written to, and the
+        posteriors of the labels. It can be pickled if functions of the rows run elsewhere.
+    quality : ndarray of shape (n_samples,), float64, default=None
+        Gets these posteriors; None drops them.
 
     Returns
     -------
     statistics : LabelStatistics
-    kept : list
-        The lists of all leaves, in the order of the rows.
     """
+    return map_reduce(
+        _block_statistics, _merged, blocks, codes, sample_weight, quality, broadcast=(of_leaf,)
+    )
 
-    def of_block(rows, codes, weight):
-        return tree_reduce(_merged, (of_leaf(*leaf) for leaf in leaves(rows, codes, weight)))
 
-    return map_reduce(of_block, _merged, blocks, codes, sample_weight)
+def _block_statistics(rows, codes, weight, quality, of_leaf):
+    def parts():
+        for *leaf, kept in leaves(rows, codes, weight, quality):
+            statistics, found = of_leaf(*leaf)
+            if kept is not None:
+                kept[:] = found
+            yield statistics
+
+    return tree_reduce(_merged, parts())
 
 
 def _merged(left, right):
-    """Sums of two parts, written over the left one, and the rows of both."""
+    """Sums of two parts, written over the left one."""
     statistics = []
-    for a, b in zip(left[0], right[0], strict=True):
+    for a, b in zip(left, right, strict=True):
         a += b
         statistics.append(a)
-    left[1].extend(right[1])
-    return LabelStatistics(*statistics), left[1]
+    return LabelStatistics(*statistics)
 
 
 def _weighted_moments(rows, shares, centers, n_scatters):

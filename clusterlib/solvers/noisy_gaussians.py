@@ -14,6 +14,7 @@ from clusterlib.solvers.noisy_gaussian_sweep import (
     swept_statistics,
 )
 from clusterlib.solvers.noisy_shared_sweep import SharedSweep, total_scatter
+from clusterlib.solvers.row_results import row_results
 
 __all__ = ["NoisyGaussians", "noisy_gaussians"]
 
@@ -200,11 +201,14 @@ def noisy_gaussians(
             parameters = assumed.first_step(statistics, means)
         means = parameters.means
         densities = ClassDensities(means, parameters.covariances, degrees_of_freedom)
+        quality = None  # that of the pass before makes room
         statistics, quality = sweep(densities, parameters.class_prior, parameters.transition)
         history.append(statistics.log_likelihood + assumed.log_prior(parameters, densities))
         converged = frozen and history[-1] - history[-2] <= tol * total
         if callback is not None and callback(len(history), history[-1]):
             break
+    if not blocks.runs_here:
+        quality = row_results(quality, blocks, codes)
     return NoisyGaussians(
         means,
         np.broadcast_to(parameters.covariances, (n_classes, *parameters.pooled.shape)),
@@ -226,17 +230,19 @@ def _labelled_means(blocks, codes, sample_weight, n_classes):
     A label without rows has the mean of all rows. The last bits of the means do not matter.
     """
 
-    def of_leaf(rows, codes, weight):
-        return list(cluster_sums(rows, codes, n_classes, sample_weight=weight))
-
-    def merged(left, right):
-        return [a + b for a, b in zip(left, right, strict=True)]
-
-    sums, weights = blocks.map_reduce(of_leaf, merged, (codes, sample_weight))
+    sums, weights = blocks.map_reduce(_label_sums, _added, (codes, sample_weight), (n_classes,))
     overall = sums.sum(axis=0) / weights.sum()
     empty = weights == 0
     means = np.where(empty[:, None], overall, sums / (weights + empty)[:, None])
     return means, overall, weights / weights.sum()
+
+
+def _label_sums(rows, codes, weight, n_classes):
+    return cluster_sums(rows, codes, n_classes, sample_weight=weight)
+
+
+def _added(left, right):
+    return [a + b for a, b in zip(left, right, strict=True)]
 
 
 def _sweeps(blocks, codes, sample_weight, assumed, degrees_of_freedom, statistics, centers):

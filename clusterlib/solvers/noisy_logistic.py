@@ -6,13 +6,13 @@ import numpy as np
 from scipy.optimize import minimize
 
 from clusterlib.blocks import as_blocks
-from clusterlib.solvers.noisy_gaussian_sweep import row_results
 from clusterlib.solvers.noisy_logistic_loss import (
     LabelLikelihood,
     MeanLoss,
     coefficient_units,
     weighted_mean,
 )
+from clusterlib.solvers.row_results import row_results
 
 __all__ = ["NoisyLogistic", "noisy_logistic", "noisy_logistic_scores"]
 
@@ -210,8 +210,7 @@ def noisy_logistic_scores(X, fit):
 
     Notes
     -----
-    O(n K m) time; besides the result, memory for some rows, and for the result once more if X comes
-    in several blocks.
+    O(n K m) time; besides the result, memory for some rows.
 
     Examples
     --------

@@ -5,7 +5,8 @@ import numpy as np
 from clusterlib.blocks import leaf_sum, map_reduce, tree_reduce
 from clusterlib.kernels import cluster_sums, row_softmax
 from clusterlib.kernels.leaves import LEAF_ROWS
-from clusterlib.solvers.noisy_gaussian_sweep import leaves, log_label_probabilities
+from clusterlib.solvers.noisy_gaussian_sweep import log_label_probabilities
+from clusterlib.solvers.row_results import leaves
 
 __all__ = ["LabelLikelihood", "MeanLoss", "coefficient_units", "weighted_mean"]
 

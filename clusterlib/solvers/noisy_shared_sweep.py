@@ -7,6 +7,7 @@ import numpy as np
 from clusterlib.blocks import leaf_sum
 from clusterlib.kernels import cluster_sums, row_softmax
 from clusterlib.solvers.noisy_gaussian_sweep import (
+    LabelPosteriors,
     LabelStatistics,
     log_label_probabilities,
     summed_leaves,
@@ -95,6 +96,42 @@ def total_scatter(statistics, centers, origin):
     return statistics.scatters.sum(axis=0) + (cross + cross.T) + halves.T @ halves
 
 
+class _LinearPosteriors(NamedTuple):
+    """Posteriors of the classes, and logarithms of densities but for terms in common."""
+
+    scores: LinearScores
+    origin: np.ndarray
+    log_prior: np.ndarray
+    log_labels: np.ndarray
+
+    def __call__(self, rows, codes):
+        return self.of_deviations(rows - self.origin, codes)
+
+    def of_deviations(self, deviations, codes):
+        joint = self.scores.of_deviations(deviations)
+        joint += self.log_labels[codes]
+        shares, logs, _ = row_softmax(joint, log_weight=self.log_prior, out=joint)
+        without_least(shares)
+        return shares, logs
+
+
+class _LeafSums(NamedTuple):
+    """Statistics of a leaf about the origin, without scatters, and the posteriors of its labels."""
+
+    posteriors: _LinearPosteriors
+
+    def __call__(self, rows, codes, weight):
+        deviations = rows - self.posteriors.origin
+        shares, logs = self.posteriors.of_deviations(deviations, codes)
+        quality = shares[np.arange(len(rows)), codes]
+        if weight is not None:
+            shares *= weight[:, None]
+            logs = logs * weight
+        counts = cluster_sums(shares, codes, shares.shape[1])[0].T
+        parts = shares.sum(axis=0), shares.T @ deviations, np.zeros(0), leaf_sum(logs)
+        return LabelStatistics(counts, *parts), quality
+
+
 class SharedSweep:
     """Passes over the rows for Gaussian classes with one covariance.
 
@@ -145,28 +182,18 @@ class SharedSweep:
                 statistics, quality = self._leaf_sums(scores, np.log(class_prior), transition)
                 statistics = self._about_classes(statistics, densities, distances)
                 if self._has_digits(statistics.scatters[0]):
-                    return statistics, np.concatenate(quality)
+                    return statistics, quality
         return swept_statistics(*self._rows, densities, class_prior, transition)
 
     def _leaf_sums(self, scores, log_prior, transition):
         """Statistics with sums about the origin, without scatters and common terms."""
-        log_labels = log_label_probabilities(transition)
-
-        def of_leaf(rows, codes, weight):
-            deviations = rows - self._origin
-            joint = scores.of_deviations(deviations)
-            joint += log_labels[codes]
-            shares, logs, _ = row_softmax(joint, log_weight=log_prior, out=joint)
-            without_least(shares)
-            quality = shares[np.arange(len(rows)), codes]
-            if weight is not None:
-                shares *= weight[:, None]
-                logs = logs * weight
-            counts = cluster_sums(shares, codes, len(transition))[0].T
-            parts = shares.sum(axis=0), shares.T @ deviations, np.zeros(0), leaf_sum(logs)
-            return LabelStatistics(counts, *parts), [quality]
-
-        return summed_leaves(*self._rows, of_leaf)
+        blocks = self._rows[0]
+        posteriors = _LinearPosteriors(
+            scores, self._origin, log_prior, log_label_probabilities(transition)
+        )
+        quality = np.empty(blocks.n_samples) if blocks.runs_here else None
+        statistics = summed_leaves(*self._rows, _LeafSums(posteriors), quality)
+        return statistics, LabelPosteriors(posteriors) if quality is None else quality
 
     def _about_classes(self, statistics, densities, distances):
         """Statistics about the means of the classes, with the terms that classes have in common."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from clusterlib.blocks import as_blocks, map_reduce, tree_reduce
 from clusterlib.kernels import class_moments, merge_moments
-from clusterlib.solvers.noisy_gaussian_sweep import leaves, row_results
+from clusterlib.solvers.row_results import leaves, row_results
 
 __all__ = ["PrincipalComponents", "principal_components", "project"]
 
@@ -114,8 +114,7 @@ def project(X, found):
 
     Notes
     -----
-    O(n m q) time for q components; besides the result, memory for some rows, and for the result once
-    more if X comes in several blocks.
+    O(n m q) time for q components; besides the result, memory for some rows.
 
     Examples
     --------

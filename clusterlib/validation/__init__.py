@@ -94,6 +94,7 @@ from clusterlib.validation.nmf import (
 from clusterlib.validation.noisy_labels import (
     Training,
     checked_auto_choice,
+    checked_counts,
     checked_prior_shares,
     checked_training,
     checked_weighable,
@@ -122,6 +123,7 @@ from clusterlib.validation.prototypes import (
 from clusterlib.validation.sdp import (
     Certification,
     RelaxationSolver,
+    checked_certifiable,
     checked_pair_rows,
     checked_rank,
     checked_reference_rows,
@@ -182,6 +184,7 @@ __all__ = [
     "checked_calibration",
     "checked_candidates",
     "checked_cell_weight",
+    "checked_certifiable",
     "checked_choice",
     "checked_class_clusters",
     "checked_class_prior",
@@ -191,6 +194,7 @@ __all__ = [
     "checked_classes",
     "checked_code_epsilon",
     "checked_cost_scale",
+    "checked_counts",
     "checked_covariances",
     "checked_cross_fit",
     "checked_different_rows",

@@ -6,6 +6,7 @@ from enum import Enum
 import numpy as np
 from sklearn.utils import column_or_1d
 
+from clusterlib.blocks import Blocks, map_reduce
 from clusterlib.kernels.checks import as_matrix, as_numeric
 from clusterlib.validation.balanced import checked_range
 from clusterlib.validation.device import checked_on_host
@@ -24,6 +25,10 @@ __all__ = [
     "checked_number_or_word",
     "checked_subclasses",
 ]
+
+
+# Squares of smaller values lose digits where variances are compared with them.
+_LEAST_OF_CARRIER = 2.0**-300
 
 
 class SizeRule(Enum):
@@ -88,8 +93,9 @@ def checked_class_rows(estimator, X, y, *, least_classes=1):
     ----------
     estimator : estimator
         Gets ``n_features_in_`` and ``feature_names_in_``.
-    X : array-like or data frame of shape (n_samples, n_features)
-        Rows; float32 and float64 pass as they are, all else becomes float64.
+    X : array-like, data frame or carrier of shape (n_samples, n_features)
+        Rows; float32 and float64 pass as they are, all else becomes float64. What is read block by
+        block becomes a carrier or is refused, as :func:`checked_matrix` does.
     y : array-like of shape (n_samples,)
         Numbers or strings, none missing.
     least_classes : int, default=1
@@ -97,8 +103,8 @@ def checked_class_rows(estimator, X, y, *, least_classes=1):
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), float32 or float64
-        The rows.
+    X : ndarray or Blocks of shape (n_samples, n_features), float32 or float64
+        The rows. A float64 carrier is read once.
     classes : ndarray of shape (n_classes,)
         Distinct labels, sorted, in the dtype of y.
     codes : ndarray of shape (n_samples,), intp
@@ -110,7 +116,8 @@ def checked_class_rows(estimator, X, y, *, least_classes=1):
         For no y, y of another length, a missing label (None, NaN, NA, NaT), y that is continuous,
         too few classes, or X whose squares leave float64.
     TypeError
-        For labels that cannot be sorted, such as numbers among strings.
+        For labels that cannot be sorted, such as numbers among strings, and rows that are read block
+        by block, unless the estimator reads blocks.
 
     Examples
     --------
@@ -128,8 +135,28 @@ def checked_class_rows(estimator, X, y, *, least_classes=1):
             f"y must hold at least {least_classes} classes; got {len(classes)} class in "
             f"{len(codes)} rows (n_samples={len(codes)})"
         )
-    checked_range(X)
+    if isinstance(X, Blocks):
+        _checked_carrier_range(X)
+    else:
+        checked_range(X)
     return X, classes, codes
+
+
+def _checked_carrier_range(blocks):
+    """Look at the largest value of float64 rows in a pass; they are never scaled, as arrays are."""
+    if blocks.dtype == np.float32:
+        return
+    largest = map_reduce(_largest_value, max, blocks)
+    checked_range(np.array([[largest]]))
+    if 0 < largest < _LEAST_OF_CARRIER:
+        raise ValueError(
+            f"X is read block by block and must have its largest absolute value from "
+            f"{_LEAST_OF_CARRIER:.2g} on, or be zero; got {largest:.6g}. Scale X"
+        )
+
+
+def _largest_value(rows):
+    return max(float(rows.max()), -float(rows.min()))
 
 
 def _refuse_unsortable(y):

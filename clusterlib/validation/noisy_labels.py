@@ -6,11 +6,12 @@ import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
 from clusterlib.validation.imbalance import checked_class_prior
-from clusterlib.validation.parameters import checked_choice, checked_real
+from clusterlib.validation.parameters import checked_choice, checked_integer, checked_real
 
 __all__ = [
     "Training",
     "checked_auto_choice",
+    "checked_counts",
     "checked_prior_shares",
     "checked_training",
     "checked_weighable",
@@ -157,3 +158,39 @@ def checked_weighable(estimator):
             f"{estimator!r} does not"
         )
     return estimator
+
+
+def checked_counts(counts, n_classes):
+    """Check how many rows are wanted of each class.
+
+    Parameters
+    ----------
+    counts : int or array-like of int of shape (n_classes,)
+        At least 0; one number is for each class.
+    n_classes : int
+        Number of classes.
+
+    Returns
+    -------
+    counts : ndarray of shape (n_classes,), int64
+
+    Raises
+    ------
+    TypeError
+        For what is no integer.
+    ValueError
+        For a negative number, or another shape.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import checked_counts
+    >>> checked_counts([0, 3], 2)
+    array([0, 3])
+    """
+    if np.shape(counts) not in ((), (n_classes,)):
+        raise ValueError(
+            f"counts must be an int or have shape (n_classes,)=({n_classes},); got shape "
+            f"{np.shape(counts)}"
+        )
+    counts = np.broadcast_to(np.asarray(counts), (n_classes,)).tolist()
+    return np.array([checked_integer("counts", count, 0) for count in counts], dtype=np.int64)

@@ -8,6 +8,8 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from clusterlib.blocks import is_carried
+from clusterlib.validation.carriers import checked_carrier, takes_carrier
 from clusterlib.validation.device import checked_on_host
 from clusterlib.validation.parameters import checked_choice, checked_integer, checked_real
 
@@ -225,14 +227,15 @@ def checked_classes(estimator, X, y):
     ----------
     estimator : estimator
         Gets ``n_features_in_`` and ``feature_names_in_``.
-    X : array-like or data frame of shape (n_samples, n_features)
-        Rows; float32 and float64 pass as they are, all else becomes float64.
+    X : array-like, data frame or carrier of shape (n_samples, n_features)
+        Rows; float32 and float64 pass as they are, all else becomes float64. What is read block by
+        block becomes a carrier or is refused, as :func:`checked_matrix` does.
     y : array-like of shape (n_samples,)
         Numbers or strings.
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), float32 or float64
+    X : ndarray or Blocks of shape (n_samples, n_features), float32 or float64
         The rows.
     classes : ndarray of shape (n_classes,)
         Distinct labels, sorted, in the dtype of y.
@@ -243,6 +246,8 @@ def checked_classes(estimator, X, y):
     ------
     ValueError
         For NaN, y of another length, no y, or y that is continuous.
+    TypeError
+        For rows that are read block by block, unless the estimator reads blocks.
 
     Examples
     --------
@@ -253,9 +258,23 @@ def checked_classes(estimator, X, y):
     """
     checked_on_host(estimator, X)
     checked_on_host(estimator, y, "y")
-    X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
+    if is_carried(X) and takes_carrier(estimator, X):
+        X, y = _carrier_and_target(estimator, X, y)
+    else:
+        X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
     check_classification_targets(y)
     return X, *np.unique(y, return_inverse=True)
+
+
+def _carrier_and_target(estimator, X, y):
+    """Check rows that are read block by block and a label for each, as ``validate_data`` does."""
+    y = validate_data(estimator, y=y, reset=True)
+    X = checked_carrier(estimator, X, reset=True)
+    if len(y) != X.shape[0]:
+        raise ValueError(
+            f"y must hold a label for each of the {X.shape[0]} rows of X; got {len(y)} labels"
+        )
+    return X, y
 
 
 def checked_episodes(X, y, queries):

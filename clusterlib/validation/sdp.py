@@ -9,6 +9,7 @@ from clusterlib.validation.parameters import checked_integer
 __all__ = [
     "Certification",
     "RelaxationSolver",
+    "checked_certifiable",
     "checked_pair_rows",
     "checked_rank",
     "checked_reference_rows",
@@ -37,6 +38,36 @@ class Certification(Enum):
     FAST = "fast"
     BLOCK = "block"
     FULL = "full"
+
+
+def checked_certifiable(certify, solver, *, in_memory):
+    """Refuse certificates of a sketch of rows that are not in memory: they need all rows at once.
+
+    Parameters
+    ----------
+    certify : Certification
+        How much work goes into them.
+    solver : RelaxationSolver
+        The one that will run; all but the sketch have the rows in memory.
+    in_memory : bool
+        Whether the rows given are.
+
+    Raises
+    ------
+    ValueError
+        For a certificate that cannot be computed block by block.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import Certification, RelaxationSolver, checked_certifiable
+    >>> checked_certifiable(Certification.NONE, RelaxationSolver.SKETCH, in_memory=False)
+    """
+    if not in_memory and solver is RelaxationSolver.SKETCH and certify is not Certification.NONE:
+        raise ValueError(
+            f"certify={certify.value!r} needs all rows at once, and a sketch reads X block by block: "
+            "take certify='none', solver='low_rank', which reads all rows into memory, or give X as "
+            "an array"
+        )
 
 
 def checked_rank(rank, n_clusters, n_samples):

@@ -11,9 +11,9 @@ from clusterlib.solvers import noisy_gaussian_sweep, noisy_gaussians
 from clusterlib.solvers.noisy_gaussian_sweep import (
     ClassDensities,
     label_statistics,
-    leaves,
     swept_statistics,
 )
+from clusterlib.solvers.row_results import leaves
 from tests.solvers.test_noisy_gaussians import log_density, planted
 
 

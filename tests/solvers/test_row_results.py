@@ -18,7 +18,7 @@ from clusterlib.solvers import (
     noisy_logistic_scores,
     project,
 )
-from clusterlib.solvers.noisy_gaussian_sweep import row_results
+from clusterlib.solvers.row_results import row_results
 
 N, M, K = 60_000, 3, 30
 

@@ -133,8 +133,8 @@ class SDPClustering(CentersEstimator):
     The factor is a matrix W whose rows are non-negative and sum to 1; with D the column sums,
     ``Z = W D^-1 W'``. An iteration takes O(n p r) time for rank r, and some hundred are usual
     (thousands where clusters overlap); memory besides X is about ``8 n (p + 6 r)`` bytes. A
-    sketch takes a few passes over X, which may be memory-mapped, and memory of O(n) beside that
-    of its samples; certificates copy X to float64. No matrix of n_samples x n_samples is made
+    sketch takes a few passes over X, and memory of O(n) beside that of its samples; certificates
+    copy X to float64. No matrix of n_samples x n_samples is made
     unless ``solver="cvxpy"``, ``certify="full"`` or :meth:`membership_matrix` ask for it.
 
     Labels are those of the lowest k-means cost among Lloyd's iterations from the rounded
@@ -142,6 +142,13 @@ class SDPClustering(CentersEstimator):
     clusters, plain starts sometimes where clusters overlap: neither always does. Where clusters
     have unlike shapes the partition of lowest cost is not the best one; with ``n_kmeans=0`` the
     labels stay close to what the relaxation says.
+
+    X may be anything that :func:`clusterlib.blocks.as_blocks` reads block by block: a memory map,
+    the path of a file or of a folder of files, a Dask array, batches that can be read again. A
+    sketch reads it ``7 + 3 n_sketches`` times and once for each of at most ten last steps, and keeps
+    three blocks, its sample and about 30 bytes for each row; it has no certificate then (``certify``
+    needs all rows at once). The other solvers, and so "auto" up to its 4 million entries, read all
+    rows into memory first: what they work on is larger. Results have the bits of an array.
 
     The relaxation has no weights of rows, so ``fit`` takes none. The same seed gives the same
     answer for any number of threads and any layout of X. Fitting warns (ConvergenceWarning)
@@ -172,6 +179,8 @@ class SDPClustering(CentersEstimator):
     >>> model.membership_.shape
     (300, 24)
     """
+
+    _reads_blocks = True
 
     def __init__(
         self,
@@ -209,9 +218,10 @@ class SDPClustering(CentersEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to cluster; at least n_clusters of them. float32 and float64 arrays are used as
-            they are, in any layout; everything else is converted to float64.
+            they are, in any layout; everything else is converted to float64. Rows may be read
+            block by block, see Notes.
         y : object, default=None
             Ignored.
 
@@ -224,7 +234,8 @@ class SDPClustering(CentersEstimator):
         ------
         ValueError
             For a parameter out of range, NaN or infinity in X, fewer rows than clusters, more
-            rows than a solver or a certificate is meant for, squares beyond float64.
+            rows than a solver or a certificate is meant for, squares beyond float64, ``certify``
+            for a sketch of rows that are not in memory.
         TypeError
             For a parameter of a wrong type, or sparse X.
         ImportError

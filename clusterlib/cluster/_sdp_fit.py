@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.base import FitReport, progress_log
+from clusterlib.base import FitReport, pass_progress, progress_log
 from clusterlib.blocks import as_blocks
 from clusterlib.cluster._sdp_bound import certified
 from clusterlib.cluster._starts import MAX_SEED
@@ -28,6 +28,7 @@ from clusterlib.validation import (
     Certification,
     RelaxationSolver,
     check_random_state,
+    checked_certifiable,
     checked_choice,
     checked_flag,
     checked_integer,
@@ -119,7 +120,7 @@ def fit_relaxation(estimator, X):
     ----------
     estimator : SDPClustering
         Gets the fitted attributes, all of them at the end.
-    X : array-like or data frame of shape (n_samples, n_features)
+    X : array-like, data frame or carrier of shape (n_samples, n_features)
         As the user gave it.
 
     Returns
@@ -130,30 +131,48 @@ def fit_relaxation(estimator, X):
     options = _Options(estimator)
     random_state = check_random_state(estimator.random_state)
     X = checked_matrix(estimator, X, reset=True)
-    options.meet(len(X))
+    options.meet(X.shape[0])
     blocks = as_blocks(X)
+    checked_certifiable(options.certify, options.solver, in_memory=blocks.in_memory)
+    with progress_log(options.verbose), pass_progress(estimator, blocks):
+        return _fit_blocks(
+            estimator, X, _where_solved(blocks, options.solver), options, random_state
+        )
+
+
+def _where_solved(blocks, solver):
+    """The rows where the solver wants them: all in memory, unless it takes samples."""
+    if blocks.in_memory or solver in (RelaxationSolver.SKETCH, RelaxationSolver.EXACT):
+        return blocks
+    rows = np.empty(blocks.shape, dtype=blocks.dtype)
+    for block in blocks:
+        rows[block.start : block.stop] = block.array
+    return as_blocks(rows)
+
+
+def _fit_blocks(estimator, X, blocks, options, random_state):
+    """Solve, certify and store; tell whether the solver gave up."""
     total = squared_spread(blocks)
     # Looking for different rows takes a sort, and is needed where none seem to differ only.
     checked_spread(total, RowDraws(blocks).n_groups if total < 1e-200 else 2)
     rng = np.random.default_rng(random_state.randint(MAX_SEED))
-    with progress_log(options.verbose):
-        report = FitReport(estimator, X, None, options.n_init)
-        found = _SOLVE[options.solver](blocks, total, options, rng, report)
-        value = total - found.partition.inertia
-        if value > found.objective + 10 * options.tol * total:
-            # Every partition is a point of the relaxation: here it is clearly the better one.
-            found = found._replace(objective=value, factor=None, matrix=None)
-        bound = certified(
-            blocks,
-            total,
-            found.partition,
-            options.n_clusters,
-            options.certify,
-            factor=found.factor,
-            upper_value=found.upper_value,
-        )
-        _store(estimator, found, bound, options)
-        report.end(lambda: {"cluster_centers_": found.partition.centers})
+    report = FitReport(estimator, X, None, options.n_init)
+    found = _SOLVE[options.solver](blocks, total, options, rng, report)
+    value = total - found.partition.inertia
+    if value > found.objective + 10 * options.tol * total:
+        # Every partition is a point of the relaxation: here it is clearly the better one.
+        found = found._replace(objective=value, factor=None, matrix=None)
+    bound = certified(
+        blocks,
+        total,
+        found.partition,
+        options.n_clusters,
+        options.certify,
+        factor=found.factor,
+        upper_value=found.upper_value,
+    )
+    _store(estimator, found, bound, options)
+    report.end(lambda: {"cluster_centers_": found.partition.centers})
     may_stop = found.solver is not RelaxationSolver.CVXPY  # cvxpy takes no callback
     return not (found.converged or (may_stop and found.n_iter < options.max_iter))
 

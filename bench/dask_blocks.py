@@ -117,10 +117,13 @@ def nothing(rows, centers):
 
 def overhead(options: argparse.Namespace) -> Iterator[dict]:
     """Milliseconds of a block whose work takes none."""
+    import dask.array as da
+
     centers = np.zeros((1000, 768), np.float32)
     with cluster(options.workers):
         for n_blocks in map(int, options.blocks.split(",")):
-            X = lazily_drawn(n_blocks * LEAF_ROWS, LEAF_ROWS).map_blocks(np.zeros_like)
+            shape = (n_blocks * LEAF_ROWS, N_FEATURES)
+            X = da.zeros(shape, chunks=(LEAF_ROWS, N_FEATURES), dtype=np.float32)
             for kind, rows in (("made", X), ("persisted", X.persist())):
                 blocks = DaskBlocks(rows)
 

@@ -82,8 +82,8 @@ class DaskBlocks(Blocks):
     Notes
     -----
     The graph of X is optimised once. A pass then costs a task for each block, which makes the
-    block and works on it, and a merge for every seven blocks; 3 to 6 ms of the scheduler together,
-    so a block should take 100 ms or more. Blocks that depend on the same tasks, such as slices of
+    block and works on it, and a merge for every seven blocks: some milliseconds together, which
+    ``python -m bench.dask_blocks overhead`` measures, so a block should take 100 ms or more. Blocks that depend on the same tasks, such as slices of
     one file, and blocks that were persisted are tasks of their own. ``persist`` what is dear to
     make and fits into the memory of the workers: every pass makes the blocks anew.
 

@@ -383,7 +383,7 @@ default="k-means++"
 
 def _reporting(report, blocks):
     def callback(centers, history):
-        message = f"mean cost of a drawn row {history[-1]:.6g}"
+        message = f"mean cost of a row {history[-1]:.6g}"
         return report.end_iteration(message, lambda: {"cluster_centers_": blocks.like(centers)})
 
     return callback

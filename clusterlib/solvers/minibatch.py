@@ -291,7 +291,8 @@ def minibatch(
             mass = len(batch) if weight is None else float(weight.sum())
             converged = progress.add(done.inertia / mass, moves, len(batch))
             centers, counts = done.centers, done.counts
-            if converged or (callback is not None and callback(centers, progress.history)):
+            is_stopped = callback is not None and callback(centers, progress.history)
+            if converged or is_stopped:
                 break
     history = np.array(progress.history)
     return MiniBatchResult(centers, counts, len(history), n_iter, converged, n_reassigned, history)

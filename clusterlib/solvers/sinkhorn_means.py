@@ -132,7 +132,9 @@ def sinkhorn_means(
 
     Notes
     -----
-    O(n k d) time for a sweep and as much for a move, O(n + k d log n) memory: no n x k array.
+    O(n k d) time for a sweep and as much for a move, O(n + k d log n) memory: no n x k array, and
+    nothing but labels for rows that are not in memory. Those are read once for each sweep and each
+    move, once before and twice after.
     Codes are computed to a tenth of the last angle, at most 1e-6, from the last potentials.
     F rises from move to move as far as codes are exact; with ``n_iters`` it need not. Sums have a
     fixed order, so the result depends on neither threads nor blocks.

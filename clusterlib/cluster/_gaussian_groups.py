@@ -1,11 +1,15 @@
 """What an estimator of Gaussian groups answers once it is fitted: labels, densities, criteria."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 
-from clusterlib.blocks import as_blocks, map_blocks
+from clusterlib.blocks import as_blocks, is_carried
 from clusterlib.cluster._group_density import GroupDensity, log_density, most_likely, posterior
+from clusterlib.solvers.row_results import row_results
 from clusterlib.validation import check_is_fitted, checked_matrix
+from clusterlib.validation.carriers import checked_carrier
 
 __all__ = ["GaussianGroupsEstimator"]
 
@@ -18,8 +22,8 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows to assign.
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
+            Rows to assign; they may be read block by block.
 
         Returns
         -------
@@ -39,8 +43,8 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows to assign.
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
+            Rows to assign; they may be read block by block.
 
         Returns
         -------
@@ -59,8 +63,8 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows to measure.
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
+            Rows to measure; they may be read block by block.
 
         Returns
         -------
@@ -83,8 +87,8 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows to measure.
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
+            Rows to measure; they may be read block by block.
         y : object, default=None
             Ignored.
 
@@ -105,8 +109,8 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows to measure.
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
+            Rows to measure; they may be read block by block.
 
         Returns
         -------
@@ -127,8 +131,8 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows to measure.
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
+            Rows to measure; they may be read block by block.
 
         Returns
         -------
@@ -148,8 +152,9 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
 
     def _map(self, answer, X):
         check_is_fitted(self)
-        return self._answers(answer, checked_matrix(self, X, reset=False))
+        # Other than fit, an answer needs no row but its own.
+        checked = checked_carrier if is_carried(X) else checked_matrix
+        return self._answers(answer, checked(self, X, reset=False))
 
     def _answers(self, answer, X):
-        density = GroupDensity.of(self)
-        return np.concatenate(map_blocks(lambda rows: answer(density, rows), as_blocks(X)))
+        return row_results(partial(answer, GroupDensity.of(self)), as_blocks(X))

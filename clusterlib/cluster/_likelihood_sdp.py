@@ -159,6 +159,10 @@ default="auto"
     more). Memory is O(n_samples (n_features + n_clusters rank)) numbers of float64; nothing has
     the shape (n_samples, n_samples) but distances of those 1000 rows for Ward's tree.
 
+    *Rows beyond memory.* ``fit`` needs all rows in memory. Fit a sample of them, and give all to
+    ``predict`` and the methods beside it, which read them block by block from whatever
+    :func:`clusterlib.blocks.as_blocks` takes.
+
     *Endings.* Fitting warns (ConvergenceWarning) when ``max_iter`` came before labels repeated,
     and when fewer different groups were found than asked for. Ctrl-C leaves the estimator as it
     was. The same seed gives the same answer for any number of threads of this library.
@@ -189,6 +193,8 @@ default="auto"
     >>> model.covariance_type_
     'tied'
     """
+
+    _instead_of_blocks = "fit it to a sample of the rows as an array; predict reads blocks"
 
     def __init__(
         self,
@@ -245,7 +251,7 @@ default="auto"
             are all the same, known covariances of a wrong shape, not symmetric or not positive
             definite.
         TypeError
-            For a parameter of a wrong type, or sparse X.
+            For a parameter of a wrong type, sparse X, or rows that are read block by block.
         """
         fit_groups(self, X)
         warn_of_no_convergence(self, "rounds", "labels still changed in the last one", "max_iter")

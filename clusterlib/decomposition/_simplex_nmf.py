@@ -153,6 +153,8 @@ class SimplexNMF(
            [0.2, 0.8]])
     """
 
+    _instead_of_blocks = "fit it to a sample as an array and transform rows in parts"
+
     def __init__(
         self,
         n_components=2,

@@ -176,6 +176,8 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
     True
     """
 
+    _instead_of_blocks = "give an array, or find wrong labels by RepresentationCalibrator"
+
     def __init__(
         self,
         estimator=None,
@@ -237,10 +239,8 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
             "shrinkage", self.shrinkage, "auto", 0, low_open=True, infinite=True
         )
         n_components = checked_integer("n_components", self.n_components, 1)
-        options = {
-            "max_iter": checked_integer("max_iter", self.max_iter, 1),
-            "tol": checked_real("tol", self.tol, 0),
-        }
+        options = {"max_iter": checked_integer("max_iter", self.max_iter, 1)}
+        options["tol"] = checked_real("tol", self.tol, 0)
         verbose, random_state = checked_verbose(self.verbose), check_random_state(self.random_state)
         X, self.classes_, codes = checked_class_rows(self, X, y)
         weight = checked_class_weight(sample_weight, self.classes_, codes)

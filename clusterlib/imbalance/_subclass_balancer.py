@@ -151,6 +151,8 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
     array(['cat', 'dog', 'yak'], dtype='<U3')
     """
 
+    _instead_of_blocks = "cut a sample of the rows of each class, or give X as an array"
+
     def __init__(
         self,
         *,

@@ -92,6 +92,8 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
     array(['both sides', 'both sides', 'above'], dtype='<U10')
     """
 
+    _instead_of_blocks = "fit it to a sample of the rows of each class, or give X as an array"
+
     def __init__(
         self,
         estimator=None,

@@ -129,6 +129,8 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
            [0.2, 1. ]])
     """
 
+    _instead_of_blocks = "give the rows of an episode, which are few, as an array"
+
     def __init__(
         self,
         epsilon=0.03,

@@ -180,6 +180,8 @@ class SinkhornTransport(TransportEstimator):
 
     _takes_device_arrays = True
 
+    _instead_of_blocks = "fit it to samples of both domains and transform rows in parts"
+
     def __init__(
         self,
         epsilon=0.1,

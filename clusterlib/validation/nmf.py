@@ -6,6 +6,8 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils.validation import check_array, validate_data
 
+from clusterlib.blocks import is_carried
+from clusterlib.validation.carriers import takes_carrier
 from clusterlib.validation.device import checked_on_host
 from clusterlib.validation.parameters import checked_choice, checked_integer, checked_real
 
@@ -94,7 +96,8 @@ def checked_nonnegative_matrix(estimator, X, *, reset, missing=False):
     Raises
     ------
     ValueError, TypeError
-        For negative values, infinity, NaN unless they are missing values, and complex data.
+        For negative values, infinity, NaN unless they are missing values, and complex data; for rows
+        that are read block by block, but for memory maps.
 
     Examples
     --------
@@ -104,6 +107,8 @@ def checked_nonnegative_matrix(estimator, X, *, reset, missing=False):
     array([[1., 2.]])
     """
     checked_on_host(estimator, X)
+    if is_carried(X):
+        takes_carrier(estimator, X)  # refuses all but memory maps
     options = {"dtype": [np.float64, np.float32], "order": None, "accept_sparse": "csr"}
     finite = "allow-nan" if missing else True
     try:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clusterlib.blocks import Blocks
 from clusterlib.label_shift._class_fit import ClassFit
 from clusterlib.solvers import pooled_posteriors, scaled_label_shift
 from clusterlib.validation import checked_integer
@@ -60,6 +61,7 @@ def fit_scaled(rows, found, n_classes, options, rng, callback=None):
         n_starts=options.n_starts,
         max_iter=options.max_iter,
         tol=options.tol,
+        keep_posteriors=not isinstance(rows.X, Blocks),
         callback=callback,
     )
     return ClassFit(

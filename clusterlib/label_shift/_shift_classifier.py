@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+from clusterlib.blocks import is_carried
 from clusterlib.label_shift._held_out import class_probabilities, held_out_probabilities
 from clusterlib.solvers import prior_ratio, reweighted_posteriors
 from clusterlib.solvers.confusion_prior import class_confusion
@@ -22,6 +23,7 @@ from clusterlib.validation import (
     checked_probabilistic,
     checked_sample_weight,
 )
+from clusterlib.validation.carriers import takes_carrier
 from clusterlib.validation.folds import checked_folds
 
 __all__ = ["ShiftClassifier"]
@@ -39,6 +41,10 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
     covariance. ``_adapted`` names what belongs to a batch.
     """
 
+    _instead_of_blocks = (
+        "fit it to a sample of the rows; for a large batch ask a classifier block by block and give "
+        "its probabilities to clusterlib.solvers.shifted_prior"
+    )
     _adapted = ("target_prior_", "prior_covariance_", "class_weights_", "effective_sample_size_")
 
     def __sklearn_tags__(self):
@@ -82,11 +88,12 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
             For a parameter out of range, what the classifier refuses, NaN in y, a single class, a
             class with a single row, or folds that are no partition.
         TypeError
-            For a parameter of a wrong type, or a classifier without ``predict_proba``.
+            For a parameter of a wrong type, a classifier without ``predict_proba``, or X that is
+            read block by block, such as a path.
         """
         base = checked_probabilistic(self._base())
         self._check_parameters()
-        checked_on_host(self, X)
+        self._check_rows(X)
         checked_on_host(self, y, "y")
         X, y, classes, codes = checked_labelled_rows(X, y)
         weight = checked_sample_weight(params.get("sample_weight"), len(y))
@@ -262,8 +269,14 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         return LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
 
     def _probabilities(self, X):
-        checked_on_host(self, X)
+        self._check_rows(X)
         return class_probabilities(self.estimator_, X, self.classes_)
+
+    def _check_rows(self, X):
+        """Refuse rows that are not in the memory of the host; a list may hold texts, no paths."""
+        checked_on_host(self, X)
+        if not isinstance(X, (list, tuple)) and is_carried(X):
+            takes_carrier(self, X)
 
     def _forget(self):
         """Drop what belongs to another batch."""

@@ -11,6 +11,8 @@ from clusterlib.kernels import LEAF_ROWS, row_softmax
 
 __all__ = ["DomainLogistic", "domain_logistic", "standard_units"]
 
+_MEAN_ROUNDING = LEAF_ROWS * 2.0**-52
+
 
 class DomainLogistic(NamedTuple):
     """What :func:`domain_logistic` found: a model for each fold, and one of all rows behind them.
@@ -178,8 +180,8 @@ def standard_units(X):
     """
     n, center, squares = as_blocks(X).map_reduce(_moments, _merged_moments)
     scale = np.sqrt(squares / n)
-    scale[scale <= 10 * np.finfo(np.float64).eps * np.abs(center)] = 1.0
-    scale[scale == 0] = 1.0
+    # A constant column differs from its mean by the rounding of the mean.
+    scale[scale <= _MEAN_ROUNDING * np.abs(center)] = 1.0
     return center, scale
 
 

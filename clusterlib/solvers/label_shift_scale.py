@@ -43,9 +43,9 @@ class ScaledLabelShift(NamedTuple):
     Attributes
     ----------
     posteriors : ndarray of shape (n, k), dtype of X, or None
-        q(class | row, its domain); None where X is not in memory.
+        q(class | row, its domain); None unless kept.
     pooled : ndarray of shape (n, k), dtype of X, or None
-        q(class | row) without the domain; None where X is not in memory.
+        q(class | row) without the domain; None unless kept.
     domain_given_class : ndarray of shape (r, k), float64
         q(domain | class); columns sum to 1.
     marginals : ndarray of shape (r, k), float64
@@ -69,7 +69,7 @@ class ScaledLabelShift(NamedTuple):
     history : ndarray of shape (n_iter,), float64
         Log-likelihood of the best start at each iteration.
     rows : RowClasses
-        Labels and what else is kept of each row, wherever X is.
+        Labels and what else is kept of each row in any case.
     """
 
     posteriors: np.ndarray | None
@@ -102,6 +102,7 @@ def scaled_label_shift(
     max_iter=10,
     tol=1e-3,
     models=(ClassModel.MIXTURE, ClassModel.NETWORK),
+    keep_posteriors=True,
     callback=None,
 ):
     """Find classes whose shares differ between domains, in time and memory linear in the rows.
@@ -115,9 +116,7 @@ def scaled_label_shift(
     Parameters
     ----------
     X : Blocks or array-like of shape (n, p), float32 or float64
-        The rows, read block by block: in three passes, of which two may be of a sample. What is
-        not in memory is read again in each iteration of the last EM (3 to 10 as a rule, 50 at
-        most) and twice at its end, and no array of rows and classes is made.
+        The rows; three passes read them block by block.
     domains : ndarray of shape (n,), int32
         Domain of each row; every domain has some.
     n_domains, n_classes : int
@@ -134,6 +133,10 @@ def scaled_label_shift(
         As in :func:`tempered_plsa`; a start is given 6 iterations to be compared, and 10 at most.
     models : sequence of ClassModel, default=(ClassModel.MIXTURE, ClassModel.NETWORK)
         What may take the place of the micro-clusters.
+    keep_posteriors : bool, default=True
+        Make the arrays of rows and classes. Without them X is read again wherever they are needed:
+        in each iteration of the last EM (3 to 10 as a rule, 50 at most) and twice at its end, with
+        the same bits.
     callback : None or callable, default=None
         ``callback(stage, iteration, log_likelihood)`` with the number of a start or a
         :class:`ClassModel` for the stage; True ends that stage.
@@ -146,7 +149,7 @@ def scaled_label_shift(
     -----
     O(n n_micro p) time for the nearest micro-clusters, O(nnz k) for an iteration on the table, which
     has ``nnz <= min(n, n_micro r)``, and O(n J (p + k)) for a model of J components or units. Memory
-    beside X, with numbers of b bytes: ``2 k b + 44`` for each row, 44 where X is not in memory, ``40 n_micro (p b + 72)`` for the
+    beside X, with numbers of b bytes: ``2 k b + 44`` for each row, 44 without ``keep_posteriors``, ``40 n_micro (p b + 72)`` for the
     sample of the micro-clusters, ``b (p + 10 k)`` for each row of the sample of the models.
 
     References
@@ -188,7 +191,7 @@ def scaled_label_shift(
         blocks, domains, micro, clusters.labels, D, rng, models=models, callback=callback
     )
     pooled = None
-    if not blocks.in_memory:
+    if not keep_posteriors:
         h = _carried(blocks, choice.model, np.arange(n_classes))
     elif choice.name is ClassModel.MICRO:
         h = pooled = best.pooled[clusters.labels]
@@ -197,12 +200,12 @@ def scaled_label_shift(
     fit = frozen_em(as_blocks(h), D, domains, max_iter=_DOMAIN_ITERATIONS, tol=_DOMAIN_TOL)
     class_prior = np.bincount(domains, minlength=n_domains) @ fit.marginals / n
     order = np.argsort(-class_prior, kind="stable")
-    if blocks.in_memory:
+    if keep_posteriors:
         h = _reordered(pooled, order)
     else:
         h = _carried(blocks, choice.model, order)
     D = np.ascontiguousarray(fit.domain_given_class[:, order])
-    rows = row_classes(h, D, domains, keep_posteriors=blocks.in_memory)
+    rows = row_classes(h, D, domains, keep_posteriors=keep_posteriors)
     return ScaledLabelShift(
         rows.posteriors,
         pooled,

@@ -22,6 +22,8 @@ __all__ = [
 
 # Philox makes four words from one value of its counter; leaves start at multiples of four.
 _WORDS = 4
+# Fewer rows than these are not worth a merge of their own.
+_FEW_ROWS = 64
 
 
 class Race(NamedTuple):
@@ -203,7 +205,7 @@ def winners_of_block(rows, numbers, weight, race, log_rates):
 
     Notes
     -----
-    Works on leaves of 4096 rows, O(race.size + 4096) rows in memory.
+    Works on leaves of 4096 rows; O(race.size) copies of rows in memory, at least 128.
 
     Examples
     --------
@@ -217,24 +219,24 @@ def winners_of_block(rows, numbers, weight, race, log_rates):
     key = np.array([race.seed, race.number], dtype=np.uint64)
     bits = np.random.Philox(key=key).advance(numbers.start // _WORDS)
     ahead = Winners(np.empty(0), np.empty(0, dtype=np.intp), rows[:0])
-    waiting, n_waiting = [ahead], 0
     slowest = np.inf
+    # Rows are copied only in the order of their arrival, few at a time: all of a leaf run at first.
+    some = max(race.size, _FEW_ROWS)
     for start in range(0, len(rows), LEAF_ROWS):
         leaf = slice(start, min(start + LEAF_ROWS, len(rows)))
         keys = _log_arrivals(bits.random_raw(leaf.stop - start), rows, weight, race, leaf)
         if (rates := log_rates(leaf)) is not None:
             keys -= rates
         ran = np.flatnonzero(keys < slowest)
-        if len(ran) == 0:
-            continue
-        waiting.append(Winners(keys[ran], numbers.start + start + ran, rows[start + ran]))
-        n_waiting += len(ran)
-        if n_waiting >= race.size:
-            ahead = first_different(*waiting, race=race)
-            waiting, n_waiting = [ahead], 0
+        ran = ran[np.argsort(keys[ran], kind="stable")]
+        while len(ran):
+            first, ran = ran[:some], ran[some:]
+            arrived = Winners(keys[first], numbers.start + start + first, rows[start + first])
+            ahead = first_different(ahead, arrived, race=race)
             if len(ahead.keys) == race.size:
                 slowest = ahead.keys[-1]
-    return first_different(*waiting, race=race) if n_waiting else ahead
+                ran = ran[keys[ran] < slowest]
+    return ahead
 
 
 def _log_arrivals(words, rows, weight, race, leaf):

@@ -12,7 +12,7 @@ import pytest
 from clusterlib.blocks import ArrayBlocks, as_blocks
 from clusterlib.cluster import KMeans
 
-N_FEATURES, N_CLUSTERS, BLOCK_ROWS = 64, 16, 1 << 16
+N_FEATURES, N_CLUSTERS, BLOCK_ROWS = 64, 4, 1 << 16
 N_SAMPLES = 19 * BLOCK_ROWS - 1000
 BLOCK = BLOCK_ROWS * N_FEATURES * 4
 BUDGET = 3 * BLOCK + N_CLUSTERS * N_FEATURES * 4 + 4 * N_SAMPLES
@@ -32,7 +32,7 @@ def status(key):
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith(key))
 
 def fit(X):
-    return KMeans(k, init="k-means||", max_iter=3, tol=0, random_state=0).fit(X)
+    return KMeans(k, init="k-means||", max_iter=2, tol=0, random_state=0).fit(X)
 
 fit(np.random.default_rng(0).normal(size=(9000, 64)).astype(np.float32))  # code is loaded by now
 gc.collect()
@@ -83,7 +83,7 @@ def test_a_fit_takes_three_blocks_centres_and_labels(folder):
     assert found["refused"]  # the limit was one
     assert found["peak"] <= BUDGET
     X = np.load(folder / "X.npy", mmap_mode="r")
-    model = KMeans(N_CLUSTERS, init="k-means||", max_iter=3, tol=0, random_state=0).fit(X)
+    model = KMeans(N_CLUSTERS, init="k-means||", max_iter=2, tol=0, random_state=0).fit(X)
     np.testing.assert_array_equal(np.load(folder / "labels.npy"), model.labels_)
 
 

@@ -49,7 +49,8 @@ class LatentLabelShift(DomainPosteriors):
     discriminator : {"auto", "neighbors", "logistic"} or classifier, default="auto"
         What tells the domains of a row apart: the domains of its nearest other rows, a logistic
         regression on standardised features (C = 0.05), or any classifier with ``predict_proba``.
-        "auto" is "neighbors" for "tempered", and "logistic" for "ddfa".
+        "auto" is "neighbors" for "tempered", and "logistic" for "ddfa". A classifier that is fitted
+        to the domains already is given as ``sklearn.frozen.FrozenEstimator(classifier)``.
     cross_fit : bool or int, default=True
         Folds by which a classifier is kept from rows it has seen: True is 5, dealt evenly within
         each domain, an int from 2 on another number. With False it is asked about the rows it was
@@ -122,6 +123,7 @@ class LatentLabelShift(DomainPosteriors):
         Probabilities of the classes of each row in its domain. They do not come from the row
         itself but from its neighbours, so that ``predict_proba`` of the same rows, which finds
         them among its neighbours, is a little more sure. In the dtype of X with micro-clusters.
+        None where X was read block by block: ask ``predict_proba`` for as many as are wanted.
     n_classes_ : int
         Number of classes.
     class_choice_ : None or ClassChoice
@@ -171,6 +173,14 @@ class LatentLabelShift(DomainPosteriors):
     *Repeated rows.* The nearest row of a copy is the other copy, of the same domain. Where nearly
     all values that occur more than once occur in one domain, each row is therefore taken once in
     a domain, and attributes are those of the rows that are left.
+
+    *Rows that are read block by block* (paths, memory maps, batches, Dask arrays, ...; see the
+    guide on blocks) give the bits of an array. Up to 100 000 of them are read into memory, unless
+    ``n_micro_clusters`` is a number. Above that, for arrays as well, "ddfa" works in passes: the
+    logistic regressions of all folds are fitted together, a sample of what they say is clustered,
+    and clusters are counted. "tempered" takes micro-clusters. About 60 bytes are kept for each row,
+    no array of rows and classes or domains is made, and what needs all rows (neighbours of rows, a
+    student, a classifier that is to be fitted) is refused.
 
     *Costs.* Neighbours take O(n^2 n_features) time, an iteration O(n n_neighbors k). Memory beside
     X: 4 n bytes for each neighbour (30 to 200 of them), and about 60 n k bytes. "ddfa" takes
@@ -257,9 +267,9 @@ class LatentLabelShift(DomainPosteriors):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows. float32 and float64 arrays are used as they are, everything else is converted to
-            float64.
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
+            Rows, or whatever :func:`clusterlib.blocks.as_blocks` reads block by block. float32 and
+            float64 arrays are used as they are, everything else is converted to float64.
         y : array-like of shape (n_samples,)
             **Domain** of each row, not its class: strings, integers, or what else can be sorted.
             Two domains at least.
@@ -274,7 +284,8 @@ class LatentLabelShift(DomainPosteriors):
         ValueError
             For a parameter out of range, NaN or infinity, no y or one of another length, a single
             domain, more classes than domains, rows that are all the same, or a discriminator or
-            student whose probabilities are none.
+            student whose probabilities are none; for many rows that are read block by block, also for
+            a parameter that needs all of them in memory.
         TypeError
             For a parameter of a wrong type, sparse X, or domains that cannot be sorted.
         """

@@ -112,7 +112,8 @@ def blended_log_likelihoods(likelihoods, others):
     array([-1.9 , -0.16])
     """
     tiny = np.finfo(np.float64).tiny
-    mixed = [np.log(np.maximum((1 - b) * likelihoods + b * others, tiny)) for b in _BLENDS]
+    # One after the other: only the best one so far is kept.
+    mixed = (np.log(np.maximum((1 - b) * likelihoods + b * others, tiny)) for b in _BLENDS)
     return max(mixed, key=lambda values: values.mean())
 
 

@@ -256,3 +256,17 @@ def test_estimators_around_a_classifier_name_the_alternative(cls, tmp_path):
     for use in (lambda X: cls().fit(X, DATA.domains), fitted.adapt, fitted.predict):
         with pytest.raises(TypeError, match="shifted_prior"):
             use(as_blocks(tmp_path / "X.npy"))
+
+
+@pytest.mark.parametrize(("setting", "most"), [("micro-clusters", 15), ("ddfa", 30), ("frozen", 5)])
+def test_a_fit_takes_few_passes(setting, most):
+    begun = []
+
+    def batches():
+        begun.append(1)
+        yield from np.array_split(DATA.X, 7)
+
+    blocks = as_blocks(batches)
+    begun.clear()
+    model(setting).fit(blocks, DATA.domains)
+    assert 4 < len(begun) <= most

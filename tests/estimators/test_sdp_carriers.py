@@ -61,9 +61,9 @@ def test_every_carrier_gives_the_same_bits(options, tmp_path):
 
 @pytest.mark.parametrize("carrier", ["file", "batches", "elsewhere"])
 def test_solvers_of_all_rows_read_them_into_memory(carrier, tmp_path):
-    X = rows(5000, dtype=np.float64)
+    X = rows(9000, dtype=np.float64)
     # "auto" takes the factor of so few rows, and a sketch of fewer rows than it has does, too.
-    for options in ({}, {"solver": "sketch", "sketch_size": 5000}, {"certify": "fast"}):
+    for options in ({}, {"solver": "sketch", "sketch_size": 9000}, {"certify": "fast"}):
         model = SDPClustering(4, rank=4, tol=1e-3, n_kmeans=1, random_state=0, **options)
         expected = model.fit(X)
         assert expected.solver_ == "low_rank"

@@ -110,8 +110,15 @@ def mapped(X, fn, n_features, dtype, *, beside=()):
     ----------
     X : Blocks or array-like of shape (n_samples, n)
         Whatever :func:`as_blocks` takes.
-    fn, n_features, dtype, beside
-        As in :class:`MappedBlocks`.
+    fn : callable
+        ``fn(rows, *slices)`` as in :class:`MappedBlocks`: it can be pickled and works on each row by
+        itself.
+    n_features : int
+        Columns of what it returns.
+    dtype : dtype
+        float32 or float64, the type of what it returns.
+    beside : tuple of ndarray of shape (n_samples, ...), default=()
+        Cut like the rows, for ``fn``.
 
     Returns
     -------

@@ -1,12 +1,10 @@
 """The published procedure for many rows: by passes over them, without an array of their domains."""
 
-import operator
 from functools import partial
 
 import numpy as np
 
 from clusterlib.blocks import Blocks, as_blocks, mapped
-from clusterlib.kernels import pairwise_argmin
 from clusterlib.label_shift._class_fit import ClassFit
 from clusterlib.label_shift._ddfa import (
     PROJECTIONS,
@@ -15,7 +13,8 @@ from clusterlib.label_shift._ddfa import (
     number_of_clusters,
 )
 from clusterlib.label_shift._pooled import FrozenDomains, ProjectedClasses
-from clusterlib.solvers import domain_counts, domain_logistic, row_classes, sampled_rows
+from clusterlib.solvers import domain_logistic, row_classes, sampled_rows
+from clusterlib.solvers.row_classes import cluster_domain_counts
 from clusterlib.validation import Discriminator
 
 __all__ = ["fit_carried_ddfa"]
@@ -56,7 +55,7 @@ def fit_carried_ddfa(rows, found, n_classes, options, rng, callback=None):
     size = min(max(_ROWS_PER_CLUSTER * n_clusters, _FEWEST_ROWS), _MOST_ROWS)
     sample = f.take(sampled_rows(blocks.n_samples, size, rng))
     centers = best_clustering(sample, n_clusters, options.n_starts, rng).centers
-    counts = f.map_reduce(_counts_of_block, operator.add, (rows.codes,), (centers, rows.n_domains))
+    counts = cluster_domain_counts(f, centers, rows.codes, rows.n_domains)
     D, marginals, n_iter, converged = class_factors(counts, n_classes, options, rng)
     project = PROJECTIONS[options.adjust]
     pooled = mapped(f, partial(project, domain_given_class=D), n_classes, np.float64)
@@ -101,7 +100,3 @@ def _discriminated(blocks, rows, options, rng):
 
 def _by_classifier(rows, *, classifier):
     return classifier.probabilities(rows)
-
-
-def _counts_of_block(f, codes, centers, n_domains):
-    return domain_counts(pairwise_argmin(f, centers), codes, len(centers), n_domains)

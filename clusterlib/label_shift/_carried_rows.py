@@ -4,10 +4,9 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from clusterlib.blocks import Blocks
-from clusterlib.kernels import LEAF_ROWS
 from clusterlib.validation import Discriminator, ShiftMethod, Student
 
-__all__ = ["check_carried", "gathered", "have_different_rows", "reads_blocks", "results_by_rows"]
+__all__ = ["check_carried", "gathered", "have_different_rows", "reads_blocks"]
 
 
 def gathered(X, most_rows):
@@ -103,39 +102,3 @@ def have_different_rows(X):
 
 def _differ(rows, first):
     return bool((rows != first).any())
-
-
-def results_by_rows(X, fn, codes=None, broadcast=()):
-    """What a function says of each row of a carrier, as one array in memory.
-
-    Parameters
-    ----------
-    X : Blocks of shape (n, p)
-        The rows.
-    fn : callable
-        ``fn(rows, codes, *broadcast)`` returns an array with an entry, or a row, for each row; a
-        function of a module. It is given ``LEAF_ROWS`` rows at most.
-    codes : ndarray of shape (n,), default=None
-        Cut like the rows.
-    broadcast : tuple, default=()
-        The same for all rows.
-
-    Returns
-    -------
-    results : ndarray of shape (n, ...)
-    """
-    results, stop = None, 0
-    for part in X.map(_leafwise, (codes,), (fn, *broadcast)):
-        if results is None:
-            results = np.empty((X.n_samples, *part.shape[1:]), part.dtype)
-        start, stop = stop, stop + len(part)
-        results[start:stop] = part
-    return results
-
-
-def _leafwise(rows, codes, fn, *broadcast):
-    parts = []
-    for start in range(0, len(rows), LEAF_ROWS):
-        leaf = slice(start, start + LEAF_ROWS)
-        parts.append(fn(rows[leaf], None if codes is None else codes[leaf], *broadcast))
-    return np.concatenate(parts)

@@ -1,5 +1,6 @@
 """What a fitted estimator of latent label shift can do with new rows."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +9,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 
 from clusterlib.base import CallbackSupportMixin
 from clusterlib.blocks import Blocks, as_blocks
-from clusterlib.label_shift._carried_rows import results_by_rows
 from clusterlib.solvers import shifted_prior
+from clusterlib.solvers.row_results import row_results
 from clusterlib.validation import (
     check_is_fitted,
     checked_domain_codes,
@@ -163,8 +164,8 @@ class DomainPosteriors(
     def _said_by(self, known, X):
         X = self._checked_rows(X)
         if isinstance(X, Blocks):
-            return results_by_rows(X, _probabilities, broadcast=(known,))
-        return _probabilities(X, None, known)
+            return row_results(partial(_probabilities, known=known), X)
+        return _probabilities(X, known)
 
     def _checked_rows(self, X):
         """Rows as they are read: arrays, too, in leaves, if those of the fit were."""
@@ -177,10 +178,8 @@ class DomainPosteriors(
         X, codes = self._checked_rows(X), None
         if domain is not None:
             codes = checked_domain_codes(domain, self._domain_codes_, X.shape[0])
-        known = self._classes_of_rows_, self._class_ratios_
-        if isinstance(X, Blocks):
-            return results_by_rows(X, what, codes, broadcast=known)
-        return what(X, codes, *known)
+        fn = partial(what, classes_of_rows=self._classes_of_rows_, class_ratios=self._class_ratios_)
+        return row_results(fn, X, codes) if isinstance(X, Blocks) else fn(X, codes)
 
     def score(self, X, y):
         """Compute how well the classes of rows predict their domains.
@@ -209,11 +208,12 @@ class DomainPosteriors(
             name: code for name, code in self._domain_codes_.items() if code < len(self.domains_)
         }
         codes = checked_domain_codes(y, names, X.shape[0], name="y")
-        known = self._classes_of_rows_, self.domain_given_class_
-        if isinstance(X, Blocks):
-            likelihood = results_by_rows(X, _likelihoods, codes, broadcast=known)
-        else:
-            likelihood = _likelihoods(X, codes, *known)
+        fn = partial(
+            _likelihoods,
+            classes_of_rows=self._classes_of_rows_,
+            domain_given_class=self.domain_given_class_,
+        )
+        likelihood = row_results(fn, X, codes) if isinstance(X, Blocks) else fn(X, codes)
         return float(np.log(np.maximum(likelihood, _TINY)).mean())
 
     def adapt(self, X, domain=None):
@@ -256,7 +256,7 @@ class DomainPosteriors(
         self._class_ratios_ = np.vstack([before, ratios, after])
 
 
-def _probabilities(X, codes, known):
+def _probabilities(X, known):
     found = known.probabilities(X)
     return found.toarray() if scipy.sparse.issparse(found) else found
 

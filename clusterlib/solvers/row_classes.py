@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.blocks import as_blocks, tree_reduce
-from clusterlib.kernels import LEAF_ROWS, tempered_posterior
+from clusterlib.blocks import as_blocks, map_reduce, tree_reduce
+from clusterlib.kernels import LEAF_ROWS, pairwise_argmin, tempered_posterior
+from clusterlib.solvers.domain_vertices import domain_counts
 
-__all__ = ["RowClasses", "domain_step", "row_classes"]
+__all__ = ["RowClasses", "cluster_domain_counts", "domain_step", "row_classes"]
 
 _TINY = np.finfo(np.float64).tiny
 
@@ -94,6 +95,39 @@ def row_classes(pooled, domain_given_class, domains, *, keep_posteriors=False):
     return RowClasses(*kept[:3], total / n, *kept[3:])
 
 
+def cluster_domain_counts(X, centers, domains, n_domains):
+    """Count the rows of each domain that are nearest to each centre, in one pass.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n, p)
+        The rows.
+    centers : ndarray of shape (m, p), dtype of X
+        The centres.
+    domains : ndarray of shape (n,), int32
+        Domain of each row.
+    n_domains : int
+        How many there are.
+
+    Returns
+    -------
+    counts : ndarray of shape (m, n_domains), float64
+        Numbers of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers.row_classes import cluster_domain_counts
+    >>> X = np.array([[0.0], [1.0], [9.0]])
+    >>> cluster_domain_counts(X, X[1:], np.array([0, 1, 1], dtype=np.int32), 2)
+    array([[1., 1.],
+           [0., 1.]])
+    """
+    return map_reduce(
+        _counts_of_block, operator.add, as_blocks(X), domains, broadcast=(centers, n_domains)
+    )
+
+
 def domain_step(pooled, domain_given_class, domains):
     """One step of EM for the shares of the domains, in one pass.
 
@@ -124,6 +158,10 @@ def domain_step(pooled, domain_given_class, domains):
            [0., 1.]])
     """
     return pooled.map_reduce(_step_of_block, _added, (domains,), (domain_given_class,))
+
+
+def _counts_of_block(rows, domains, centers, n_domains):
+    return domain_counts(pairwise_argmin(rows, centers), domains, len(centers), n_domains)
 
 
 def _step_of_block(pooled, domains, D):

@@ -23,8 +23,10 @@ __all__ = ["PrototypeCodes"]
 _LABEL_VALUES = 1 << 18
 _DEVICE_LABEL_VALUES = 1 << 24
 _DUAL_NOISE = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-12}
-# Below this a sum of plan entries has lost some of them to underflow.
-_LEAST_SUM = {np.dtype(np.float32): 1e-28, np.dtype(np.float64): 1e-290}
+# Below this a sum of plan entries may have lost some of them to underflow: an exponential below
+# the smallest number of the dtype, in a row whose sum is as small as a shift may leave it (2^-40
+# and 2^-500), is an entry of 1e-26 and 1e-157.
+_LEAST_SUM = {np.dtype(np.float32): 1e-20, np.dtype(np.float64): 1e-150}
 
 
 class _Units(NamedTuple):
@@ -89,7 +91,7 @@ class PrototypeCodes:
         self.total = mass[0] * scale
         self._units = units._replace(total=mass[0] or 1.0)
         # -sum a log a of the weights a, which are the scaled ones over their total
-        self.entropy_of_rows = np.log(self._units.total) - mass[1] / self._units.total
+        self.entropy_of_rows = float(np.log(self._units.total)) - mass[1] / self._units.total
         if blocks.in_memory:
             self._a = weight / self._units.total
             self._kept = _log_weights(self._a, norms, metric)

@@ -88,12 +88,12 @@ def test_one_cluster_and_equal_rows_have_no_choice(carrier, tmp_path):
 
 def test_passes_are_as_many_as_the_docstring_says(tmp_path):
     X = rows()
-    for n_sketches in (1, 3):
+    for n_sketches, fewest in ((1, 9), (3, 15)):
         blocks = Elsewhere(X, 8192)
-        passes = []
+        passes = []  # without the taking of 1 + n_sketches samples, which costs none here
         blocks.observer = passes.append
         sketch(n_sketches=n_sketches).fit(blocks)
-        assert 6 + 3 * n_sketches < passes.count(0) <= 17 + 3 * n_sketches
+        assert 0 < passes.count(0) - fewest <= 10
 
 
 def test_memory_is_blocks_and_some_numbers_for_each_row(tmp_path):

@@ -79,7 +79,7 @@ def test_columns_that_underflow_are_found_on_every_carrier(carrier, dtype, tmp_p
     found = []
     for given in (X, CARRIERS[carrier](X, tmp_path)):
         codes = PrototypeCodes(as_blocks(given), 0.001, sample_weight=weights(len(X)))
-        logs = [codes.sweep(centers, np.zeros(3)), codes.sweep(centers, np.array([0, 0.1, 0]))]
+        logs = [codes.sweep(centers, np.zeros(3)), codes.sweep(centers, np.array([0.1, 0, 0]))]
         found.append((*logs, *codes.means(), codes.row_value(), codes.total))
     assert found[0][0][2] < -1000
     for one, other in zip(*found, strict=True):

@@ -90,7 +90,7 @@ class SameBlock(Blocks):
     def __init__(self, blocks: Blocks):
         self.n_samples, self.n_features = blocks.shape
         self.dtype, self.block_rows = blocks.dtype, blocks.block_rows
-        self._rows = blocks.rows(0, blocks.block_rows)
+        self._rows = blocks.rows(0, min(blocks.block_rows, blocks.n_samples))
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """The first rows, whatever is asked for."""

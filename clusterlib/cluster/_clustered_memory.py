@@ -117,10 +117,7 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
     (50, 3, 16)
     """
 
-    _instead_of_blocks = (
-        "it is filled batch by batch, as in `for block in as_blocks(X): "
-        "memory.partial_fit(block.array)`, and predict takes a batch as well"
-    )
+    _instead_of_blocks = "call partial_fit and predict with one batch after the other"
 
     def __init__(
         self,

@@ -189,7 +189,7 @@ def test_dask_arrays_give_the_same_bits():
 
 def test_a_clustered_memory_takes_batches(tmp_path):
     blocks = CARRIERS["file"](rows(), tmp_path)
-    with pytest.raises(TypeError, match=r"ClusteredMemory needs .* filled batch by batch, as in"):
+    with pytest.raises(TypeError, match=r"ClusteredMemory needs .* with one batch after the"):
         ClusteredMemory().fit(blocks)
     memory = ClusteredMemory(capacity=2000, n_init=1, random_state=0)
     for block in blocks:

@@ -147,7 +147,7 @@ class SDPClustering(CentersEstimator):
     the path of a file or of a folder of files, a Dask array, batches that can be read again. A
     sketch reads it ``10 + 3 n_sketches`` times (two less for one sketch), once for each of at most
     ten last steps, and again for centres that have lost their rows. It keeps three blocks, its
-    sample and about 30 bytes for each row, and has no certificate then (``certify`` needs all rows
+    sample and about 20 bytes for each row, and has no certificate then (``certify`` needs all rows
     at once). The other solvers, and so "auto" up to its 4 million entries, read all rows into
     memory first: what they work on is larger. Results have the bits of an array.
 

@@ -130,9 +130,12 @@ def fit_relaxation(estimator, X):
     """
     options = _Options(estimator)
     random_state = check_random_state(estimator.random_state)
+    is_map = isinstance(X, np.memmap)
     X = checked_matrix(estimator, X, reset=True)
     options.meet(X.shape[0])
     blocks = as_blocks(X)
+    if is_map and options.certify is not Certification.NONE:
+        blocks = _read(blocks)  # a memory map is an array as well, which certificates need
     checked_certifiable(options.certify, options.solver, in_memory=blocks.in_memory)
     with progress_log(options.verbose), pass_progress(estimator, blocks):
         return _fit_blocks(
@@ -144,6 +147,11 @@ def _where_solved(blocks, solver):
     """The rows where the solver wants them: all in memory, unless it takes samples."""
     if blocks.in_memory or solver in (RelaxationSolver.SKETCH, RelaxationSolver.EXACT):
         return blocks
+    return _read(blocks)
+
+
+def _read(blocks):
+    """All rows, in memory."""
     rows = np.empty(blocks.shape, dtype=blocks.dtype)
     for block in blocks:
         rows[block.start : block.stop] = block.array

@@ -66,7 +66,7 @@ def checked_certifiable(certify, solver, *, in_memory):
         raise ValueError(
             f"certify={certify.value!r} needs all rows at once, and a sketch reads X block by block: "
             "take certify='none', solver='low_rank', which reads all rows into memory, or give X as "
-            "an array"
+            "an array or a numpy.memmap"
         )
 
 

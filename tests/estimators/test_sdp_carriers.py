@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from clusterlib.blocks import as_blocks
@@ -146,3 +147,15 @@ def test_progress_is_told_for_every_pass(caplog):
         sketch(verbose=1, n_sketches=1).fit(Elsewhere(rows(), 8192))
     told = [r.getMessage() for r in caplog.records if "rows/s" in r.getMessage()]
     assert told[0].startswith("SDPClustering: pass 1: 20011 rows in")
+
+
+def test_a_memory_map_is_an_array_for_a_certificate(tmp_path):
+    X = np.random.default_rng(0).normal(size=(600, 2)) + [[9.0 * (i % 3), 0] for i in range(600)]
+    np.save(tmp_path / "X.npy", X)
+    model = SDPClustering(3, solver="sketch", sketch_size=200, certify="fast", random_state=0)
+    expected = clone(model).fit(X)
+    found = clone(model).fit(np.load(tmp_path / "X.npy", mmap_mode="r"))
+    assert_array_equal(found.labels_, expected.labels_)
+    assert found.optimality_gap_ == expected.optimality_gap_
+    with pytest.raises(ValueError, match=r"certify='fast' .* numpy\.memmap"):
+        clone(model).fit(tmp_path / "X.npy")

@@ -28,6 +28,7 @@ from clusterlib.solvers.balanced_heuristics import (
     sinkhorn_assignment,
 )
 from clusterlib.solvers.balanced_search import swap_centers
+from clusterlib.solvers.balanced_stream import balanced_stream
 from clusterlib.solvers.calibration import Calibration, CalibrationKind, calibrate, calibrated
 from clusterlib.solvers.class_choice import (
     ClassModel,
@@ -199,6 +200,7 @@ from clusterlib.solvers.sinkhorn_means import SinkhornMeansResult, sinkhorn_mean
 from clusterlib.solvers.sinkhorn_partial import partial_sinkhorn
 from clusterlib.solvers.sinkhorn_stream import PrototypePull, pull_prototypes
 from clusterlib.solvers.spread import mean_row, squared_spread
+from clusterlib.solvers.streamed_assignment import StreamedAssignment, assign_streamed
 from clusterlib.solvers.subclass import (
     SubclassResult,
     assign_within,
@@ -243,10 +245,12 @@ __all__ = [
     "RowDraws", "SDPBound", "SDPReference", "ScaledLabelShift", "Seeds", "ShiftReport",
     "ShiftedPrior", "ShrinkageChoice", "SimulatedRefits", "SinkhornBatchResult",
     "SinkhornDivergence", "SinkhornMeansResult", "SinkhornResult", "SketchResult", "StartKind",
+    "StreamedAssignment",
     "SubclassResult", "TableStarts", "TailCalibration", "TemperatureForm", "TemperedFit", "Trace",
     "TwoLevelLoss", "aic_of_rest", "align_prototypes", "align_prototypes_adaptively", "alternate",
-    "assign", "assign_bounded", "assign_priced", "assign_several", "assign_with_cost",
-    "assign_within", "balanced_heuristic", "balanced_labels", "balanced_lloyd",
+    "assign", "assign_bounded", "assign_priced", "assign_several", "assign_streamed",
+    "assign_with_cost", "assign_within", "balanced_heuristic", "balanced_labels", "balanced_lloyd",
+    "balanced_stream",
     "blended_log_likelihoods", "calibrate", "calibrate_tail", "calibrated", "candidate_dimensions",
     "candidate_labels", "center_distances", "certify_likelihood", "certify_partition",
     "choose_head", "choose_n_classes", "choose_shrinkage", "chosen_model", "class_agreement",

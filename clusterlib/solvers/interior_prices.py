@@ -5,7 +5,7 @@ import numpy as np
 from clusterlib.blocks import as_blocks, map_reduce
 from clusterlib.kernels import pairwise_distances
 
-__all__ = ["interior_prices"]
+__all__ = ["interior_prices", "nearest_prices"]
 
 # Sweeps once no more prices get free, which widen the narrowest intervals.
 _LAST_SWEEPS = 32
@@ -67,6 +67,57 @@ def interior_prices(X, centers, labels, prices, size_min, size_max, *, spherical
     return np.where(sizes > size_min, np.maximum(moved, 0.0), moved)
 
 
+def nearest_prices(X, centers, labels, prices, wanted, has_room, can_lose):
+    """Move the prices of an optimal assignment as close to others as it lets them.
+
+    Prices of clusters that no row is about to enter or to leave are free in a wide interval. Of all
+    prices that prove the assignment and are nowhere above the wanted ones, these are the highest.
+
+    Parameters
+    ----------
+    X : Blocks or array-like of shape (n_samples, n_features)
+        The rows; they pay squared distances.
+    centers : ndarray of shape (n_clusters, n_features)
+        The centres that the assignment belongs to.
+    labels : ndarray of shape (n_samples,), int
+        The assignment.
+    prices : ndarray of shape (n_clusters,), float64
+        Prices that prove it.
+    wanted : ndarray of shape (n_clusters,), float64
+        Where prices should be.
+    has_room, can_lose : ndarray of shape (n_clusters,), bool
+        Whether a cluster may get a row more, and may not charge; or a row less, and may not pay.
+
+    Returns
+    -------
+    prices : ndarray of shape (n_clusters,), float64
+        As good a proof: ``wanted``, if that is one, up to what is added to all of them.
+
+    Notes
+    -----
+    O(n k d) time for the costs and O(k^2) for each of at most k sweeps, those of Bellman and Ford;
+    O(k^2) memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.solvers.interior_prices import nearest_prices
+    >>> X, centers = np.array([[0.0], [1.0], [9.0]]), np.array([[1.0], [9.0]])
+    >>> none = np.zeros(2, dtype=bool)
+    >>> nearest_prices(X, centers, np.array([0, 0, 1]), np.zeros(2), np.array([70, 0.0]), none, none)
+    array([63.,  0.])
+    """
+    slacks, _ = _slacks(X, centers, labels, prices, False)
+    slacks = _with_bounds(slacks, prices, has_room, can_lose, is_bounded=False)
+    rises, before = np.append(wanted - prices, 0.0), None
+    while before is None or (rises < before).any():
+        before = rises
+        rises = np.minimum(rises, (rises + slacks).min(axis=1))
+    moved = prices + (rises[:-1] - rises[-1])
+    moved = np.where(has_room, np.minimum(moved, 0.0), moved)
+    return np.where(can_lose, np.maximum(moved, 0.0), moved)
+
+
 def _slacks(X, centers, labels, prices, spherical):
     """W_ab + p_b - p_a for every pair, and the largest number it was made of."""
     k = len(prices)
@@ -99,15 +150,16 @@ def _smaller(left, right):
     return np.minimum(left[0], right[0]), max(left[1], right[1])
 
 
-def _with_bounds(slacks, prices, has_room, can_lose):
+def _with_bounds(slacks, prices, has_room, can_lose, *, is_bounded=True):
     """Add one more price, which stays 0: nobody with room may charge, nobody in need may pay."""
     k = len(prices)
     extended = np.full((k + 1, k + 1), np.inf)
     extended[:k, :k] = slacks
     extended[:k, k][has_room] = np.maximum(-prices[has_room], 0.0)
     extended[k, :k][can_lose] = np.maximum(prices[can_lose], 0.0)
-    free = ~np.isfinite(extended)
-    extended[free] = extended[~free].max(initial=0.0)  # some end, so that a middle exists
+    if is_bounded:
+        is_free = ~np.isfinite(extended)
+        extended[is_free] = extended[~is_free].max(initial=0.0)  # some end, so that a middle exists
     return extended
 
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.base import FitReport, progress_log
-from clusterlib.blocks import as_blocks
+from clusterlib.base import FitReport, pass_progress, progress_log
+from clusterlib.blocks import Blocks, as_blocks
 from clusterlib.cluster._restarts import weights_of_directions
 from clusterlib.cluster._starts import MAX_SEED, Starts
 from clusterlib.solvers import (
@@ -13,6 +13,7 @@ from clusterlib.solvers import (
     assign_priced,
     balanced_heuristic,
     balanced_lloyd,
+    balanced_stream,
     interior_prices,
     lloyd,
     scatter,
@@ -35,10 +36,12 @@ from clusterlib.validation import (
     checked_verbose,
 )
 
-__all__ = ["fit_balanced", "is_spherical"]
+__all__ = ["fit_balanced", "is_spherical", "is_streamed"]
 
 # Plain k-means is only where the balanced iteration starts: its last digits are of no use.
 _PLAIN_TOL = 1e-4
+# Of the inertia, up to which a gap is rounding, and prices may be moved as those of an optimum.
+_ROUNDING = 1e-9
 _NO_NUMBERS = (
     "clusters have no numbers before they are found, so give init as an array of centres for bounds "
     "of single clusters"
@@ -75,6 +78,16 @@ class _Options(NamedTuple):
         return options
 
     @property
+    def is_streamed(self):
+        """Whether rows are read block by block."""
+        return self.assignment is SizeAssignment.STREAMED
+
+    def is_optimal(self, result):
+        """Whether labels are of least cost, so that prices may be anywhere in their intervals."""
+        proven = self.is_streamed and result.dual_gap <= _ROUNDING * result.inertia
+        return proven or self.assignment is SizeAssignment.EXACT
+
+    @property
     def most_reports(self):
         """How many iterations and tries a start may report."""
         return self.max_iter + (self.n_swaps + self.max_iter if self.n_swaps else 0)
@@ -85,6 +98,12 @@ def is_spherical(estimator):
     return checked_choice("metric", estimator.metric, CenterMetric) is CenterMetric.COSINE
 
 
+def is_streamed(estimator):
+    """Whether an estimator assigns rows that are read block by block."""
+    kind = checked_choice("assignment", estimator.assignment, SizeAssignment)
+    return kind is SizeAssignment.STREAMED
+
+
 def fit_balanced(estimator, X, sample_weight):
     """Fit a BalancedKMeans.
 
@@ -92,7 +111,7 @@ def fit_balanced(estimator, X, sample_weight):
     ----------
     estimator : BalancedKMeans
         Gets the fitted attributes.
-    X : array-like or data frame of shape (n_samples, n_features)
+    X : array-like, data frame or carrier of shape (n_samples, n_features)
         As the user gave it.
     sample_weight : None, float or array-like of shape (n_samples,)
         As the user gave it.
@@ -101,25 +120,30 @@ def fit_balanced(estimator, X, sample_weight):
     verbose = checked_verbose(estimator.verbose)
     random_state = check_random_state(estimator.random_state)
     X = checked_matrix(estimator, X, reset=True)
-    counts, weight = checked_equal_weight(sample_weight, len(X))
+    counts, weight = checked_equal_weight(sample_weight, X.shape[0])
+    if counts is not None and isinstance(X, Blocks):
+        raise ValueError(
+            "sample_weight must be above 0 for rows that are read block by block; leave out rows "
+            f"by giving X without them; got {np.count_nonzero(~counts)} zeros"
+        )
     starts = options.starts
-    checked_n_samples(starts.n_clusters, len(X), counts)
+    checked_n_samples(starts.n_clusters, X.shape[0], counts)
     rows = X if counts is None else X[counts]
     per_cluster = None if starts.kind is Start.GIVEN else _NO_NUMBERS
     bounds = checked_sizes(
         estimator.size_min,
         estimator.size_max,
         starts.n_clusters,
-        len(rows),
+        rows.shape[0],
         per_cluster=per_cluster,
     )
-    checked_range(rows)
     blocks = as_blocks(rows)
+    checked_range(blocks)
     directed = weights_of_directions(blocks, None) if options.spherical else None
     draws = RowDraws(blocks, directed) if starts.needs_order(blocks) else None
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
-    with progress_log(verbose):
-        everywhere = np.ones(len(X)) if counts is None else counts
+    with progress_log(verbose), pass_progress(estimator, blocks):
+        everywhere = np.ones(X.shape[0]) if counts is None else counts
         metadata = None if sample_weight is None else weight * everywhere
         report = FitReport(estimator, X, metadata, starts.n_init)
         best = None
@@ -131,7 +155,7 @@ def fit_balanced(estimator, X, sample_weight):
                 best = found
             if report.end_start(lambda best=best: _attributes(best.centers, best.prices)):
                 break
-        if options.assignment is SizeAssignment.EXACT:
+        if options.is_optimal(best):
             # Prices as the search leaves them tie some rows to the last bit.
             arguments = rows, best.centers, best.labels, best.prices, *bounds
             prices = interior_prices(*arguments, spherical=options.spherical)
@@ -164,6 +188,8 @@ def _fit_start(rows, weight, bounds, draws, seed, options, report):
         "tol": options.tol,
         "callback": callback,
     }
+    if options.is_streamed:
+        return balanced_stream(blocks, centers, *bounds, **common)
     if options.assignment is not SizeAssignment.EXACT:
         entropic = options.assignment is SizeAssignment.SINKHORN
         return balanced_heuristic(rows, centers, *bounds, entropic=entropic, **common)

@@ -3,15 +3,15 @@
 import numpy as np
 
 from clusterlib.base import with_callbacks
-from clusterlib.blocks import as_blocks
-from clusterlib.cluster._balanced_fit import fit_balanced, is_spherical
+from clusterlib.blocks import Blocks, as_blocks, is_carried
+from clusterlib.cluster._balanced_fit import fit_balanced, is_spherical, is_streamed
 from clusterlib.cluster._centers import CentersEstimator
 from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
 from clusterlib.solvers import (
     assign_bounded,
     assign_priced,
-    costs_of_assignment,
-    weighted_total,
+    assign_streamed,
+    cost_of_assignment,
 )
 from clusterlib.validation import (
     check_is_fitted,
@@ -20,6 +20,7 @@ from clusterlib.validation import (
     checked_sample_weight,
     checked_sizes,
 )
+from clusterlib.validation.carriers import checked_carrier
 
 __all__ = ["BalancedKMeans"]
 
@@ -41,17 +42,20 @@ class BalancedKMeans(CentersEstimator):
         Fewest and most rows of a cluster. Both None stands for sizes as equal as possible, the
         floor and the ceiling of n_samples / n_clusters. If one is None it sets no bound. Bounds of
         single clusters need centres as ``init``: without them clusters have no numbers yet.
-    assignment : {"exact", "sinkhorn", "greedy"}, default="exact"
-        How rows are assigned in every iteration: at the least cost; by entropic transport to sizes
-        as equal as the bounds allow, rounded; or closest pairs first. The last two keep their best
-        iterate, and ``dual_gap_`` tells how much better its labels could be.
+    assignment : {"exact", "streamed", "sinkhorn", "greedy"}, default="exact"
+        How rows are assigned in every iteration: at the least cost; at the least cost in a few
+        passes over rows that need not be in memory; by entropic transport to sizes as equal as the
+        bounds allow, rounded; or closest pairs first. The last two keep their best iterate, and
+        ``dual_gap_`` tells how much better its labels could be.
     metric : {"sqeuclidean", "cosine"}, default="sqeuclidean"
         What a row pays: its squared distance to the centre, or 1 - cosine. With the latter centres
         are unit vectors, and a row of zeros pays 1 anywhere and goes where there is room.
-    init : {"k-means++", "random"}, callable or array-like of shape (n_clusters, n_features), \
+    init : {"k-means++", "k-means||", "random", "auto"}, callable or array-like of shape (n_clusters, n_features), \
 default="k-means++"
         Where plain k-means starts, whose result is where the balanced iteration starts: greedy
-        k-means++; different rows drawn at random; what ``init(X, n_clusters, random_state=...)``
+        k-means++, which reads X once for each centre; k-means||, which reads it seven times;
+        different rows drawn at random; "auto", the first up to 1,048,576 rows and the second
+        beyond; what ``init(X, n_clusters, random_state=...)``
         returns. Centres given as an array are where the balanced iteration itself starts.
     n_init : "auto" or int, default="auto"
         Number of starts, of which the one with the lowest inertia is kept. "auto" is 1, and so is
@@ -85,12 +89,13 @@ default="k-means++"
         Sum of the costs of the rows at their centres, in float64, times the weight of a row.
     prices_ : ndarray of shape (n_clusters,), float64
         What a place in each cluster is worth, in the unit of the costs: rows of an optimal
-        assignment, which ``labels_`` are with exact ones, are where cost plus price is least. Above 0 only for clusters that are full, below 0 only for clusters at
-        ``size_min``.
+        assignment, which ``labels_`` are with exact ones, are where cost plus price is least.
+        Above 0 only for clusters that are full, below 0 only for clusters at ``size_min``.
     dual_gap_ : float
         No assignment to these centres within the bounds costs less than ``(1 - dual_gap_)`` times
-        ``inertia_``. About 1e-15 for exact assignments, unless the inertia itself is no more than
-        rounding; 0 where it is 0.
+        ``inertia_``. About 1e-15 for exact and streamed assignments, unless the inertia itself is
+        no more than rounding, or a streamed one meets many rows that are tied (1e-9 times the
+        largest cost then); 0 where it is 0.
     n_iter_ : int
         Iterations of the start that was kept, tries of ``n_swaps`` included.
     converged_ : bool
@@ -118,8 +123,20 @@ default="k-means++"
     n_clusters^2 + n_clusters n_features). Measured were 330 bytes for each row, 1.3 times the bytes
     of X for 64 features in float32; it is meant to stay below 3 times X from there on. The other
     backends hold all costs in float64, and Sinkhorn's assignments may copy X up to three times.
-    Ctrl-C interrupts between iterations. Fitting warns (ConvergenceWarning) when ``max_iter`` came
+    Ctrl-C interrupts between iterations, and within passes of streamed ones, and leaves what an
+    earlier fit found. Fitting warns (ConvergenceWarning) when ``max_iter`` came
     before rest, and when clusters stayed empty because ``size_min`` is 0.
+
+    With ``assignment="streamed"`` X may be anything that :func:`clusterlib.blocks.as_blocks` reads
+    block by block: a memory map, the path of a file or of a folder of files, a Dask array, batches
+    that can be read again. Prices are found from samples, of which each pass leaves fewer rows
+    undecided, and the last rows are assigned exactly: two to six passes for an iteration. Memory
+    is three blocks, 16384 rows (or 128 for each cluster, if that is more, and up to eight times as
+    many where sizes cut across groups far apart), O(n_clusters n_features), and 16 bytes for each
+    row (with "k-means||" or given centres; k-means++ and "random" need 60 bytes for each row, as
+    they sort the rows). The results have the bits of an array in memory. ``exchange`` and
+    ``n_swaps`` are for exact assignments. All methods take carriers, however the centres were
+    found; ``assign`` then streams.
 
     ``sample_weight`` has to be the same for all rows, or 0 for rows that take no part: sizes count
     rows, and a row that stands for three might have to be split between clusters.
@@ -178,6 +195,12 @@ default="k-means++"
         self.verbose = verbose
         self.random_state = random_state
 
+    _instead_of_blocks = "give assignment='streamed', which reads rows block by block"
+
+    @property
+    def _reads_blocks(self):
+        return is_streamed(self)
+
     @property
     def _spherical(self):
         return is_spherical(self)
@@ -187,9 +210,10 @@ default="k-means++"
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to cluster; at least n_clusters of them. float32 and float64 arrays are used as
-            they are, in any layout; everything else is converted to float64.
+            they are, in any layout; everything else is converted to float64. What is read block by
+            block needs ``assignment="streamed"``; a memory map is an array for the other ones.
         y : object, default=None
             Ignored.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -205,9 +229,11 @@ default="k-means++"
         ValueError
             For a parameter out of range, bounds of sizes that no assignment can meet, NaN or
             infinity in X, values whose squares leave float64, nothing but zeros in X with cosine,
-            fewer rows than clusters, different weights.
+            fewer rows than clusters, different weights, weights of 0 for rows that are read block
+            by block.
         TypeError
-            For a parameter of a wrong type, or sparse X.
+            For a parameter of a wrong type, sparse X, or an ``assignment`` that needs all rows in
+            memory and X that is read block by block.
         """
         self._fit(X, sample_weight)
         warn_of_no_convergence(self, "iterations", self._last_fall(), "max_iter or tol")
@@ -236,7 +262,7 @@ default="k-means++"
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to assign.
 
         Returns
@@ -257,7 +283,7 @@ default="k-means++"
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to assign.
         size_min, size_max : None, int or array-like of int of shape (n_clusters,), default=None
             Fewest and most rows of this batch for each cluster. Both None stands for sizes as equal
@@ -278,7 +304,9 @@ default="k-means++"
         """
         X = self._checked_rows(X)
         centers, prices = self.cluster_centers_, self.prices_
-        bounds = checked_sizes(size_min, size_max, len(centers), len(X))
+        bounds = checked_sizes(size_min, size_max, len(centers), X.shape[0])
+        if isinstance(X, Blocks) or is_streamed(self):
+            return assign_streamed(X, centers, *bounds, spherical=self._spherical).labels
         return assign_bounded(X, centers, *bounds, prices=prices, spherical=self._spherical).labels
 
     def score(self, X, y=None, sample_weight=None):
@@ -286,7 +314,7 @@ default="k-means++"
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to assign.
         y : object, default=None
             Ignored.
@@ -304,15 +332,24 @@ default="k-means++"
             If X or the weights are not what they have to be, or squares of X leave float64.
         """
         blocks = as_blocks(self._checked_rows(X))
-        weight = checked_sample_weight(sample_weight, blocks.n_samples)
+        weight = checked_sample_weight(sample_weight, blocks.n_samples, beside=X)
         spherical = self._spherical
         labels = assign_priced(blocks, self.cluster_centers_, self.prices_, spherical=spherical)
-        costs = costs_of_assignment(blocks, self.cluster_centers_, labels, spherical=spherical)
-        return -weighted_total(costs, weight)
+        options = {"sample_weight": weight, "spherical": spherical}
+        return -cost_of_assignment(blocks, self.cluster_centers_, labels, **options)
 
     def _checked_rows(self, X):
         """Rows to assign; where squares are no numbers, any cluster would seem as good."""
-        check_is_fitted(self, "cluster_centers_")
-        X = checked_matrix(self, X, reset=False)
+        X = self._fitted_rows(X)
         checked_range(X)
         return X
+
+    def _fitted_blocks(self, X):
+        return as_blocks(self._fitted_rows(X))
+
+    def _fitted_rows(self, X):
+        """Rows of what was fitted in any way; a map of a file is an array unless it was streamed."""
+        check_is_fitted(self, "cluster_centers_")
+        if is_carried(X) and not isinstance(X, np.ndarray):
+            return checked_carrier(self, X, reset=False)
+        return checked_matrix(self, X, reset=False)

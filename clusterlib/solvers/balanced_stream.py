@@ -10,6 +10,9 @@ from clusterlib.solvers.streamed_assignment import assign_streamed
 
 __all__ = ["balanced_stream"]
 
+# After an iteration that changed more labels than this share, prices are no hint for the next one.
+_FEW_CHANGES = 0.1
+
 
 def balanced_stream(
     X,
@@ -71,12 +74,14 @@ def balanced_stream(
     blocks, geometry = as_blocks(X), Sphere if spherical else Flat
     common = {"spherical": spherical, "most_rows": most_rows}
     best = assign_streamed(blocks, centers, size_min, size_max, **common)
-    history, converged = [], False
+    history, converged, changed = [], False, 1.0
     while len(history) < max_iter and not converged:
         moved = geometry.centers(best.sums, best.weights, centers)
         relocate_empty(moved, best.weights, best.labels, blocks, centers, None, spherical=spherical)
-        found = assign_streamed(blocks, moved, size_min, size_max, hint=best, **common)
-        stands = np.array_equal(found.labels, best.labels)
+        hint = best if changed <= _FEW_CHANGES else None
+        found = assign_streamed(blocks, moved, size_min, size_max, hint=hint, **common)
+        changed = np.count_nonzero(found.labels != best.labels) / blocks.n_samples
+        stands = changed == 0
         fall = best.cost - found.cost
         converged = stands or not fall > tol * best.cost
         if fall > 0 or (stands and fall == 0):

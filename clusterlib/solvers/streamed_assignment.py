@@ -21,10 +21,13 @@ __all__ = ["StreamedAssignment", "assign_streamed"]
 # Rows that are held and assigned at once: enough for each cluster that a sample tells its price.
 _MOST_ROWS, _ROWS_PER_CLUSTER = 1 << 14, 128
 # Parts of a sample whose prices tell how far those of the whole sample may be off: each of them
-# errs by the root of their number, here twice, as much.
-_PARTS = 4
+# errs by the root of their number, here almost three times, as much. Errors are not mirrored nor
+# enlarged: where rows lie in groups far apart, prices jump from one end of a gap to the other.
+_PARTS = 8
 # Most of the undecided rows that stay undecided after a sample of them.
 _MOST_LEFT = 0.75
+# How often others are moved farther from the prices before all rows are undecided again.
+_MOST_FAILED = 2
 # How much larger samples may become where they do not cut the undecided rows.
 _GROWTH = 8
 # Ties are broken by 2^-30 of the largest cost, 2^23 times its rounding.
@@ -137,12 +140,14 @@ class _Search:
         self._blocks, self._centers, self._spherical = blocks, centers, spherical
         self._size_min, self._size_max, self._most_rows = size_min, size_max, most_rows
         self._prices, self._errors = np.zeros(len(centers)), None
+        self._hinted = None if hint is None else hint.prices
         if hint is not None:
             self._prices, self._errors = hint.prices, hint.errors
         self._others = None if self._errors is None else self._prices + self._errors
         self._expected = blocks.n_samples if self._others is None else most_rows
         self._tie_break, self._rounding, self._is_stuck = 0.0, 0.0, False
-        self._n_failed, self._n_passes = 0, 0
+        # A hint that fails is given up at once: samples of all rows cost no more passes.
+        self._n_failed, self._n_passes = 0 if self._others is None else _MOST_FAILED, 0
         self._before, self._limit = np.inf, _GROWTH * most_rows
 
     def run(self, max_passes):
@@ -191,7 +196,7 @@ class _Search:
         self._n_failed += 1
         self._before = np.inf
         self._expected = self._blocks.n_samples
-        is_more = self._others is not None and self._n_failed <= 2
+        is_more = self._others is not None and self._n_failed <= _MOST_FAILED
         self._others = 3 * self._others - 2 * self._prices if is_more else None
 
     def _narrow(self, look, part, least, most):
@@ -206,7 +211,7 @@ class _Search:
         self._prices, _ = self._sampled(part, slice(None), least, most)
         parts = [slice(first, None, _PARTS) for first in range(_PARTS)]
         found = np.array([self._sampled(part, some, least, most)[0] for some in parts])
-        errors = np.vstack([found - self._prices, self._prices - found])
+        errors = found - self._prices
         if look.others is not None:  # what was decided by the earlier prices may be wrong
             errors = np.vstack([errors, look.prices - self._prices])
         at_once = look._replace(prices=self._prices, others=None)
@@ -221,8 +226,8 @@ class _Search:
             self._cut(at_once, part, errors)
 
     def _cut(self, look, part, errors):
-        """Prices within errors that leave fewer rows undecided, and as many as can be held."""
-        n, share, factor = part.n_undecided, 1.0, 2.0
+        """Prices within errors, or closer if else too many rows stayed undecided."""
+        share, factor = 1.0, 2.0
 
         def left(factor):
             others = self._prices + factor * errors
@@ -232,11 +237,8 @@ class _Search:
         while share > _MOST_LEFT and factor > _ROUNDING:
             factor /= 2
             share = left(factor)
-        while share * n < self._most_rows / 4 and factor < 4:
-            factor *= 2
-            share = left(factor)
         self._others = self._prices + factor * errors
-        self._expected = max(share * n, 1)
+        self._expected = max(share * part.n_undecided, 1)
         self._n_failed = 0
         if self._errors is None:
             self._errors = factor * errors
@@ -275,8 +277,8 @@ class _Search:
             settled = np.full(self._blocks.n_samples, -1, dtype=np.int32)
             settled[ids] = labels
         errors = self._errors
-        if errors is not None and len(errors) == len(look.others):  # a hint that was used
-            move, reach = np.ptp(prices - look.prices), np.ptp(errors, axis=1).max()
+        if self._hinted is not None and errors is not None:  # the next move is like this one
+            move, reach = np.ptp(prices - self._hinted), np.ptp(errors, axis=1).max()
             errors = errors * np.clip(4 * move / max(reach, np.finfo(float).tiny), 0.25, 2.0)
         self._n_passes += 1
         return self._result(settled, look, prices, errors)

@@ -4,6 +4,7 @@ from enum import Enum
 
 import numpy as np
 
+from clusterlib.blocks import as_blocks, map_blocks
 from clusterlib.validation.data import checked_sample_weight
 from clusterlib.validation.parameters import checked_integer
 
@@ -26,6 +27,7 @@ class SizeAssignment(Enum):
     EXACT = "exact"
     SINKHORN = "sinkhorn"
     GREEDY = "greedy"
+    STREAMED = "streamed"
 
 
 class CenterMetric(Enum):
@@ -136,8 +138,8 @@ def checked_range(X):
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features), float32 or float64
-        Finite values.
+    X : ndarray or Blocks of shape (n_samples, n_features), float32 or float64
+        Finite values. float64 ones of a carrier are read once.
 
     Raises
     ------
@@ -156,13 +158,17 @@ distances are in range, or be zero; got 1e+200. Scale X
     """
     if X.dtype == np.float32:
         return
-    largest = max(float(X.max()), -float(X.min()))
+    largest = max(map_blocks(_largest, as_blocks(X)))
     if largest != 0.0 and not _LEAST_MAGNITUDE <= largest <= _MOST_MAGNITUDE:
         raise ValueError(
             f"X must have its largest absolute value from {_LEAST_MAGNITUDE:.2g} to "
             f"{_MOST_MAGNITUDE:.2g}, so that squared distances are in range, or be zero; got "
             f"{largest:.6g}. Scale X"
         )
+
+
+def _largest(rows):
+    return max(float(rows.max()), -float(rows.min()))
 
 
 def checked_equal_weight(sample_weight, n_samples):

@@ -140,3 +140,14 @@ def test_what_is_refused(options, message):
 def test_a_function_with_another_width_is_refused():
     with pytest.raises(ValueError, match=r"shape \(4096, 4\), got \(4096, 5\)"):
         list(mapped(X, copies, 4, np.float32))
+
+
+def test_costs_and_progress_are_those_of_the_carrier(tmp_path):
+    assert made(CARRIERS["file"](X, tmp_path)).takes_cheaply
+    blocks = made(CARRIERS["batches"](X, tmp_path))
+    assert not blocks.takes_cheaply
+    seen = []
+    blocks.observer = seen.append
+    map_reduce(leaf_length, lambda left, right: left, blocks)
+    assert blocks.observer(0) is None
+    assert seen == [0, 8192, 8192, 3627, 0]

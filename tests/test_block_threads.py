@@ -160,3 +160,8 @@ def test_what_threads_cannot_work_on_is_refused(rows, make, error, message):
 def test_arrays_beside_the_rows_must_be_as_long(rows):
     with pytest.raises(ValueError, match=f"length {N_SAMPLES}, got 5"):
         map_blocks(len, threaded(rows[0]), np.zeros(5))
+
+
+def test_rows_cost_what_they_cost_in_the_carrier(rows):
+    assert ThreadedBlocks(as_blocks(rows[0])).takes_cheaply
+    assert not ThreadedBlocks(as_blocks(lambda: iter(rows[:1]))).takes_cheaply

@@ -127,7 +127,7 @@ class _File:
 
 
 class IpcFile(_File):
-    """A file or stream in Arrow's IPC format (``.arrow``, ``.feather``); its batches are the groups.
+    """A file or stream of Arrow's IPC format (.arrow, .feather); its batches are the groups.
 
     Parameters
     ----------

@@ -69,8 +69,8 @@ class BatchBlocks(StreamedBlocks):
     Raises
     ------
     TypeError
-        If ``batches`` can be read once only (a generator) or is not iterable, or a batch does not
-        hold real numbers.
+        If ``batches`` can be read once only (a generator), is an open file or not iterable, or a
+        batch does not hold real numbers.
     ValueError
         If a batch has not two dimensions or another number of features than those before, if
         there is no batch, or ``block_rows`` or ``n_samples`` is out of range. Passes raise it if
@@ -101,6 +101,8 @@ class BatchBlocks(StreamedBlocks):
     """
 
     def __init__(self, batches, block_rows=None, *, n_samples=None):
+        if hasattr(batches, "read"):
+            raise TypeError(f"X is an open file ({type(batches).__name__}); pass its path")
         if isinstance(batches, Iterator):
             raise TypeError(
                 f"X is an iterator ({type(batches).__name__}), which can be read once, and "

@@ -62,11 +62,11 @@ class DaskBlocks(Blocks):
     Parameters
     ----------
     X : dask.array.Array of shape (n_samples, n_features)
-        Any dtype of real numbers; blocks are converted where they are (float16 and
-        bfloat16 to float32, integers to float64). The sizes of the chunks must be known. Chunks of ``LEAF_ROWS`` times
-        a power of two rows, all columns in one, are used as they are; write or make them so.
-        Others are put together anew with ``X.rechunk``, in every pass: chunks are then cut and
-        up to all of X travels between workers.
+        Any dtype of real numbers; blocks are converted where they are (float16 and bfloat16 to
+        float32, integers to float64). The sizes of the chunks must be known. Chunks of
+        ``LEAF_ROWS`` times a power of two rows, all columns in one, are used as they are; write or
+        make them so. Others are put together anew with ``X.rechunk``, in every pass: chunks are
+        then cut and up to all of X travels between workers.
     block_rows : int, default=None
         Wanted rows of a block, rounded down to ``LEAF_ROWS`` times a power of two. None takes
         the chunks, or rounds the largest one down.
@@ -83,9 +83,10 @@ class DaskBlocks(Blocks):
     -----
     The graph of X is optimised once. A pass then costs a task for each block, which makes the
     block and works on it, and a merge for every seven blocks: some milliseconds together, which
-    ``python -m bench.dask_blocks overhead`` measures, so a block should take 100 ms or more. Blocks that depend on the same tasks, such as slices of
-    one file, and blocks that were persisted are tasks of their own. ``persist`` what is dear to
-    make and fits into the memory of the workers: every pass makes the blocks anew.
+    ``python -m bench.dask_blocks overhead`` measures, so a block should take 100 ms or more.
+    Blocks that depend on the same tasks, such as slices of one file, and blocks that were persisted
+    are tasks of their own. ``persist`` what is dear to make and fits into the memory of the
+    workers: every pass makes the blocks anew.
 
     Functions and broadcast arguments are sent once and fetched once by each worker. Arrays beside
     the rows are cut here, and each slice goes with its block, batch by batch.

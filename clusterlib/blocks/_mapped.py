@@ -72,7 +72,16 @@ class MappedBlocks(Blocks):
         self._blocks, self._beside = blocks, tuple(beside)
         self._make = _Leafwise(fn, self.n_features, self.dtype, len(self._beside))
         self.n_samples, self.block_rows = blocks.n_samples, blocks.block_rows
-        self.runs_here = blocks.runs_here
+        self.runs_here, self.takes_cheaply = blocks.runs_here, blocks.takes_cheaply
+
+    @property
+    def observer(self):
+        """Who is told of every block that the carrier has read."""
+        return self._blocks.observer
+
+    @observer.setter
+    def observer(self, value):
+        self._blocks.observer = value
 
     def rows(self, start, stop):
         """Return the rows from ``start`` up to ``stop``, made of those of the carrier."""
@@ -111,8 +120,8 @@ def mapped(X, fn, n_features, dtype, *, beside=()):
     X : Blocks or array-like of shape (n_samples, n)
         Whatever :func:`as_blocks` takes.
     fn : callable
-        ``fn(rows, *slices)`` as in :class:`MappedBlocks`: it can be pickled and works on each row by
-        itself.
+        ``fn(rows, *slices)`` as in :class:`MappedBlocks`: it can be pickled and works on each row
+        by itself.
     n_features : int
         Columns of what it returns.
     dtype : dtype

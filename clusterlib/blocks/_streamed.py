@@ -63,7 +63,8 @@ class _Stream:
     def close(self):
         """Close what the chunks come from."""
         self._rest = None
-        self._chunks.close()
+        if not self._chunks.gi_running:  # left by a second Ctrl-C, which does not wait for reading
+            self._chunks.close()
 
 
 def _is_served(array, dtype):

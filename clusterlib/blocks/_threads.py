@@ -65,7 +65,7 @@ class ThreadedBlocks(Blocks):
         self._blocks, self._n_threads = blocks, n_threads
         self.n_samples, self.n_features = blocks.shape
         self.dtype, self.block_rows = blocks.dtype, blocks.block_rows
-        self.in_memory = blocks.in_memory
+        self.in_memory, self.takes_cheaply = blocks.in_memory, blocks.takes_cheaply
 
     @property
     def is_finite(self):

@@ -1,5 +1,7 @@
 """What estimators with cluster centres have in common once they are fitted."""
 
+from inspect import signature
+
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -116,8 +118,12 @@ class CentersEstimator(
     def __setstate__(self, state):
         """Read what an older version stored; it lacks parameters that are younger."""
         super().__setstate__(state)
-        for name, value in type(self)().get_params(deep=False).items():
-            vars(self).setdefault(name, value)
+        # Not from an instance: classes derived from these may have parameters without defaults.
+        for cls in type(self).__mro__:
+            if "__init__" in vars(cls):
+                for name, parameter in signature(cls.__init__).parameters.items():
+                    if parameter.default is not parameter.empty:
+                        vars(self).setdefault(name, parameter.default)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -166,7 +166,8 @@ def scatter(X, *, sample_weight=None, spherical=False):
 
     Notes
     -----
-    O(n d) time in two passes; memory for the rows of a block. The mean is rounded to the dtype of X.
+    O(n d) time in two passes; memory for the rows of a block. The mean is rounded to the dtype of
+    X.
 
     Examples
     --------

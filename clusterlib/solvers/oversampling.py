@@ -71,10 +71,10 @@ def kmeans_parallel(
     ``n_rounds + 2`` passes. With m = 1 + n_rounds * oversampling * n_clusters candidates, rows in
     memory take O(n m d) time, and distance and label of each row are kept between rounds. For
     other rows nothing is kept: costs are computed again from all candidates, O(n m d n_rounds / 2)
-    time, O(m d log n) memory and a block. Choosing among the candidates tries five times as many
-    rows for a centre as k-means++ does, or as many as take the time of a pass. The bits are the same: row i takes part in round r with
+    time, O(m d log n) memory and a block. The bits are the same: row i takes part in round r with
     the random bits of number (r, i), so that neither carrier, cut, threads nor workers change a
-    draw. Another order of the rows does change it.
+    draw. Another order of the rows does change it. Choosing among the candidates tries five times
+    as many rows for a centre as k-means++ does, or as many as take the time of a pass.
 
     References
     ----------

@@ -129,7 +129,10 @@ def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight", bes
             )
         sample_weight = host_copy(sample_weight)
     try:
-        weight = np.asarray(sample_weight, dtype=np.float64)
+        weight = np.asarray(sample_weight)
+        if weight.dtype.kind == "c":  # NumPy would drop the imaginary part
+            raise TypeError(f"got {weight.dtype}")
+        weight = weight.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must hold real numbers: {error}") from error
     if weight.ndim and weight.shape != (n_samples,):
@@ -168,8 +171,8 @@ def checked_class_weight(sample_weight, classes, codes):
     Raises
     ------
     TypeError, ValueError
-        As :func:`checked_sample_weight` has it; ValueError for a class without a weight above 0, and for
-        weights above 1e30: sums of them times squares of X would leave float64.
+        As :func:`checked_sample_weight` has it; ValueError for a class without a weight above 0,
+        and for weights above 1e30: sums of them times squares of X would leave float64.
 
     Examples
     --------

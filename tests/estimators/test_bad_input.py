@@ -96,6 +96,7 @@ WEIGHTS = [
     ("too few", ONES[1:], ValueError, r"shape .*\(150,\); got \(149,\)"),
     ("two dimensions", ONES[:, None], ValueError, r"got \(150, 1\)"),
     ("strings", ["a"] * 150, TypeError, "sample_weight must hold real numbers"),
+    ("complex", [1 + 2j] * 150, TypeError, "sample_weight must hold real numbers: got complex128"),
     ("two rows", np.r_[1, 1, 0 * ONES[2:]], ValueError, "n_samples=2 .*weight above zero"),
 ]
 

@@ -1,5 +1,7 @@
 """What is special to KMeans: scikit-learn's answers, and the history."""
 
+import pickle
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -64,3 +66,19 @@ def test_zero_tolerance_ends_in_a_fixed_point():
     assert estimator.history_[-1] == 0
     for j in range(6):
         assert_allclose(estimator.cluster_centers_[j], X[estimator.labels_ == j].mean(axis=0))
+
+
+class Tenths(KMeans):
+    """Without defaults, and without the younger parameters of its base."""
+
+    def __init__(self, n_clusters):
+        super().__init__(n_clusters, tol=0.1)
+
+
+def test_what_an_older_version_stored_gets_the_parameters_it_lacks():
+    X, _ = blobs(n=100, k=3)
+    for model in (KMeans(3, random_state=0), Tenths(3)):
+        del model.checkpoint
+        read = pickle.loads(pickle.dumps(model))
+        assert (read.n_clusters, read.checkpoint, read.tol) == (3, None, model.tol)
+        assert len(read.fit(X).cluster_centers_) == 3

@@ -182,6 +182,8 @@ def decided_labels(rows, ids, look):
     step = 1 << max(0, min(_CHUNK_VALUES // k, LEAF_ROWS).bit_length() - 1)
     labels, undecided = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows), dtype=bool)
     n_tied, largest = 0, 0.0
+    # A row whose margin is larger than what others change between clusters is decided.
+    reach = 0.0 if look.others is None else float(np.ptp(look.others - look.prices, axis=1).max())
     for start in range(0, len(rows), step):
         some = slice(start, start + step)
         points, centers = lifted(
@@ -191,16 +193,25 @@ def decided_labels(rows, ids, look):
         priced = costs + look.prices
         largest = max(largest, float(np.abs(priced).max()))
         best = priced.argmin(axis=1)
-        differs = np.zeros(len(best), dtype=bool)
-        for prices in () if look.others is None else look.others:
-            differs |= (costs + prices).argmin(axis=1) != best
         beside = np.arange(len(best))
         least = priced[beside, best]
         priced[beside, best] = np.inf
-        tied = priced.min(axis=1) - least <= look.rounding
+        margins = priced.min(axis=1) - least
+        tied = margins <= look.rounding
         n_tied += np.count_nonzero(tied)
-        labels[some], undecided[some] = best, differs | tied
+        labels[some], undecided[some] = best, tied
+        if look.others is not None:
+            near = np.flatnonzero(margins <= reach)
+            undecided[start + near] |= _differs(costs[near], best[near], look.others)
     return labels, undecided, n_tied, largest
+
+
+def _differs(costs, best, others):
+    """Whether another cluster is the cheapest one for some of the other prices."""
+    differs = np.zeros(len(best), dtype=bool)
+    for prices in others:
+        differs |= (costs + prices).argmin(axis=1) != best
+    return differs
 
 
 def lifted(rows, centers, ids, spherical, tie_break):

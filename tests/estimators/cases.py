@@ -39,6 +39,7 @@ ESTIMATORS = [
     BalancedKMeans(),
     BalancedKMeans(size_min=1, metric="cosine", init="random", n_init=2, n_swaps=2),
     BalancedKMeans(assignment="greedy"),
+    BalancedKMeans(assignment="streamed"),
     BalancedKMeans(size_max=20, assignment="sinkhorn", exchange=False),
     ClusteredMemory(),
     ClusteredMemory(momentum=0.5, metric="cosine", n_iters=None, n_init=2),

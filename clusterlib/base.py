@@ -34,6 +34,7 @@ except ImportError:  # scikit-learn below 1.9
 __all__ = [
     "CallbackSupportMixin",
     "FitReport",
+    "all_or_nothing",
     "logger",
     "pass_progress",
     "progress_log",
@@ -81,6 +82,59 @@ def progress_log(verbose):
         logger.setLevel(level)
         if handler is not None:
             logger.removeHandler(handler)
+
+
+class _Attempt:
+    """A fit that may be broken off."""
+
+    def __init__(self):
+        self.last_state = dict
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Take back whatever a fit that does not end has stored.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets the attributes back that it had, whatever is raised within the ``with`` block.
+
+    Yields
+    ------
+    attempt : object
+        Its ``last_state`` may be set to a function without arguments. After Ctrl-C it is asked for
+        fitted attributes to go on with. If it has any, they take the place of all others, but for
+        the number and names of the features.
+
+    Examples
+    --------
+    >>> from clusterlib.base import all_or_nothing
+    >>> from clusterlib.cluster import KMeans
+    >>> model = KMeans()
+    >>> try:
+    ...     with all_or_nothing(model):
+    ...         model.labels_ = [0, 1]
+    ...         raise ValueError
+    ... except ValueError:
+    ...     hasattr(model, "labels_")
+    False
+    """
+    attempt = _Attempt()
+    before = dict(vars(estimator))
+    try:
+        yield attempt
+    except BaseException as error:
+        found = attempt.last_state() if isinstance(error, KeyboardInterrupt) else {}
+        kept = vars(estimator) if found else before
+        kept = {n: v for n, v in kept.items() if not (found and _is_of_a_fit(n))} | found
+        vars(estimator).clear()
+        vars(estimator).update(kept)
+        raise
+
+
+def _is_of_a_fit(name):
+    return name.endswith("_") and name not in ("n_features_in_", "feature_names_in_")
 
 
 @contextmanager

@@ -91,7 +91,7 @@ class MappedBlocks(Blocks):
     def take(self, indices):
         """Return the rows with these indices, made of those of the carrier."""
         beside = (array[indices] for array in self._beside)
-        return self._make(self._blocks.take(indices), *beside)
+        return self._make(self._blocks.finite_rows(indices), *beside)
 
     def __iter__(self):
         """Yield every :class:`Block` in the order of the rows; the carrier is read once."""

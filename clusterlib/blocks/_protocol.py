@@ -86,12 +86,16 @@ def checked_finite(rows, start):
     for leaf in range(0, len(rows), LEAF_ROWS):  # the sum of finite numbers may overflow
         finite = np.isfinite(rows[leaf : leaf + LEAF_ROWS])
         if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            found = "NaN" if np.isnan(rows[leaf + row, column]) else "infinity"
-            raise ValueError(
-                f"Input X contains {found} in row {start + leaf + row}, column {column}; every "
-                "value must be finite"
-            )
+            place = leaf + int(np.argmin(finite.all(axis=1)))
+            raise _not_finite(rows[place], start + place)
+
+
+def _not_finite(row, number):
+    column = int(np.argmin(np.isfinite(row)))
+    found = "NaN" if np.isnan(row[column]) else "infinity"
+    return ValueError(
+        f"Input X contains {found} in row {number}, column {column}; every value must be finite"
+    )
 
 
 class Blocks:
@@ -185,6 +189,19 @@ class Blocks:
             for block in self:
                 checked_finite(block.array, block.start)
             self.is_finite = True
+
+    def finite_rows(self, indices):
+        """Return what :meth:`take` does, and refuse rows that are not finite.
+
+        For rows that are taken before the first complete pass.
+        """
+        rows = self.take(indices)
+        if not self.is_finite:
+            finite = np.isfinite(rows).all(axis=1)
+            if not finite.all():
+                place = int(np.argmin(finite))
+                raise _not_finite(rows[place], indices[place])
+        return rows
 
     def _checked_rows(self, start, stop):
         """Rows that are read, and refused if they are not finite, by the thread that reads."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.base import logger, progress_log
+from clusterlib.base import all_or_nothing, logger, progress_log
 from clusterlib.cluster._principal_space import PrincipalAxes, PrincipalSpace
 from clusterlib.cluster._starts import MAX_SEED
 from clusterlib.solvers import (
@@ -103,18 +103,6 @@ class _Options:
             self.labels = checked_start_labels(estimator.init, n_clusters, n_samples)
 
 
-@contextmanager
-def _all_or_nothing(estimator):
-    """Take back whatever an interrupted fit has stored."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
 def fit_groups(estimator, X):
     """Fit LikelihoodAdjustedSDP.
 
@@ -127,7 +115,7 @@ def fit_groups(estimator, X):
     """
     options = _Options(estimator)
     random_state = check_random_state(estimator.random_state)
-    with _all_or_nothing(estimator), progress_log(options.verbose):
+    with all_or_nothing(estimator), progress_log(options.verbose):
         X = checked_matrix(estimator, X, reset=True)
         options.meet(estimator, X)
         axes = PrincipalAxes.of(X)

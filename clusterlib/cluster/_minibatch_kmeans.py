@@ -2,9 +2,16 @@
 
 import numpy as np
 
-from clusterlib.base import FitReport, pass_progress, progress_log, with_callbacks
+from clusterlib.base import (
+    FitReport,
+    all_or_nothing,
+    pass_progress,
+    progress_log,
+    with_callbacks,
+)
 from clusterlib.blocks import as_blocks
 from clusterlib.cluster._centers import CentersEstimator
+from clusterlib.cluster._minibatch_report import attributes_of, reporting
 from clusterlib.cluster._minibatch_starts import (
     BatchOrder,
     best_centers,
@@ -233,11 +240,14 @@ default="k-means++"
     @with_callbacks
     def _fit(self, X, sample_weight):
         starts, options = self._checked_parameters()
-        random_state = check_random_state(self.random_state)
+        seed = int(check_random_state(self.random_state).randint(MAX_SEED))
+        with all_or_nothing(self) as attempt:
+            self._fit_checked(X, sample_weight, starts, options, seed, attempt)
+
+    def _fit_checked(self, X, sample_weight, starts, options, seed, attempt):
         X = checked_matrix(self, X, reset=True)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
         checked_n_samples(starts.n_clusters, X.shape[0], weight)
-        seed = int(random_state.randint(MAX_SEED))
 
         blocks = as_blocks(X)
         order = checked_batches(self.batches, blocks)
@@ -255,10 +265,11 @@ default="k-means++"
                 np.random.default_rng([seed, 0]),
                 draws=draws,
                 sample_weight=weight,
-                callback=_reporting(report, blocks),
+                callback=reporting(report, blocks, seed, attempt),
                 **options,
             )
-            self._store(result, blocks, weight, seed)
+            vars(self).update(attributes_of(result, blocks, seed))
+            self._store_labels(result, blocks, weight)
             attributes = {"cluster_centers_": self.cluster_centers_}
             report.end_start(attributes)
             report.end(attributes)
@@ -290,7 +301,11 @@ default="k-means++"
         ValueError, TypeError
             As in ``fit``, and for another number of features than before.
         """
-        starts, options = self._checked_parameters()
+        with all_or_nothing(self):
+            self._pull(X, sample_weight, *self._checked_parameters())
+        return self
+
+    def _pull(self, X, sample_weight, starts, options):
         is_first = not hasattr(self, "cluster_centers_")
         X = checked_matrix(self, X, reset=is_first)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
@@ -319,7 +334,6 @@ default="k-means++"
         self.n_relocated_ += pulled.n_reassigned
         if self.compute_labels:
             self._label(blocks, weight)
-        return self
 
     def _checked_parameters(self):
         starts = Starts.of(self, default_n_init=3)
@@ -355,16 +369,7 @@ default="k-means++"
         self.n_relocated_ = 0
         self.rows_since_reassignment_ = 0
 
-    def _store(self, result, blocks, weight, seed):
-        self.cluster_centers_ = blocks.like(result.centers)
-        self.counts_ = result.counts
-        self.seed_ = seed
-        self.n_steps_ = result.n_steps
-        self.n_iter_ = result.n_iter
-        self.converged_ = result.converged
-        self.history_ = result.history
-        self.n_relocated_ = result.n_reassigned
-        self.rows_since_reassignment_ = 0
+    def _store_labels(self, result, blocks, weight):
         if self.compute_labels:
             self._label(blocks, weight)
             labels = blocks.to_host(self.labels_)
@@ -379,11 +384,3 @@ default="k-means++"
             blocks, self.cluster_centers_, sample_weight=weight
         )
         self.labels_ = blocks.like(labels)
-
-
-def _reporting(report, blocks):
-    def callback(centers, history):
-        message = f"mean cost of a row {history[-1]:.6g}"
-        return report.end_iteration(message, lambda: {"cluster_centers_": blocks.like(centers)})
-
-    return callback

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clusterlib.base import FitReport, pass_progress, progress_log
+from clusterlib.base import FitReport, all_or_nothing, pass_progress, progress_log
 from clusterlib.blocks import as_blocks, map_reduce
 from clusterlib.cluster._starts import MAX_SEED, Starts
 from clusterlib.solvers import (
@@ -96,12 +96,16 @@ def fit_prototypes(estimator, X, sample_weight):
     options = _Options(estimator)
     starts = options.starts
     random_state = check_random_state(estimator.random_state)
-    X = checked_matrix(estimator, X, reset=True)
-    weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
-    checked_n_samples(starts.n_clusters, X.shape[0], weight)
-    blocks = as_blocks(X)
     seeds = random_state.randint(MAX_SEED, size=starts.n_init)
+    with all_or_nothing(estimator) as attempt:
+        X = checked_matrix(estimator, X, reset=True)
+        weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
+        checked_n_samples(starts.n_clusters, X.shape[0], weight)
+        _fit_checked(estimator, options, X, weight, seeds, attempt)
 
+
+def _fit_checked(estimator, options, X, weight, seeds, attempt):
+    starts, blocks = options.starts, as_blocks(X)
     # The likelihood of estimated shares has better and worse maxima: it is climbed from two sides.
     approaches = (True, False) if options.kind is Prior.ESTIMATE else (True,)
     best = None
@@ -122,7 +126,7 @@ def fit_prototypes(estimator, X, sample_weight):
                     sample_weight=weight,
                     max_iter=options.max_iter,
                     tol=options.tol,
-                    callback=_reporting(report, blocks),
+                    callback=_reporting(report, blocks, options, attempt),
                     **options.codes,
                 )
                 if best is None or result.objective > best.objective:
@@ -134,12 +138,13 @@ def fit_prototypes(estimator, X, sample_weight):
             if stopped:
                 break
         _store(estimator, best, blocks, weight)
-        _forget_queue(estimator, blocks)
+        estimator.queue_ = _empty_queue(blocks)
         report.end(lambda: {"cluster_centers_": blocks.like(best.centers)})
 
 
-def _reporting(report, blocks):
+def _reporting(report, blocks, options, attempt):
     def callback(centers, history):
+        attempt.last_state = lambda: _begun(options, blocks, centers)
         message = f"objective {history[-1]:.9g}"
         return report.end_iteration(message, lambda: {"cluster_centers_": blocks.like(centers)})
 
@@ -166,8 +171,20 @@ def _store(estimator, result, blocks, weight):
     estimator.n_steps_ = 0
 
 
-def _forget_queue(estimator, blocks):
-    estimator.queue_ = blocks.like(blocks.zeros((0, blocks.n_features), blocks.dtype))
+def _begun(options, blocks, centers):
+    """Prototypes that have seen nothing yet, or are all that is left of a fit."""
+    return {
+        "cluster_centers_": blocks.like(centers),
+        "vectors_": np.zeros(centers.shape),
+        "counts_": np.zeros(len(centers)),
+        "prior_": np.exp(options.log_prior),
+        "n_steps_": 0,
+        "queue_": _empty_queue(blocks),
+    }
+
+
+def _empty_queue(blocks):
+    return blocks.like(blocks.zeros((0, blocks.n_features), blocks.dtype))
 
 
 def follow_prototypes(estimator, X):
@@ -181,6 +198,11 @@ def follow_prototypes(estimator, X):
         The batch, as the user gave it.
     """
     options = _Options(estimator)
+    with all_or_nothing(estimator):
+        _follow(estimator, options, X)
+
+
+def _follow(estimator, options, X):
     is_first = not hasattr(estimator, "cluster_centers_")
     X = _one_batch(checked_matrix(estimator, X, reset=is_first))
     blocks = as_blocks(X)
@@ -241,9 +263,4 @@ def _begin(estimator, options, X, blocks):
     seed = int(check_random_state(estimator.random_state).randint(MAX_SEED))
     source = X if starts.is_called else blocks
     centers = starts.centers(source, draws, seed, spherical=True)
-    estimator.cluster_centers_ = blocks.like(centers)
-    estimator.vectors_ = np.zeros(centers.shape)
-    estimator.counts_ = np.zeros(starts.n_clusters)
-    estimator.prior_ = np.exp(options.log_prior)
-    estimator.n_steps_ = 0
-    _forget_queue(estimator, blocks)
+    vars(estimator).update(_begun(options, blocks, centers))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clusterlib.base import FitReport, pass_progress, progress_log
+from clusterlib.base import FitReport, all_or_nothing, pass_progress, progress_log
 from clusterlib.blocks import as_blocks
 from clusterlib.cluster._checkpoint import Checkpoint, FitState, checked_checkpoint
 from clusterlib.cluster._starts import MAX_SEED, Starts
@@ -28,9 +28,6 @@ from clusterlib.validation import (
 )
 
 __all__ = ["fit_lloyd", "weights_of_directions"]
-
-# What an interrupted fit has not found out.
-_OF_ENDED_FITS = "labels_", "inertia_", "cluster_sizes_"
 
 
 def fit_lloyd(estimator, X, sample_weight, *, spherical):
@@ -59,18 +56,20 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
     verbose = checked_verbose(estimator.verbose)
     path = checked_checkpoint(estimator.checkpoint)
     random_state = check_random_state(estimator.random_state)
-    X = checked_matrix(estimator, X, reset=previous is None)
-    weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
-    checked_n_samples(starts.n_clusters, X.shape[0], weight)
-    seeds = random_state.randint(MAX_SEED, size=starts.n_init)
+    with all_or_nothing(estimator) as attempt:
+        X = checked_matrix(estimator, X, reset=previous is None)
+        weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
+        checked_n_samples(starts.n_clusters, X.shape[0], weight)
+        seeds = random_state.randint(MAX_SEED, size=starts.n_init)
 
-    blocks = as_blocks(X)
-    checkpoint = Checkpoint(path, _identity(estimator, starts, blocks))
-    with progress_log(verbose), pass_progress(estimator, blocks):
-        if tol > 0:
-            tol *= scatter(blocks, sample_weight=weight, spherical=spherical)
-        runs = _Runs(estimator, X, blocks, weight, spherical, checkpoint)
-        runs.run(starts, seeds, max_iter, tol)
+        blocks = as_blocks(X)
+        checkpoint = Checkpoint(path, _identity(estimator, starts, blocks))
+        with progress_log(verbose), pass_progress(estimator, blocks):
+            if tol > 0:
+                tol *= scatter(blocks, sample_weight=weight, spherical=spherical)
+            runs = _Runs(estimator, X, blocks, weight, spherical, checkpoint)
+            attempt.last_state = runs.last_state
+            runs.run(starts, seeds, max_iter, tol)
 
 
 def weights_of_directions(blocks, weight):
@@ -114,7 +113,7 @@ class _Runs:
         self.state = None
 
     def run(self, starts, seeds, max_iter, tol):
-        """Fit the estimator; after Ctrl-C it has the centres of the last iteration."""
+        """Fit the estimator."""
         resumed = self.checkpoint.load()
         first = 0 if resumed is None else resumed.start
         if resumed is not None:
@@ -122,22 +121,18 @@ class _Runs:
         best = None if resumed is None else resumed.best
         draws = self._draws(starts)
         report = FitReport(self.estimator, self.X, self.weight, starts.n_init, first)
-        try:
-            for number in range(first, len(seeds)):
-                if resumed is None or number > first:
-                    self._seed(starts, draws, seeds, number, best)
-                else:
-                    self.state = resumed
-                report.begin_start(max_iter)
-                result = self._iterate(report, max_iter, tol)
-                # Starts that end in the same clusters have the same bits: the first is kept.
-                if best is None or result.inertia < best.inertia:
-                    best = result
-                if report.end_start(self._reconstruction(best.centers)):
-                    break
-        except KeyboardInterrupt:
-            self._store_interrupted()
-            raise
+        for number in range(first, len(seeds)):
+            if resumed is None or number > first:
+                self._seed(starts, draws, seeds, number, best)
+            else:
+                self.state = resumed
+            report.begin_start(max_iter)
+            result = self._iterate(report, max_iter, tol)
+            # Starts that end in the same clusters have the same bits: the first is kept.
+            if best is None or result.inertia < best.inertia:
+                best = result
+            if report.end_start(self._reconstruction(best.centers)):
+                break
         self._store(best)
         self.checkpoint.remove()
         report.end(self._reconstruction(best.centers))
@@ -197,18 +192,18 @@ class _Runs:
     def _reconstruction(self, centers):
         return lambda: {"cluster_centers_": self.blocks.like(centers)}
 
-    def _store_interrupted(self):
-        """Centres to predict with and to go on from; what belonged to an earlier fit goes."""
-        if self.state is None or len(self.state.history) == 0:
-            return
-        estimator, state = self.estimator, self.state
-        for name in _OF_ENDED_FITS:
-            vars(estimator).pop(name, None)
-        estimator.cluster_centers_ = self.blocks.like(state.centers)
-        estimator.n_iter_ = len(state.history)
-        estimator.converged_ = False
-        estimator.history_ = state.history
-        estimator.n_relocated_ = state.n_relocated
+    def last_state(self):
+        """Centres of the last iteration, to predict with and to go on from after Ctrl-C."""
+        state = self.state
+        if state is None or len(state.history) == 0:
+            return {}
+        return {
+            "cluster_centers_": self.blocks.like(state.centers),
+            "n_iter_": len(state.history),
+            "converged_": False,
+            "history_": state.history,
+            "n_relocated_": state.n_relocated,
+        }
 
     def _store(self, result):
         estimator, blocks = self.estimator, self.blocks

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clusterlib.base import FitReport, pass_progress, progress_log
+from clusterlib.base import FitReport, all_or_nothing, pass_progress, progress_log
 from clusterlib.blocks import as_blocks
 from clusterlib.cluster._sdp_bound import certified
 from clusterlib.cluster._starts import MAX_SEED
@@ -131,16 +131,16 @@ def fit_relaxation(estimator, X):
     options = _Options(estimator)
     random_state = check_random_state(estimator.random_state)
     is_map = isinstance(X, np.memmap)
-    X = checked_matrix(estimator, X, reset=True)
-    options.meet(X.shape[0])
-    blocks = as_blocks(X)
-    if is_map and options.certify is not Certification.NONE:
-        blocks = _read(blocks)  # a memory map is an array as well, which certificates need
-    checked_certifiable(options.certify, options.solver, in_memory=blocks.in_memory)
-    with progress_log(options.verbose), pass_progress(estimator, blocks):
-        return _fit_blocks(
-            estimator, X, _where_solved(blocks, options.solver), options, random_state
-        )
+    with all_or_nothing(estimator):
+        X = checked_matrix(estimator, X, reset=True)
+        options.meet(X.shape[0])
+        blocks = as_blocks(X)
+        if is_map and options.certify is not Certification.NONE:
+            blocks = _read(blocks)  # a memory map is an array as well, which certificates need
+        checked_certifiable(options.certify, options.solver, in_memory=blocks.in_memory)
+        with progress_log(options.verbose), pass_progress(estimator, blocks):
+            blocks = _where_solved(blocks, options.solver)
+            return _fit_blocks(estimator, X, blocks, options, random_state)
 
 
 def _where_solved(blocks, solver):

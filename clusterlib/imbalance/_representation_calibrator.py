@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 
-from clusterlib.base import logger, pass_progress, progress_log
+from clusterlib.base import all_or_nothing, logger, pass_progress, progress_log
 from clusterlib.blocks import Blocks, as_blocks, is_carried
 from clusterlib.imbalance._label_issues import LabelIssuesMixin, warn_of_labels
 from clusterlib.imbalance._recovery import (
@@ -357,23 +357,24 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
                 "sample_weight is for recovery='noise_model'; recovery='paper' counts rows, so pass "
                 "None"
             )
-        X, classes, codes = checked_class_rows(self, X, y)
-        weight = checked_class_weight(sample_weight, classes, codes)
-        rng = np.random.default_rng(random_state.randint(_MAX_SEED))
-        for name in _OF_ONE_RECOVERY:
-            vars(self).pop(name, None)
-        self.classes_ = classes
-        self.sample_indices_ = np.arange(len(codes))
-        with progress_log(verbose), pass_progress(self, as_blocks(X)):
-            if recovery is Recovery.NOISE_MODEL:
-                on_iteration = _log_iteration if verbose else None
-                found = noise_model(
-                    X, codes, classes, rng, on_iteration, sample_weight=weight, **if_noisy
-                )
-            else:
-                found = paper_calibration(X, codes, len(classes), **if_paper)
-        for name, value in found.items():
-            setattr(self, name, value)
+        with all_or_nothing(self):
+            X, classes, codes = checked_class_rows(self, X, y)
+            weight = checked_class_weight(sample_weight, classes, codes)
+            rng = np.random.default_rng(random_state.randint(_MAX_SEED))
+            with progress_log(verbose), pass_progress(self, as_blocks(X)):
+                if recovery is Recovery.NOISE_MODEL:
+                    on_iteration = _log_iteration if verbose else None
+                    found = noise_model(
+                        X, codes, classes, rng, on_iteration, sample_weight=weight, **if_noisy
+                    )
+                else:
+                    found = paper_calibration(X, codes, len(classes), **if_paper)
+            for name in _OF_ONE_RECOVERY:
+                vars(self).pop(name, None)
+            self.classes_ = classes
+            self.sample_indices_ = np.arange(len(codes))
+            for name, value in found.items():
+                setattr(self, name, value)
         return X, codes, rng
 
     def _draw(self, counts, rng):

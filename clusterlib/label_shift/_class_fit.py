@@ -48,7 +48,7 @@ class DomainRows(NamedTuple):
     n_domains: int
 
     def take(self, rows):
-        X = self.X.take(rows) if isinstance(self.X, Blocks) else self.X[rows]
+        X = self.X.finite_rows(rows) if isinstance(self.X, Blocks) else self.X[rows]
         return DomainRows(X, self.codes[rows], self.n_domains)
 
 

@@ -1,10 +1,8 @@
 """The fit of LatentLabelShift: check, discriminate, find classes, judge, store."""
 
-from contextlib import contextmanager
-
 import numpy as np
 
-from clusterlib.base import FitReport, pass_progress, progress_log
+from clusterlib.base import FitReport, all_or_nothing, pass_progress, progress_log
 from clusterlib.blocks import Blocks, as_blocks
 from clusterlib.label_shift._carried_ddfa import fit_carried_ddfa
 from clusterlib.label_shift._carried_rows import (
@@ -130,18 +128,6 @@ class _Progress:
             self._report.end_start(dict)
 
 
-@contextmanager
-def _all_or_nothing(estimator):
-    """Take back whatever an interrupted fit has stored."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
 def fit_domains(estimator, X, y):
     """Fit LatentLabelShift.
 
@@ -161,7 +147,7 @@ def fit_domains(estimator, X, y):
     """
     options = _Options(estimator)
     random_state = check_random_state(estimator.random_state)
-    with _all_or_nothing(estimator), progress_log(options.verbose):
+    with all_or_nothing(estimator), progress_log(options.verbose):
         X, domains, codes = checked_domains(estimator, X, y)
         n_classes = checked_n_classes(estimator.n_classes, len(domains))
         options.domains = domains

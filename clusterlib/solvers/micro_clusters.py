@@ -94,7 +94,7 @@ def micro_clusters(X, n_micro, rng, *, max_iter=8):
     array([1, 1, 0, 0], dtype=int32)
     """
     blocks = as_blocks(X)
-    sample = blocks.take(sampled_rows(blocks.n_samples, _ROWS_PER_CENTER * n_micro, rng))
+    sample = blocks.finite_rows(sampled_rows(blocks.n_samples, _ROWS_PER_CENTER * n_micro, rng))
     start = random_rows(sample, n_micro, rng).centers
     centers = lloyd(sample, start, max_iter=max_iter).centers
     return MicroClusters(centers, assign(blocks, centers))

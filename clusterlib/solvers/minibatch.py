@@ -230,7 +230,8 @@ def minibatch(
     reassignment_ratio : float, default=0.01
         See :func:`pull`.
     callback : callable, default=None
-        ``callback(centers, history)`` after each batch; True stops.
+        ``callback(so_far)`` after each batch, with a :class:`MiniBatchResult` whose ``history`` is a
+        list that grows; True stops.
 
     Returns
     -------
@@ -291,11 +292,14 @@ def minibatch(
             mass = len(batch) if weight is None else float(weight.sum())
             converged = progress.add(done.inertia / mass, moves, len(batch))
             centers, counts = done.centers, done.counts
-            is_stopped = callback is not None and callback(centers, progress.history)
+            history = progress.history
+            so_far = MiniBatchResult(
+                centers, counts, len(history), n_iter, converged, n_reassigned, history
+            )
+            is_stopped = callback is not None and callback(so_far)
             if converged or is_stopped:
                 break
-    history = np.array(progress.history)
-    return MiniBatchResult(centers, counts, len(history), n_iter, converged, n_reassigned, history)
+    return so_far._replace(history=np.array(history))
 
 
 def _drawn(blocks, draws, rng, batch_size, n_steps):

@@ -141,7 +141,7 @@ def choose_shrinkage(
         share = np.ones(n_scored) if weight is None else weight[left_out]
         share = share / share.mean()
         options = {"degrees_of_freedom": degrees_of_freedom, "max_iter": max_iter, "tol": tol}
-        sample = blocks.take(rows)
+        sample = blocks.finite_rows(rows)
 
         def of_rows(shrinkage):
             parts = sample, codes[rows], n_classes, folds, weight

@@ -120,8 +120,9 @@ def test_tol_stops():
 def test_callback_sees_every_batch_and_may_stop():
     seen = []
 
-    def callback(centers, history):
-        seen.append((centers, len(history)))
+    def callback(so_far):
+        seen.append((so_far.centers, len(so_far.history)))
+        assert so_far.n_steps == len(seen)
         return len(seen) == 4
 
     result = run(blobs(), blobs()[:4], batch_size=16, callback=callback)

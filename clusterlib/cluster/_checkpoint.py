@@ -1,16 +1,17 @@
 """A file that keeps a k-means fit through the death of its process."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from clusterlib.blocks import replacing
 from clusterlib.solvers import LloydResult
 
-__all__ = ["Checkpoint", "FitState", "checked_checkpoint"]
+__all__ = ["Checkpoint", "FitState", "checked_checkpoint", "digest"]
 
 _VERSION = 1
 
@@ -32,6 +33,8 @@ class FitState(NamedTuple):
         Centres it has moved to far rows.
     best : LloydResult or None
         The best start that has ended, without labels.
+    tol : float
+        Squared moves at which starts end, in the scale of X.
     """
 
     seeds: np.ndarray
@@ -40,6 +43,7 @@ class FitState(NamedTuple):
     history: np.ndarray
     n_relocated: int
     best: LloydResult | None
+    tol: float
 
 
 def checked_checkpoint(checkpoint):
@@ -76,6 +80,29 @@ def checked_checkpoint(checkpoint):
         wrong = "is a folder" if path.is_dir() else "is in a folder that does not exist"
         raise ValueError(f"checkpoint must be the path of a file; {str(path)!r} {wrong}")
     return path
+
+
+def digest(array):
+    """Return a short text that tells an array from others, whatever its size.
+
+    Parameters
+    ----------
+    array : ndarray of any shape and dtype
+        What a fit depends on and a checkpoint need not keep.
+
+    Returns
+    -------
+    text : str
+        32 hexadecimal digits of its bytes in C order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterlib.cluster._checkpoint import digest
+    >>> digest(np.zeros(3)) == digest(np.ones(3))
+    False
+    """
+    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).hexdigest()
 
 
 class Checkpoint:
@@ -119,14 +146,26 @@ class Checkpoint:
                 None, stored["best_centers"], inertia, len(history), converged, n_relocated, history
             )
         counts = int(stored["start"]), stored["centers"], stored["history"]
-        return FitState(stored["seeds"], *counts, int(stored["n_relocated"]), best)
+        n_relocated, tol = int(stored["n_relocated"]), float(stored["tolerance"])
+        return FitState(stored["seeds"], *counts, n_relocated, best, tol)
+
+    def check_tol(self, state, tol):
+        """Refuse rows of the same shape whose variance, in which ``tol`` is counted, is another."""
+        if not np.isclose(state.tol, tol, rtol=1e-6, atol=0.0):  # machines may round differently
+            raise ValueError(
+                f"checkpoint {str(self._path)!r} belongs to another fit: starts end at squared "
+                f"moves of {state.tol:.7g} there and {tol:.7g} here, so X has changed. Delete the "
+                "file to start afresh"
+            )
 
     def _stored(self):
         try:
-            with self._path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                stored = {name: file[name] for name in file.files}
+            with self._path.open("rb") as opened, ZipFile(opened):  # or NumPy takes other kinds
+                opened.seek(0)
+                with np.load(opened, allow_pickle=False) as file:
+                    stored = {name: file[name] for name in file.files}
             version = int(stored["version"])
-        except (BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
+        except (BadZipFile, OSError, TypeError, ValueError, KeyError, EOFError) as error:
             raise ValueError(
                 f"checkpoint {str(self._path)!r} is no checkpoint of clusterlib: {error}. Delete "
                 "the file to start afresh"
@@ -150,6 +189,7 @@ class Checkpoint:
             "centers": state.centers,
             "history": np.asarray(state.history, dtype=np.float64),
             "n_relocated": state.n_relocated,
+            "tolerance": state.tol,
             "best_centers": state.centers[:0] if best is None else best.centers,
             "best_history": np.zeros(0) if best is None else best.history,
             "best_inertia": np.inf if best is None else best.inertia,

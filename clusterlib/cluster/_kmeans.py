@@ -44,9 +44,10 @@ class KMeans(CentersEstimator):
         of ``init``.
     checkpoint : None, str or path-like, default=None
         File that keeps the state of the fit (centres and history, arrays only) and is replaced as
-        a whole after every iteration. A fit of the same estimator on the same data goes on from
-        a file that is there and ends with the bits of a fit that was not broken off. Deleted
-        when the fit ends.
+        a whole after every iteration. A fit of the same estimator on the same rows and weights
+        goes on from a file that is there, whatever ``warm_start`` says, and ends with the bits of
+        a fit that was not broken off. Deleted when the fit ends. Fits that run at the same time
+        need a file each.
 
     Attributes
     ----------

@@ -4,7 +4,7 @@ import numpy as np
 
 from clusterlib.base import FitReport, all_or_nothing, pass_progress, progress_log
 from clusterlib.blocks import as_blocks
-from clusterlib.cluster._checkpoint import Checkpoint, FitState, checked_checkpoint
+from clusterlib.cluster._checkpoint import Checkpoint, FitState, checked_checkpoint, digest
 from clusterlib.cluster._starts import MAX_SEED, Starts
 from clusterlib.solvers import (
     RowDraws,
@@ -16,6 +16,7 @@ from clusterlib.solvers import (
     weight_of_directions,
 )
 from clusterlib.validation import (
+    Start,
     check_random_state,
     checked_flag,
     checked_integer,
@@ -50,7 +51,6 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
         previous = None
     if previous is not None:
         checked_same_clusters(starts.n_clusters, previous)
-        starts = starts.from_centers(previous)
     max_iter = checked_integer("max_iter", estimator.max_iter, 1)
     tol = checked_real("tol", estimator.tol, 0)
     verbose = checked_verbose(estimator.verbose)
@@ -60,14 +60,20 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
         X = checked_matrix(estimator, X, reset=previous is None)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
         checked_n_samples(starts.n_clusters, X.shape[0], weight)
-        seeds = random_state.randint(MAX_SEED, size=starts.n_init)
 
         blocks = as_blocks(X)
-        checkpoint = Checkpoint(path, _identity(estimator, starts, blocks))
+        identity = {} if path is None else _identity(estimator, starts, blocks, weight, spherical)
+        checkpoint = Checkpoint(path, identity)
+        resumed = checkpoint.load()
+        if resumed is None and previous is not None:
+            starts = starts.from_centers(previous)
+        seeds = random_state.randint(MAX_SEED, size=starts.n_init)
         with progress_log(verbose), pass_progress(estimator, blocks):
             if tol > 0:
                 tol *= scatter(blocks, sample_weight=weight, spherical=spherical)
-            runs = _Runs(estimator, X, blocks, weight, spherical, checkpoint)
+            if resumed is not None:
+                checkpoint.check_tol(resumed, tol)
+            runs = _Runs(estimator, X, blocks, weight, spherical, checkpoint, resumed)
             attempt.last_state = runs.last_state
             runs.run(starts, seeds, max_iter, tol)
 
@@ -88,9 +94,11 @@ def _check_directions(any_direction):
         )
 
 
-def _identity(estimator, starts, blocks):
-    """What a checkpoint has to agree with."""
-    random_state = estimator.random_state
+def _identity(estimator, starts, blocks, weight, spherical):
+    """What a checkpoint has to agree with; not how this fit would start without one."""
+    random_state, init = estimator.random_state, starts.kind.value
+    if starts.kind is Start.GIVEN:
+        init = f"{init} ({digest(starts.centers(blocks, None, None, spherical=spherical))})"
     return {
         "estimator": type(estimator).__name__,
         "n_samples": blocks.n_samples,
@@ -98,32 +106,33 @@ def _identity(estimator, starts, blocks):
         "dtype": str(blocks.dtype),
         "n_clusters": starts.n_clusters,
         "n_init": starts.n_init,
-        "init": starts.kind.value,
+        "init": init,
         "tol": float(estimator.tol),
         "random_state": random_state if isinstance(random_state, int) else "not an int",
+        "sample_weight": "None" if weight is None else f"an array ({digest(weight)})",
     }
 
 
 class _Runs:
     """The starts of one fit, one after the other; knows what to keep if they are broken off."""
 
-    def __init__(self, estimator, X, blocks, weight, spherical, checkpoint):
+    def __init__(self, estimator, X, blocks, weight, spherical, checkpoint, resumed):
         self.estimator, self.X, self.blocks, self.weight = estimator, X, blocks, weight
         self.spherical, self.checkpoint = spherical, checkpoint
-        self.state = None
+        self.resumed, self.state = resumed, None
 
     def run(self, starts, seeds, max_iter, tol):
         """Fit the estimator."""
-        resumed = self.checkpoint.load()
-        first = 0 if resumed is None else resumed.start
+        resumed, first, best = self.resumed, 0, None
         if resumed is not None:
-            seeds = resumed.seeds
-        best = None if resumed is None else resumed.best
-        draws = self._draws(starts)
-        report = FitReport(self.estimator, self.X, self.weight, starts.n_init, first)
+            seeds, first, best = resumed.seeds, resumed.start, resumed.best
+        draws = None
+        if resumed is None or first + 1 < len(seeds):  # or no start is left to be drawn
+            draws = self._draws(starts)
+        report = FitReport(self.estimator, self.X, self.weight, len(seeds), first)
         for number in range(first, len(seeds)):
             if resumed is None or number > first:
-                self._seed(starts, draws, seeds, number, best)
+                self._seed(starts, draws, seeds, number, best, tol)
             else:
                 self.state = resumed
             report.begin_start(max_iter)
@@ -147,7 +156,7 @@ class _Runs:
             _check_directions(weight_of_directions(blocks, weight) > 0)
         return None
 
-    def _seed(self, starts, draws, seeds, number, best):
+    def _seed(self, starts, draws, seeds, number, best, tol):
         centers = starts.centers(
             self.X if starts.is_called else self.blocks,
             draws,
@@ -155,7 +164,7 @@ class _Runs:
             sample_weight=self.weight,
             spherical=self.spherical,
         )
-        self.state = FitState(seeds, number, centers, np.zeros(0), 0, best)
+        self.state = FitState(seeds, number, centers, np.zeros(0), 0, best, tol)
 
     def _iterate(self, report, max_iter, tol):
         """Run the start that ``state`` says, from where it is."""
@@ -195,7 +204,9 @@ class _Runs:
     def last_state(self):
         """Centres of the last iteration, to predict with and to go on from after Ctrl-C."""
         state = self.state
-        if state is None or len(state.history) == 0:
+        if state is not None and len(state.history) == 0:
+            state = state.best  # this start has done nothing yet
+        if state is None:
             return {}
         return {
             "cluster_centers_": self.blocks.like(state.centers),

@@ -1,0 +1,129 @@
+"""A checkpoint belongs to one fit: what differs is refused, what may differ is not."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from clusterlib.cluster import KMeans, SphericalKMeans
+from tests.carriers import Elsewhere
+
+X = np.random.default_rng(0).normal(size=(9000, 4)).astype(np.float32)
+WEIGHT = np.random.default_rng(1).uniform(size=len(X))
+RANDOM = {"init": "random", "n_init": 3, "tol": 1e-5, "max_iter": 9, "random_state": 0}
+
+
+def break_off(model, n_passes, X=X, sample_weight=None):
+    """Fit until some passes are done and stop as Ctrl-C does, in the middle of the next."""
+    blocks, seen = Elsewhere(X, 4096), []
+
+    def observe(n_rows):
+        seen.append(n_rows)
+        if seen.count(0) > n_passes:
+            raise KeyboardInterrupt
+
+    blocks.observer = observe
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(blocks, sample_weight=sample_weight)
+    return model
+
+
+def passes_of(model, X=X):
+    blocks, seen = Elsewhere(X, 4096), []
+    blocks.observer = seen.append
+    model.fit(blocks)
+    return seen.count(0)
+
+
+def assert_same(found, expected):
+    for name in ("cluster_centers_", "labels_", "history_", "cluster_sizes_"):
+        assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    for name in ("inertia_", "n_iter_", "converged_", "n_relocated_"):
+        assert getattr(found, name) == getattr(expected, name), name
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+@pytest.mark.parametrize("cls", [KMeans, SphericalKMeans])
+def test_other_weights_centres_or_rows_are_refused(cls, tmp_path):
+    path = tmp_path / "fit"
+    break_off(cls(5, checkpoint=path, **RANDOM), 20, sample_weight=WEIGHT)
+    whole = cls(5, **RANDOM).fit(X, sample_weight=WEIGHT)
+    for other in (None, 1 - WEIGHT):
+        with pytest.raises(ValueError, match="belongs to another fit: it has sample_weight=an arr"):
+            cls(5, checkpoint=path, **RANDOM).fit(X, sample_weight=other)
+    with pytest.raises(ValueError, match="belongs to another fit: starts end at .*X has changed"):
+        cls(5, checkpoint=path, **RANDOM).fit(X + X**2, sample_weight=WEIGHT)
+    assert_same(cls(5, checkpoint=path, **RANDOM).fit(X, sample_weight=WEIGHT), whole)
+    options = {"tol": 1e-6, "checkpoint": path, "max_iter": 50}
+    break_off(cls(5, init=X[:5], **options), 8)
+    with pytest.raises(ValueError, match="belongs to another fit: it has init=an array of centres"):
+        cls(5, init=X[1:6], **options).fit(X)
+    cls(5, init=X[:5].tolist(), **options).fit(X)
+    assert not path.exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+@pytest.mark.parametrize("n_passes", [9, 16, 25])
+def test_a_warm_start_goes_on_from_the_checkpoint(n_passes, tmp_path):
+    whole = KMeans(5, **RANDOM).fit(X)
+    model = KMeans(5, warm_start=True, checkpoint=tmp_path / "fit", **RANDOM)
+    break_off(model, n_passes)
+    assert (tmp_path / "fit").exists() and hasattr(model, "cluster_centers_")
+    assert_same(model.fit(X), whole)
+    assert not (tmp_path / "fit").exists()
+    assert model.fit(X).n_iter_ > 0  # and then from the centres
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_a_broken_off_warm_start_goes_on(tmp_path):
+    options = RANDOM | {"max_iter": 3, "tol": 0}
+    model = KMeans(5, warm_start=True, checkpoint=tmp_path / "fit", **options).fit(X)
+    whole = KMeans(5, init=model.cluster_centers_, max_iter=9, tol=0).fit(X)
+    break_off(model.set_params(max_iter=9), 4)
+    assert 0 < model.n_iter_ < 9
+    assert_same(model.fit(X), whole)
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_nothing_is_drawn_where_no_start_is_left(tmp_path):
+    options = {"init": "random", "n_init": 1, "tol": 0, "max_iter": 12, "random_state": 0}
+    path = tmp_path / "fit"
+    whole = KMeans(5, **options).fit(X)
+    break_off(KMeans(5, checkpoint=path, **options), 8)
+    n_done = len(np.load(path)["history"])
+    model = KMeans(5, checkpoint=path, **options)
+    assert passes_of(model) == whole.n_iter_ - n_done + 1
+    assert_same(model, whole)
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_more_iterations_may_be_asked_for(tmp_path):
+    options = {"init": X[:5], "tol": 0, "checkpoint": tmp_path / "fit"}
+    break_off(KMeans(5, max_iter=4, **options), 4)  # while the labels are made
+    whole = KMeans(5, init=X[:5], tol=0, max_iter=9).fit(X)
+    assert_same(KMeans(5, max_iter=9, **options).fit(X), whole)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "text", "nothing"])
+def test_other_files_are_refused_and_stay(kind, tmp_path):
+    path = tmp_path / f"other.{kind}"
+    if kind == "npy":
+        np.save(path, X)
+    elif kind == "npz":
+        np.savez(path, version=np.arange(3))
+    else:
+        path.write_text("text" if kind == "text" else "")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="is no checkpoint of clusterlib"):
+        KMeans(3, checkpoint=path).fit(X)
+    assert path.read_bytes() == before
+
+
+def test_an_interrupted_later_start_leaves_the_best_before_it():
+    """Broken off after seeding and before its first iteration, a start has nothing to show."""
+    options = {"init": "random", "tol": 1e9, "random_state": 0}
+    n_passes = passes_of(KMeans(5, n_init=2, **options))
+    model = break_off(KMeans(5, n_init=2, **options), n_passes - 2)  # iterate, make labels
+    first = KMeans(5, n_init=1, **options).fit(X)
+    assert_array_equal(model.cluster_centers_, first.cluster_centers_)
+    assert_array_equal(model.history_, first.history_)
+    assert not hasattr(model, "labels_")

@@ -150,6 +150,16 @@ def test_sizes_hold_when_passes_run_out(max_passes):
     assert found.cost - found.dual_gap <= exact.cost * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("seed", [30, 58])
+def test_rows_that_were_decided_wrongly_are_looked_at_again(seed):
+    X = np.random.default_rng(seed).normal(size=(3_000, 3))
+    exact = assign_bounded(X, X[:10], 300, 300)
+    found = assign_streamed(X, X[:10], 300, 300, most_rows=900)
+    assert found.dual_gap <= 1e-12 * exact.cost
+    assert found.n_passes < 12
+    assert_array_equal(found.labels, exact.labels)
+
+
 def test_a_hint_saves_passes_and_changes_no_cost():
     X = rows()
     first = assign_streamed(X, X[::1100], 1000, 1100, most_rows=2000)

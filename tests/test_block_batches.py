@@ -1,7 +1,6 @@
 """Batches that are made again for every pass give the rows and the bits of one array."""
 
 import gc
-import io
 import operator
 import threading
 import tracemalloc
@@ -395,32 +394,3 @@ def test_few_blocks_are_in_memory():
             assert peak < 3 * block_bytes + made.nbytes + 50_000 < 50 * block_bytes
     finally:
         tracemalloc.stop()
-
-
-def test_an_open_file_is_refused_by_its_name():
-    with pytest.raises(TypeError, match=r"X is an open file \(BytesIO\); pass its path"):
-        BatchBlocks(io.BytesIO(b"1 2"))
-
-
-def test_a_pass_that_is_left_while_a_batch_is_made_hides_no_error():
-    """A second Ctrl-C does not wait for the thread that reads: what it reads from stays open."""
-    begun, go_on = threading.Event(), threading.Event()
-    waits = []
-
-    def batches():
-        for rows in np.split(X, 3 * [LEAF_ROWS])[::3]:
-            if waits:
-                begun.set()
-                assert go_on.wait(60)
-            yield rows
-
-    stream = BatchBlocks(batches)._stream()
-    waits.append(True)
-    reader = threading.Thread(target=stream.rows, args=(0, 1))
-    reader.start()
-    assert begun.wait(60)
-    stream.close()
-    go_on.set()
-    reader.join()
-    stream.close()
-    assert stream._chunks.gi_frame is None

@@ -1,6 +1,7 @@
 """Blocks are read while others are worked on, into memory that nobody holds, and nothing is left."""
 
 import gc
+import io
 import itertools
 import os
 import threading
@@ -8,8 +9,9 @@ import threading
 import numpy as np
 import pytest
 
-from clusterlib.blocks import Blocks, as_blocks, map_blocks
+from clusterlib.blocks import BatchBlocks, Blocks, as_blocks, map_blocks
 from clusterlib.blocks._spare import SpareMemory
+from clusterlib.config import config_context, get_config
 from clusterlib.kernels import LEAF_ROWS
 
 N_BLOCKS = 9
@@ -107,6 +109,13 @@ def test_memory_is_used_again_only_where_it_is_large_enough():
     held.release()
 
 
+def test_memory_of_three_blocks_is_kept():
+    spare = SpareMemory()
+    held = [spare.array((3, 2), np.dtype(np.float32)) for _ in range(5)]
+    places = {array.__array_interface__["data"][0] for array in held}
+    assert (len(places), len(spare._memories)) == (5, 3)
+
+
 def test_memory_is_given_back_after_the_last_row(carrier):
     next(iter(carrier))
     for _ in carrier:
@@ -136,3 +145,47 @@ def test_no_descriptor_is_left(X, tmp_path):
         with pytest.raises(OSError, match=r"0\.npy has changed"):
             blocks.take([0])
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_an_open_file_is_refused_by_its_name():
+    with pytest.raises(TypeError, match=r"X is an open file \(BytesIO\); pass its path"):
+        BatchBlocks(io.BytesIO(b"1 2"))
+
+
+def test_a_pass_that_is_left_while_a_batch_is_made_hides_no_error():
+    """A second Ctrl-C does not wait for the thread that reads: what it reads from stays open."""
+    begun, go_on = threading.Event(), threading.Event()
+    waits = []
+
+    def batches():
+        for rows in (np.zeros((9, 2)), np.ones((9, 2))):
+            if waits:
+                begun.set()
+                assert go_on.wait(60)
+            yield rows
+
+    stream = BatchBlocks(batches)._stream()
+    waits.append(True)
+    reader = threading.Thread(target=stream.rows, args=(0, 1))
+    reader.start()
+    assert begun.wait(60)
+    stream.close()
+    go_on.set()
+    reader.join()
+    stream.close()
+    assert stream._chunks.gi_frame is None
+
+
+def test_every_batch_is_made_under_the_settings_of_the_caller():
+    seen = []
+
+    def batches():
+        for _ in range(4):
+            seen.append(get_config()["n_threads"])
+            yield np.zeros((LEAF_ROWS, 1))
+
+    blocks = BatchBlocks(batches, block_rows=LEAF_ROWS)
+    seen.clear()
+    with config_context(n_threads=3):
+        assert len(list(blocks)) == 4
+    assert seen == [3] * 4

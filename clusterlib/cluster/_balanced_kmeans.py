@@ -212,7 +212,7 @@ default="k-means++"
         ----------
         X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to cluster; at least n_clusters of them. float32 and float64 arrays are used as
-            they are, in any layout; everything else is converted to float64. What is read block by
+            they are, in any layout; float16 becomes float32, all else float64. What is read block by
             block needs ``assignment="streamed"``; a memory map is an array for the other ones.
         y : object, default=None
             Ignored.

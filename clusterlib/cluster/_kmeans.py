@@ -151,9 +151,9 @@ class KMeans(CentersEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to cluster; at least n_clusters of them. float32 and float64 arrays are used as
-            they are, in any layout; everything else is converted to float64.
+            they are, in any layout; float16 becomes float32, all else float64.
         y : object, default=None
             Ignored.
         sample_weight : float or array-like of shape (n_samples,), default=None

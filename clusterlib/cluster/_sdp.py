@@ -221,7 +221,7 @@ class SDPClustering(CentersEstimator):
         ----------
         X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to cluster; at least n_clusters of them. float32 and float64 arrays are used as
-            they are, in any layout; everything else is converted to float64. Rows may be read
+            they are, in any layout; float16 becomes float32, all else float64. Rows may be read
             block by block, see Notes.
         y : object, default=None
             Ignored.

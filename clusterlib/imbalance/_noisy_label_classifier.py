@@ -211,8 +211,8 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Labelled rows. float32 and float64 arrays are used as they are; everything else is
-            converted to float64.
+            Labelled rows. float32 and float64 arrays are used as they are; float16 becomes
+            float32, all else float64.
         y : array-like of shape (n_samples,)
             Their labels, which may be wrong: numbers or strings, none missing.
         sample_weight : float or array-like of shape (n_samples,), default=None

@@ -249,8 +249,8 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         Parameters
         ----------
         X : array-like, data frame or carrier of shape (n_samples, n_features)
-            Labelled rows. float32 and float64 arrays are used as they are; everything else is
-            converted to float64. With "noise_model" rows may be read block by block, see Notes.
+            Labelled rows. float32 and float64 arrays are used as they are; float16 becomes
+            float32, all else float64. With "noise_model" rows may be read block by block, see Notes.
         y : array-like of shape (n_samples,)
             Their labels, which may be wrong: numbers or strings, none missing.
         sample_weight : float or array-like of shape (n_samples,), default=None

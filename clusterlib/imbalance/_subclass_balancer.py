@@ -184,7 +184,7 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
             Labelled rows. float32 and float64 arrays are used as they are, in any layout;
-            everything else is converted to float64.
+            float16 becomes float32, all else float64.
         y : array-like of shape (n_samples,)
             Their classes: numbers or strings, none missing. A single class is the smallest,
             too, and stays whole.

@@ -269,7 +269,7 @@ class LatentLabelShift(DomainPosteriors):
         ----------
         X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows, or whatever :func:`clusterlib.blocks.as_blocks` reads block by block. float32 and
-            float64 arrays are used as they are, everything else is converted to float64.
+            float64 arrays are used as they are, float16 becomes float32, all else float64.
         y : array-like of shape (n_samples,)
             **Domain** of each row, not its class: strings, integers, or what else can be sorted.
             Two domains at least.

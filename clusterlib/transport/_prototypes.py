@@ -172,8 +172,8 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Labelled rows. float32 and float64 arrays are used as they are, everything else is
-            converted to float64.
+            Labelled rows. float32 and float64 arrays are used as they are, float16 becomes
+            float32, all else float64.
         y : array-like of shape (n_samples,)
             Their classes: numbers or strings.
 

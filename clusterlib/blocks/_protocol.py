@@ -232,8 +232,23 @@ class Blocks:
         return tree_reduce(merge, self.map(fn, row_aligned, broadcast))
 
     def joined(self, parts):
-        """Return the results of :meth:`map` as one array; a single one is not copied."""
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        """Return the results of :meth:`map`, one for each row, as an array.
+
+        A single part is not copied; others are written into the array as they come.
+        """
+        if not self.on_host:
+            parts = list(parts)
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        joined, stop = None, 0
+        for part in parts:
+            start, stop = stop, stop + len(part)
+            if joined is None and stop == self.n_samples:
+                joined = part
+                continue
+            if joined is None:
+                joined = np.empty((self.n_samples, *part.shape[1:]), part.dtype)
+            joined[start:stop] = part
+        return joined
 
     def zeros(self, shape, dtype):
         """Return an array of zeros that lies where the rows lie."""

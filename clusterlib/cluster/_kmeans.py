@@ -89,7 +89,7 @@ class KMeans(CentersEstimator):
     the path of a file or of a folder of files, a Dask array, batches that can be read again. It
     is then read once for each iteration and never held as a whole: memory is three blocks, the
     centres and 4 bytes of label for each row (with "k-means||" or given centres; k-means++ and
-    "random" need 60 bytes for each row, as they sort the rows). The results have the bits of an
+    "random" need 80 bytes for each row, as they sort the rows). The results have the bits of an
     array in memory.
 
     Ctrl-C interrupts a fit and leaves the centres of its last iteration, so that ``predict``

@@ -145,7 +145,7 @@ default="k-means++"
     that is above 0, then until ``max_no_improvement`` or ``tol`` ends it, often within the first
     pass, and once for the labels. The rows of a Dask array come to this process, block after
     block, one worker at a time; :class:`KMeans` works on all of them at once. Random batches need
-    60 bytes for each row and rows that can be fetched one by one: arrays, memory maps, ``.npy``
+    80 bytes for each row and rows that can be fetched one by one: arrays, memory maps, ``.npy``
     files. Both give the bits of an array in memory.
 
     X may be a float32 or float64 array on a CUDA device (CuPy's, or a CUDA tensor): the work is

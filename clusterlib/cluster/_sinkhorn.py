@@ -123,9 +123,9 @@ class SinkhornClustering(CentersEstimator):
     X may be anything that :func:`clusterlib.blocks.as_blocks` reads block by block: a memory map,
     the path of a file or of a folder of files, a Dask array, batches that can be read again. ``fit``
     then reads it once for each sweep, once for each move of the prototypes and four times more,
-    and keeps nothing for a row but its label: memory is three blocks, the prototypes and 8 bytes
-    for each row at the end, when labels are joined (with "k-means||" or given prototypes;
-    k-means++ and "random" need 60 bytes for each row, as they sort the rows). Potentials of rows
+    and keeps nothing for a row but its label: memory is three blocks, the prototypes and 4 bytes
+    for each row at the end (with "k-means||" or given prototypes; k-means++ and "random" need
+    80 bytes for each row while they sort the rows). Potentials of rows
     are computed anew where they are needed, up to a third more work for each iteration. The
     results have the bits of an array in memory. ``transform``, ``predict_proba`` and ``assign``
     return n_clusters numbers for each row, in memory.

@@ -54,7 +54,7 @@ def assign(X, centers, *, spherical=False):
     """
     metric = (Sphere if spherical else Flat).metric
     blocks = as_blocks(X)
-    return blocks.joined(map_blocks(pairwise_labels, blocks, broadcast=(centers, metric)))
+    return blocks.joined(blocks.map(pairwise_labels, broadcast=(centers, metric)))
 
 
 def pairwise_labels(rows, centers, metric):
@@ -135,7 +135,7 @@ def center_distances(X, centers, *, spherical=False):
     """
     metric = Metric.COSINE if spherical else Metric.EUCLIDEAN
     blocks = as_blocks(X)
-    return blocks.joined(map_blocks(_all, blocks, broadcast=(centers, metric)))
+    return blocks.joined(blocks.map(_all, broadcast=(centers, metric)))
 
 
 def _all(rows, centers, metric):
@@ -177,9 +177,7 @@ def costs_of_assignment(X, centers, labels, *, spherical=False):
     blocks = as_blocks(X)
     if not blocks.on_host:
         return _costs_at_nearest(blocks, centers, spherical)
-    return blocks.joined(
-        map_blocks(row_costs, blocks, labels, broadcast=(centers.astype(np.float64), spherical))
-    )
+    return blocks.joined(blocks.map(row_costs, (labels,), (centers.astype(np.float64), spherical)))
 
 
 def _costs_at_nearest(blocks, centers, spherical):

@@ -140,6 +140,7 @@ def _settled(blocks, labelling, centers, stands, sample_weight, spherical):
     """Labels and inertia of the last centres, in as few looks at the rows as it takes."""
     options = {"sample_weight": sample_weight, "spherical": spherical}
     if labelling.labels is None or not (stands or labelling.keeps_bounds):
+        labelling.labels = None  # makes room for those of the last centres
         return assign_with_cost(blocks, centers, **options)
     if not stands:  # bounds make this look cheaper than an assignment from nothing
         labelling.step(centers)

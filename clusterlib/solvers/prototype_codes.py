@@ -195,7 +195,7 @@ class PrototypeCodes:
     def labels(self, centers, g):
         """Prototype with the largest code of each row, the lowest index on ties; beside the rows."""
         broadcast = (centers, g, self._units.metric)
-        return self.blocks.joined(map_blocks(_largest_codes, self.blocks, broadcast=broadcast))
+        return self.blocks.joined(self.blocks.map(_largest_codes, broadcast=broadcast))
 
     def _reduced(self, fn, merge, *arguments):
         """Merge ``fn`` of the rows, with what is kept of them."""

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -274,3 +275,18 @@ def test_a_slow_pass_tells_its_share_and_the_seconds_left(caplog):
         "KMeans: pass 1: 30 % of the rows, 50 rows/s, 14 s left",
         "KMeans: pass 1: 1000 rows in 12 s, 83.3 rows/s",
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+@pytest.mark.parametrize("cls", CLASSES)
+def test_nothing_but_labels_is_kept_for_a_row(cls, tmp_path):
+    peaks = []
+    for n in (8192, 80_000, 200_000):  # the first makes what is made once
+        np.save(tmp_path / f"{n}.npy", rows(n, d=8))
+        blocks = as_blocks(tmp_path / f"{n}.npy", block_rows=4096)
+        model = cls(4, init=np.eye(4, 8), max_iter=2, tol=0)
+        tracemalloc.start()
+        model.fit(blocks)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 5 * 120_000

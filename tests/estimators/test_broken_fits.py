@@ -203,3 +203,27 @@ def test_rows_of_a_sample_are_named_as_well(name):
     ) as error:
         model.fit(Elsewhere(bad, 4096), y)
     assert int(str(error.value).split("row ")[1].split(",")[0]) % 2 == 1
+
+
+@pytest.mark.parametrize("name", GOING_ON)
+def test_a_late_error_leaves_the_estimator_as_it_was(name):
+    """Nobody asked to stop, so nothing of a fit that failed after its first iterations stays."""
+    X, y = rows()
+    model = model_for(name, X, y)
+    blocks = Elsewhere(X, 4096)
+    passes = []
+    blocks.observer = passes.append
+    model.fit(blocks)
+    before = attributes(model)
+    interrupt = stop_after(passes.count(0) - 1, 1)  # in the last pass of all
+
+    def fail(n_rows):
+        try:
+            interrupt(n_rows)
+        except KeyboardInterrupt:
+            raise OSError("the disk is gone") from None
+
+    blocks.observer = fail
+    with pytest.raises(OSError, match="the disk is gone"):
+        model.fit(blocks)
+    assert_untouched(model, before)

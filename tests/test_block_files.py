@@ -228,6 +228,10 @@ def test_a_map_whose_file_is_cut_short_is_an_error(tmp_path):
     os.truncate(tmp_path / "raw", 5000)
     with pytest.raises(OSError, match="raw has changed .* rows 0 to 4096 .* has 5000"):
         list(blocks)
+    with (tmp_path / "raw").open("ab") as file:
+        file.write(bytes(view.base.nbytes))  # longer than it was
+    with pytest.raises(OSError, match="raw has changed .* rows 0 to 1 cannot be read"):
+        blocks.take([0])
 
 
 def test_a_file_that_ends_while_it_is_read_is_an_error(tmp_path, monkeypatch):

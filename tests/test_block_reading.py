@@ -11,6 +11,7 @@ import pytest
 
 from clusterlib.blocks import BatchBlocks, Blocks, as_blocks, map_blocks
 from clusterlib.blocks._spare import SpareMemory
+from clusterlib.blocks._streamed import StreamedBlocks
 from clusterlib.config import config_context, get_config
 from clusterlib.kernels import LEAF_ROWS
 
@@ -189,3 +190,27 @@ def test_every_batch_is_made_under_the_settings_of_the_caller():
     with config_context(n_threads=3):
         assert len(list(blocks)) == 4
     assert seen == [3] * 4
+
+
+class Groups(StreamedBlocks):
+    """Groups of two rows that tell when they are read."""
+
+    n_samples, n_features, dtype, block_rows = 10, 1, np.dtype(float), LEAF_ROWS
+    _group_starts = np.arange(0, 10, 2)
+
+    def __init__(self):
+        self.read = []
+
+    def _chunks(self, group):
+        for number in range(group, 5):
+            self.read.append(number)
+            yield np.array([[2.0 * number], [2.0 * number + 1]])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "groups"), [([1, 4], [0, 2]), ([9, 0, 3], [0, 1, 4]), ([5], [2]), ([6, 7], [3])]
+)
+def test_groups_without_a_wanted_row_are_not_read(wanted, groups):
+    blocks = Groups()
+    np.testing.assert_array_equal(blocks.take(wanted).ravel(), wanted)
+    assert blocks.read == groups

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 
@@ -152,3 +153,17 @@ def test_places_that_cannot_be_written_to_are_named(tmp_path):
     ):
         pass
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="folders cannot be opened here")
+def test_the_name_reaches_the_disk_after_the_rows(path, monkeypatch):
+    fsync, synced = os.fsync, []
+
+    def noted(descriptor):
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        fsync(descriptor)
+
+    path.unlink(missing_ok=True)
+    monkeypatch.setattr(os, "fsync", noted)
+    write_npy(path, [np.arange(3)], n_samples=3)
+    assert synced == [(False, False), (True, True)]

@@ -5,6 +5,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from clusterlib.cluster import KMeans, SphericalKMeans
+from clusterlib.cluster._checkpoint import Checkpoint, FitState
+from clusterlib.solvers import LloydResult
 from tests.carriers import Elsewhere
 
 X = np.random.default_rng(0).normal(size=(9000, 4)).astype(np.float32)
@@ -127,3 +129,43 @@ def test_an_interrupted_later_start_leaves_the_best_before_it():
     assert_array_equal(model.cluster_centers_, first.cluster_centers_)
     assert_array_equal(model.history_, first.history_)
     assert not hasattr(model, "labels_")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("ended", [None, True, False])
+def test_what_is_read_has_the_bits_of_what_was_saved(dtype, ended, tmp_path):
+    rng = np.random.default_rng(2)
+    best = None
+    if ended is not None:
+        centers, history = rng.normal(size=(3, 2)).astype(dtype), rng.uniform(size=4)
+        best = LloydResult(None, centers, 1 / 3, len(history), ended, 5, history)
+    centers, history = rng.normal(size=(3, 2)).astype(dtype), rng.uniform(size=7)
+    state = FitState(rng.integers(2**31, size=9), 4, centers, history, 2, best, 0.1)
+    checkpoint = Checkpoint(tmp_path / "fit", {"name": "KMeans", "count": 3})
+    checkpoint.save(state)
+    read = checkpoint.load()
+    assert (read.best is None) == (best is None)
+    assert (read.start, read.n_relocated, read.tol) == (4, 2, 0.1)
+    assert_array_equal(read.seeds, state.seeds, strict=True)
+    for one, other in [(read, state), (read.best, best)][: 1 if best is None else 2]:
+        assert_array_equal(one.centers, other.centers, strict=True)
+        assert_array_equal(one.history, other.history, strict=True)
+        assert one.n_relocated == other.n_relocated
+    if best is not None:
+        assert (read.best.inertia, read.best.n_iter, read.best.converged) == (1 / 3, 4, ended)
+
+
+def test_a_crash_while_it_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "fit", {})
+    state = FitState(np.arange(2), 0, X[:3], np.ones(1), 0, None, 0.0)
+    checkpoint.save(state)
+
+    def breaks_off(file, **arrays):
+        file.write(b"PK")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", breaks_off)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(state._replace(history=np.ones(2)))
+    assert len(checkpoint.load().history) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["fit"]

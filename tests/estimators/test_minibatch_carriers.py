@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import adjusted_rand_score
 
-from clusterlib.blocks import as_blocks
+from clusterlib.blocks import Block, as_blocks
 from clusterlib.cluster import KMeans, MiniBatchKMeans
 from clusterlib.solvers import minibatch, pull
 from tests.carriers import CARRIERS, Elsewhere
@@ -52,6 +52,7 @@ def test_every_carrier_gives_the_same_bits(carrier, setting, tmp_path):
     weight = weights(len(X))
     options = {"batches": "in_order", "random_state": 0, "max_iter": 3, **SETTINGS[setting]}
     expected = MiniBatchKMeans(10, **options).fit(X, sample_weight=weight)
+    assert (expected.n_relocated_ > 0) == (setting == "many reassigned")
     blocks = CARRIERS[carrier](X, tmp_path)
     model = MiniBatchKMeans(10, **options).fit(blocks, sample_weight=weight)
     assert_same(model, expected)
@@ -113,6 +114,26 @@ def test_batches_are_pulls_one_after_the_other():
     assert_array_equal(result.counts, counts)
     assert_allclose(result.counts.sum(), 2 * weight.sum(), rtol=1e-12)
     assert (result.n_steps, result.n_iter) == (2 * (10 - 4), 2)
+
+
+class OneBuffer(Elsewhere):
+    """Reads every block into the memory of the one before."""
+
+    def __iter__(self):
+        memory = np.empty((self.block_rows, self.n_features), self.dtype)
+        for start, stop in self.ranges():
+            memory[: stop - start] = self.rows(start, stop)
+            yield Block(start, stop, memory[: stop - start])
+
+
+def test_a_batch_does_not_live_in_blocks_that_are_gone():
+    X = rows(dtype=np.float64)
+    options = {"batch_size": 7000, "max_iter": 1}
+    found, expected = (
+        minibatch(given, X[:4], np.random.default_rng(0), **options)
+        for given in (OneBuffer(X, 4096), X)
+    )
+    assert_array_equal(found.centers, expected.centers)
 
 
 def test_a_fit_may_end_within_the_first_pass(tmp_path):

@@ -169,3 +169,26 @@ def test_a_crash_while_it_is_written_leaves_the_one_before(tmp_path, monkeypatch
         checkpoint.save(state._replace(history=np.ones(2)))
     assert len(checkpoint.load().history) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["fit"]
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_moves_to_far_rows_before_and_after_are_counted(tmp_path):
+    init = np.full((6, 4), 1e3, dtype=np.float32) * np.arange(6, dtype=np.float32)[:, None]
+    options = {"init": init, "tol": 0, "max_iter": 5}
+    whole = KMeans(6, **options).fit(X)
+    assert whole.n_relocated_ > 0
+    break_off(KMeans(6, checkpoint=tmp_path / "fit", **options), 4)
+    assert np.load(tmp_path / "fit")["n_relocated"] > 0
+    assert_same(KMeans(6, checkpoint=tmp_path / "fit", **options).fit(X), whole)
+
+
+def test_a_start_that_had_ended_is_not_iterated_again(tmp_path):
+    points = np.repeat([[0.0], [1.0], [9.0]], 3000, axis=0)
+    options = {"init": points[[0, 3000]], "tol": 0}
+    whole = KMeans(2, **options).fit(points)
+    n_passes = passes_of(KMeans(2, **options), points)
+    break_off(KMeans(2, checkpoint=tmp_path / "fit", **options), n_passes - 1, points)
+    assert np.load(tmp_path / "fit")["history"][-1] == 0
+    model = KMeans(2, checkpoint=tmp_path / "fit", **options)
+    assert passes_of(model, points) == 1  # the labels
+    assert_same(model, whole)

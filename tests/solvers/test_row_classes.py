@@ -88,3 +88,11 @@ def test_classes_that_are_read_again_have_the_bits_of_kept_ones():
     for name in ("labels", "likelihoods", "entropies", "source_prior"):
         assert_array_equal(getattr(kept.rows, name), getattr(again.rows, name), err_msg=name)
     assert_array_equal(kept.marginals, again.marginals)
+
+
+def test_a_row_that_its_domain_rules_out_keeps_what_it_looks_like():
+    pooled = np.array([[0.0, 1.0], [0.25, 0.75]])
+    domains = np.zeros(2, dtype=np.int32)
+    found = row_classes(pooled, np.array([[1.0, 0.0], [0.0, 1.0]]), domains, keep_posteriors=True)
+    np.testing.assert_array_equal(found.posteriors, [[0.0, 1.0], [1.0, 0.0]])
+    np.testing.assert_array_equal(found.labels, [1, 0])

@@ -133,7 +133,7 @@ default="k-means++"
     undecided, and the last rows are assigned exactly: two to six passes for an iteration. Memory
     is three blocks, 16384 rows (or 128 for each cluster, if that is more, and up to eight times as
     many where sizes cut across groups far apart), O(n_clusters n_features), and 16 bytes for each
-    row (with "k-means||" or given centres; k-means++ and "random" need 60 bytes for each row, as
+    row (with "k-means||" or given centres; k-means++ and "random" need 80 bytes for each row, as
     they sort the rows). The results have the bits of an array in memory. ``exchange`` and
     ``n_swaps`` are for exact assignments. All methods take carriers, however the centres were
     found; ``assign`` then streams.

@@ -20,7 +20,7 @@ from clusterlib.solvers.seeding import random_rows
 
 __all__ = ["MiniBatchResult", "Pull", "minibatch", "pull"]
 
-# Rows up to which those of a batch are sorted to draw some: 60 bytes for each.
+# Rows up to which those of a batch are sorted to draw some: 80 bytes for each.
 _FEW_ROWS = 1 << 20
 
 
@@ -107,7 +107,7 @@ def pull(X, centers, counts, rng, *, sample_weight=None, reassignment_ratio=0.01
     Notes
     -----
     O(n k d) time in one pass, O(k d log n) memory besides a block. Reassignment takes a pass more
-    and, up to 1,048,576 rows, 60 bytes for each; beyond, rows are drawn by :func:`race_rows`.
+    and, up to 1,048,576 rows, 80 bytes for each; beyond, rows are drawn by :func:`race_rows`.
 
     References
     ----------

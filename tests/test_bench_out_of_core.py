@@ -14,6 +14,7 @@ def test_a_small_overlap_writes_a_line_for_every_case(tmp_path, capsys):
     out = tmp_path / "lines.jsonl"
     out.write_text('{"what": "memory"}\n')
     arguments = ["--gigabytes", "0.01", "--clusters", "4", "--threads", "1", "--repeat", "1"]
+    arguments += ["--block-mib", "16"]
     out_of_core.main(["overlap", *arguments, "--folder", str(tmp_path), "--out", str(out)])
     kept, *lines = map(json.loads, out.read_text().splitlines())
     assert kept == {"what": "memory"}
@@ -21,6 +22,7 @@ def test_a_small_overlap_writes_a_line_for_every_case(tmp_path, capsys):
     for line in lines:
         slower = max(line["read_seconds"], line["kernels_seconds"])
         assert line["pass_over_slower"] == line["pass_seconds"] / slower
+        assert line["pass_over_floor"] <= line["pass_over_slower"]
         assert line["n_samples"] == int(0.01e9 / 4 / 256)
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lines.jsonl"]

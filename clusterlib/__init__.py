@@ -7,6 +7,7 @@ Importing it costs nothing: subpackages and functions are loaded when they are f
 ``clusterlib.transport``       estimators: rows moved onto others by optimal transport
 ``clusterlib.label_shift``     estimators: classes whose shares differ between domains
 ``clusterlib.imbalance``       estimators: large classes cut into subclasses
+``clusterlib.decomposition``   estimators: rows explained as mixtures of a few components
 ``clusterlib.metrics``         how good a clustering is
 ``clusterlib.datasets``        generated data with known answers
 ``clusterlib.plotting``        pictures of fitted estimators
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         blocks,
         cluster,
         datasets,
+        decomposition,
         imbalance,
         kernels,
         label_shift,
@@ -44,6 +46,7 @@ __all__ = [
     "cluster",
     "config_context",
     "datasets",
+    "decomposition",
     "get_config",
     "imbalance",
     "kernels",

@@ -40,5 +40,13 @@ def test_every_public_function_of_the_package_is_listed():
     assert public <= {name for names in listed_names().values() for name in names}
 
 
+@pytest.mark.parametrize("module", ROOMS)
+def test_every_room_is_an_attribute_of_the_package(module):
+    name = module.removeprefix("clusterlib.")
+    assert name in clusterlib.__all__
+    assert f"``{module}``" in clusterlib.__doc__
+    assert getattr(clusterlib, name) is import_module(module)
+
+
 def test_nothing_else_is_listed():
     assert set(listed_names()) == {*ROOMS, "clusterlib"}

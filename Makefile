@@ -4,6 +4,7 @@
 #   make demo    cluster real data beside scikit-learn: a table here, a page in demo_output/
 #   make test    all tests but the slow ones
 #   make bench   the short bench, under five minutes
+#   make papers  one trend of each paper reproduced, under fifteen minutes, in docs/papers
 #   make docs    the documentation, in docs/_build/html
 #   make lint    ruff, as a check and for the format
 #   make clean   remove what the commands above have made
@@ -26,7 +27,7 @@ STAMPS := $(VENV)/.clusterlib$(subst /,-,$(CURDIR))
 BUILD_INPUTS := pyproject.toml setup.py \
 	$(shell find csrc -path csrc/cuda -prune -o -type f -not -name '.*' -print)
 
-.PHONY: demo test bench docs lint clean
+.PHONY: demo test bench papers docs lint clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/demo
@@ -38,6 +39,9 @@ test: $(STAMPS)/test
 bench: $(STAMPS)/bench
 	$(PY) -m bench.run --short
 
+papers: $(STAMPS)/papers
+	$(PY) -m bench.papers
+
 docs: $(STAMPS)/docs
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
@@ -48,9 +52,10 @@ lint: $(STAMPS)/lint
 $(STAMPS)/demo: EXTRAS := numba,cvx,plot
 $(STAMPS)/test: EXTRAS := test,numba,cvx,plot
 $(STAMPS)/bench: EXTRAS := bench,numba
+$(STAMPS)/papers: EXTRAS := numba
 $(STAMPS)/docs: EXTRAS := docs,numba
 
-$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/docs: $(BUILD_INPUTS) | $(PY)
+$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/papers $(STAMPS)/docs: $(BUILD_INPUTS) | $(PY)
 	@echo "Building and installing clusterlib[$(EXTRAS)] into $(VENV) ..."
 	@$(PIP) install --quiet --editable ".[$(EXTRAS)]"
 	@mkdir -p $(STAMPS) && touch $@

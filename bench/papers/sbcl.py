@@ -1,0 +1,170 @@
+"""SBCL: a small network on fixed features, trained with and without subclasses of equal size."""
+
+from itertools import pairwise
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from bench.noisy_label_cases import NONE, Absent, Cell
+from bench.papers.record import Check, Found, Missing, Paper, Table, figures, mean
+from clusterlib.imbalance import SubclassBalancer
+from clusterlib.metrics import shot_accuracy
+from clusterlib.solvers import class_temperatures, two_level_loss, unit_rows
+
+PAPER = Paper(
+    method="Subclass-balancing contrastive learning (SBCL)",
+    page="sbcl",
+    authors="C. Hou, J. Zhang, H. Wang and T. Zhou",
+    title="Subclass-balancing contrastive learning for long-tailed recognition",
+    venue="ICCV",
+    year=2023,
+    where="table 2",
+    claim="Cutting frequent classes into subclasses about as large as a rare class, and contrasting "
+    "subclasses as well as classes, makes rare classes easier to recognise than contrasting classes "
+    "alone, at no cost for frequent ones.",
+    published=(
+        Table(
+            "Published: accuracy in % on CIFAR-100 with a largest class 100 times the smallest.",
+            ("training", "many", "medium", "few"),
+            (
+                ("cross-entropy", 65.2, 37.1, 9.1),
+                ("contrast of classes (SCL)", 62.8, 42.0, 18.4),
+                ("of classes and subclasses (SBCL)", 64.4, 45.3, 22.2),
+            ),
+            digits=1,
+        ),
+    ),
+)
+
+RATIO = 100
+DATA = ("gauss", "two clusters", "newsgroups")
+GROUPS = ("many", "medium", "few")
+TEMPERATURE, BETA, DELTA = 0.1, 0.25, 10  # as published
+HIDDEN, OUTPUT, BATCH, EPOCHS, WARM_UP, EVERY = 128, 32, 256, 40, 10, 5
+STEP, DECAYS = 1e-3, (0.9, 0.999)
+VIEW_NOISE = 0.3  # of a view, in standard deviations of a feature
+COST = 1.0  # points of frequent classes that count as none
+CROSS_ENTROPY, CLASSES, SUBCLASSES = "cross-entropy", "contrast of classes", "of subclasses, too"
+
+
+def reproduce(*, quick: bool = False) -> Found:
+    """Accuracy of frequent and rare classes after three kinds of training."""
+    seeds, epochs = range(1 if quick else 3), (WARM_UP + 1 if quick else EPOCHS)
+    found, missing = {}, []
+    for data in DATA[:1] if quick else DATA:
+        try:
+            tasks = [Cell(data, NONE, 0.0, RATIO).draw(seed) for seed in seeds]
+        except Absent as why:
+            missing.append(Missing(data, str(why).partition("\n")[0]))
+            continue
+        runs = [_accuracies(task, seed, epochs) for seed, task in zip(seeds, tasks, strict=True)]
+        for name in runs[0]:
+            found[data, name] = {
+                group: [100 * getattr(run[name], group) for run in runs] for group in GROUPS
+            }
+    rows = tuple(
+        (data, name, *(figures(row[group]) for group in GROUPS))
+        for (data, name), row in found.items()
+    )
+    return Found(
+        setting="Rows of 20 classes, 400 or 500 to 4 or 5 of each: Gaussian classes in five groups, "
+        "the same with two clusters in each class, and 96 principal components of sentence "
+        f"embeddings of 20 Newsgroups. A network with one hidden layer ({HIDDEN} units) is trained "
+        f"for {EPOCHS} epochs on pairs of noisy views, the published temperature, beta and delta; "
+        f"subclasses are found every {EVERY} epochs after {WARM_UP} of classes alone. A logistic "
+        "regression with balanced class weights on its output classifies; cross-entropy is a plain "
+        "logistic regression on the features.",
+        seeds=f"{seeds.start} to {seeds.stop - 1}",
+        tables=(
+            Table(
+                "Accuracy in % on classes with more than 100, 20 to 100, and fewer than 20 rows.",
+                ("data", "training", *GROUPS),
+                rows,
+                digits=1,
+            ),
+        ),
+        checks=tuple(_checks(found)),
+        limits="A small network on fixed features cannot find what a deep one finds in images, and "
+        "generated classes are as simple as can be. Subclass labels in place of class labels gain "
+        "nothing for a linear classifier, as the page of the method shows.",
+        missing=tuple(missing),
+    )
+
+
+def _accuracies(task, seed, epochs):
+    X, y, X_test = task.problem.X, task.y, task.problem.X_test
+    scale = X.std(axis=0)
+    X, X_test = X / scale, X_test / scale
+    plain = LogisticRegression(max_iter=1000).fit(X, y)
+    found = {CROSS_ENTROPY: shot_accuracy(task.y_test, plain.predict(X_test), y)}
+    for name, subclasses in ((CLASSES, False), (SUBCLASSES, True)):
+        weights = _trained(X, y, seed, epochs, subclasses=subclasses)
+        head = LogisticRegression(class_weight="balanced", max_iter=1000)
+        head.fit(_embedded(X, weights)[0], y)
+        predicted = head.predict(_embedded(X_test, weights)[0])
+        found[name] = shot_accuracy(task.y_test, predicted, y)
+    return found
+
+
+def _embedded(X, weights):
+    """Unit outputs of the network, their lengths and the hidden layer."""
+    hidden = np.maximum(X @ weights[0], 0)
+    out = hidden @ weights[1]
+    lengths = np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+    return out / lengths, lengths, hidden
+
+
+def _trained(X, y, seed, epochs, *, subclasses):
+    """Weights after training by Adam; the loss of classes alone is that of one subclass each."""
+    rng = np.random.default_rng(seed)
+    shapes = pairwise((X.shape[1], HIDDEN, OUTPUT))
+    weights = [rng.normal(size=shape) * np.sqrt(2 / shape[0]) for shape in shapes]
+    moments, step = [[np.zeros_like(w), np.zeros_like(w)] for w in weights], 0
+    labels, options = y, {"beta": 0.0}
+    for epoch in range(epochs):
+        if subclasses and epoch >= WARM_UP and (epoch - WARM_UP) % EVERY == 0:
+            Z = unit_rows(_embedded(X, weights)[0])
+            labels = SubclassBalancer(delta=DELTA, random_state=seed).fit(Z, y).subclass_labels_
+            softer = class_temperatures(Z, y, labels, temperature=TEMPERATURE)
+            options = {"beta": BETA, "class_temperatures": softer}
+        order = rng.permutation(len(X))
+        for start in range(0, len(X) - BATCH + 1, BATCH):
+            rows, step = order[start : start + BATCH], step + 1
+            twice = np.concatenate([rows, rows])
+            views = X[twice] + VIEW_NOISE * rng.normal(size=(len(twice), X.shape[1]))
+            for w, gradient, own in zip(
+                weights,
+                _gradients(views, y[twice], labels[twice], weights, options),
+                moments,
+                strict=True,
+            ):
+                w -= _adam(own, gradient, step)
+    return weights
+
+
+def _gradients(X, y, labels, weights, options):
+    Z, lengths, hidden = _embedded(X, weights)
+    g = two_level_loss(Z, y, labels, temperature=TEMPERATURE, **options).gradient
+    g = (g - (g * Z).sum(axis=1, keepdims=True) * Z) / lengths
+    return X.T @ ((g @ weights[1].T) * (hidden > 0)), hidden.T @ g
+
+
+def _adam(moments, gradient, step):
+    for i, (decay, value) in enumerate(zip(DECAYS, (gradient, gradient**2), strict=True)):
+        moments[i] = decay * moments[i] + (1 - decay) * value
+    first, second = (m / (1 - d**step) for m, d in zip(moments, DECAYS, strict=True))
+    return STEP * first / (np.sqrt(second) + 1e-8)
+
+
+def _checks(found):
+    def gain(group, over, data):
+        return mean(found[data, SUBCLASSES][group]) - mean(found[data, over][group])
+
+    names = list(dict.fromkeys(data for data, _ in found))
+    for over in (CROSS_ENTROPY, CLASSES):
+        gains = [gain("few", over, data) for data in names]
+        yield Check(f"few: points over {over}, mean of the data", np.mean(gains), ">", 0)
+    costs = [-gain("many", CLASSES, data) for data in names]
+    yield Check(
+        f"many: points lost against {CLASSES}, mean of the data", np.mean(costs), "<=", COST
+    )

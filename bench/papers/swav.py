@@ -1,0 +1,188 @@
+"""SwAV: equal shares against collapse, the strength of the entropy, and the queue of small batches."""
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+from bench.papers.record import Check, Found, Missing, Paper, Table, figures, mean
+from clusterlib.cluster import SinkhornClustering
+from clusterlib.datasets import load_embeddings
+from clusterlib.metrics import clustering_accuracy
+from clusterlib.solvers import sinkhorn_assign, unit_rows
+
+PAPER = Paper(
+    method="Codes of equal shares (SwAV)",
+    page="swav",
+    authors="M. Caron, I. Misra, J. Mairal, P. Goyal, P. Bojanowski and A. Joulin",
+    title="Unsupervised learning of visual features by contrasting cluster assignments",
+    venue="NeurIPS",
+    year=2020,
+    where="section 3.1, and the table of models in the published program's README",
+    claim="Codes whose shares are equal keep prototypes from collapsing to one, in three "
+    "normalisations of Sinkhorn and Knopp. A small epsilon keeps codes apart from the trivial "
+    "uniform ones. With a queue of earlier rows a small batch is nearly as good as a large one.",
+    published=(
+        Table(
+            "Published: linear top-1 accuracy on ImageNet, ResNet-50.",
+            ("epochs", "batch 4096", "batch 256 with queue", "difference"),
+            (("200", 73.9, 72.7, -1.2), ("400", 74.6, 74.3, -0.3)),
+            digits=1,
+        ),
+    ),
+)
+
+PUBLISHED_LOSS = 0.012  # of a small batch with a queue
+EPSILONS = (0.01, 0.02, 0.05, 0.1, 0.2)
+FLAT = 2.0  # an epsilon with which a code says nothing about its row
+PUBLISHED_EPSILON = 0.05
+NEAR = 0.01  # spread of first prototypes that are nearly one
+BATCHES = (16, 32, 64)
+QUEUE, PASSES, SOFT_STEPS = 512, 10, 300
+
+
+def reproduce(*, quick: bool = False) -> Found:
+    """What codes tell after a start where all are alike; accuracies of batches with a queue."""
+    seeds = range(1 if quick else 10)
+    data, missing = _data(quick)
+    used = {
+        (name, e): _collapse(X, k, e, seeds)
+        for name, (X, _, k) in data.items()
+        for e in (EPSILONS[:1] if quick else EPSILONS)
+    }
+    entropy = {e: _entropy(*data["digits"], e) for e in (*EPSILONS, FLAT)}
+    X, y, k = data["digits"]
+    whole = [_accuracy(SinkhornClustering(k, random_state=seed).fit(X), X, y) for seed in seeds]
+    streamed = {
+        (size, queue): [_streamed(X, y, k, size, queue, seed) for seed in seeds]
+        for size in (BATCHES[-1:] if quick else BATCHES)
+        for queue in (0, QUEUE)
+    }
+    tables = (
+        Table(
+            "Clusters that codes tell apart: the exponential of the information of a code on its "
+            "row, 1 after a collapse. First prototypes nearly alike, codes and means in turn.",
+            ("data", "epsilon", "codes without a condition", "equal shares, 3 iterations"),
+            tuple(
+                (name, f"{e:g}", *(figures(v) for v in pair)) for (name, e), pair in used.items()
+            ),
+            digits=2,
+        ),
+        Table(
+            "Entropy of a code over the largest possible, digits, at the prototypes of the fit.",
+            ("epsilon", *(f"{e:g}" for e in entropy)),
+            (("entropy", *entropy.values()),),
+            digits=2,
+        ),
+        Table(
+            f"Accuracy on digits: {PASSES} passes in batches, and the fit to all rows.",
+            ("batch", "no queue", f"queue of {QUEUE}"),
+            (
+                *((f"{s}", *(figures(streamed[s, q]) for q in (0, QUEUE))) for s, _ in streamed),
+                ("all rows", figures(whole), None),
+            ),
+        ),
+    )
+    return Found(
+        setting="Digits of scikit-learn, 32 principal components, ten prototypes; sentence "
+        "embeddings of 20 Newsgroups, centred, twenty prototypes. Rows have length 1.",
+        seeds=f"{seeds.start} to {seeds.stop - 1}",
+        tables=tables,
+        checks=tuple(_checks(data, used, entropy, streamed, whole)),
+        limits="Rows stay as they are: no network is trained, and prototypes move to means, not "
+        "along a gradient. Accuracy is that of clusters, not of a linear classifier.",
+        missing=missing,
+    )
+
+
+def _data(quick):
+    X, y = load_digits(return_X_y=True)
+    reduced = PCA(32, svd_solver="full").fit_transform(X)
+    found = {"digits": (unit_rows(reduced.astype(np.float32)), y, 10)}
+    try:
+        part = load_embeddings("20newsgroups-train")
+    except FileNotFoundError as why:
+        return found, (Missing("20 Newsgroups", str(why).partition("\n")[0]),)
+    rows = np.random.default_rng(0).permutation(len(part["data"]))[: 200 if quick else 4000]
+    X = part["data"][rows]
+    return found | {"20 Newsgroups": (unit_rows(X - X.mean(axis=0)), part["target"][rows], 20)}, ()
+
+
+def _collapse(X, k, epsilon, seeds):
+    """Clusters that codes tell apart, without a condition on them and with equal shares."""
+    free, equal = [], []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        first = rng.normal(size=X.shape[1])
+        first = first / np.linalg.norm(first) + NEAR * rng.normal(size=(k, X.shape[1]))
+        C = unit_rows(first.astype(X.dtype))
+        model = SinkhornClustering(k, epsilon=epsilon, n_iters=3, init=C).fit(X)
+        equal.append(_told_apart(model.assign(X)))
+        free.append(_told_apart(_soft_codes(X, C, epsilon)))
+    return free, equal
+
+
+def _soft_codes(X, C, epsilon):
+    """Codes that are plain softmaxes, after prototypes have followed them."""
+    for _ in range(SOFT_STEPS):
+        scores = X @ C.T / epsilon
+        codes = np.exp(scores - scores.max(axis=1, keepdims=True))
+        codes /= codes.sum(axis=1, keepdims=True)
+        C = unit_rows(codes.T @ X)
+    return codes
+
+
+def _told_apart(codes):
+    """Exponential of what a code says about its row: 1 if all are the same, k if all are hard."""
+    return float(np.exp(_mean_entropy(codes.mean(axis=0)[None]) - _mean_entropy(codes)))
+
+
+def _mean_entropy(codes):
+    safe = np.maximum(codes, np.finfo(codes.dtype).tiny)
+    return float(-(codes * np.log(safe)).sum(axis=1).mean())
+
+
+def _entropy(X, y, k, epsilon):
+    C = SinkhornClustering(k, random_state=0).fit(X).cluster_centers_
+    codes = sinkhorn_assign(X @ C.T, epsilon, n_iters=3)
+    return _mean_entropy(codes) / np.log(k)
+
+
+def _accuracy(model, X, y):
+    return clustering_accuracy(y, model.predict(X))
+
+
+def _streamed(X, y, k, size, queue, seed):
+    model = SinkhornClustering(k, queue_size=queue, random_state=seed)
+    rng = np.random.default_rng(seed)
+    for _ in range(PASSES):
+        order = rng.permutation(len(X))
+        for start in range(0, len(X) - size + 1, size):
+            model.partial_fit(X[order[start : start + size]])
+    return _accuracy(model, X, y)
+
+
+def _checks(data, used, entropy, streamed, whole):
+    for name, (_, _, k) in data.items():
+        epsilon = PUBLISHED_EPSILON if (name, PUBLISHED_EPSILON) in used else EPSILONS[0]
+        free, equal = (mean(values) / k for values in used[name, epsilon])
+        yield Check(
+            f"{name}, epsilon {epsilon:g}: equal shares tell at least eight of ten apart",
+            equal,
+            ">=",
+            0.8,
+        )
+        yield Check("without a condition less than half as many", free / equal, "<", 0.5)
+    largest = [mean(free) for (_, e), (free, _) in used.items() if e == max(e for _, e in used)]
+    yield Check("which have become one at the largest epsilon", max(largest), "<", 1.1)
+    steps = np.diff(list(entropy.values()))
+    yield Check("the entropy of codes rises with epsilon, at every step", steps.min(), ">", 0)
+    yield Check(f"codes say next to nothing at epsilon = {FLAT:g}", entropy[FLAT], ">=", 0.95)
+    yield Check("and are nearly hard at 0.01", entropy[0.01], "<", 0.1)
+    gains = [mean(streamed[s, QUEUE]) - mean(streamed[s, 0]) for s, q in streamed if q]
+    yield Check("the queue helps, mean of the sizes of batches", mean(gains), ">", 0)
+    yield Check(
+        f"batches of {BATCHES[-1]} with a queue lose at most what was published, 1.2 points",
+        mean(whole) - mean(streamed[BATCHES[-1], QUEUE]),
+        "<=",
+        PUBLISHED_LOSS,
+    )

@@ -33,6 +33,7 @@ ROOMS_BELOW = {
     "plotting": set(),
     "installation": {"", "config", "kernels"},
     "selftest": {"", "kernels"},
+    "typing": {"blocks"},
     "demo": {"", "cluster", "config", "datasets", "installation", "kernels", "metrics", "plotting"},
 }
 ROOMS_BELOW[""] = set(ROOMS_BELOW)
@@ -58,6 +59,7 @@ PACKAGES = {
     "plotting": {"numpy"},
     "demo": NUMERIC | {"joblib", "sklearn", "threadpoolctl"},
     "selftest": {"numpy"},
+    "typing": NUMERIC,
 }
 
 # Optional packages are imported inside functions, and they alone are.
@@ -137,8 +139,10 @@ def wrong_floor(source):
         yield f"{source.module} is in no room that has a floor"
         return
     backend = source.module.split(".")[2:3]
-    for name, _ in imports(source):
+    for name, place in imports(source):
         package, *inside = name.split(".")
+        if place == "typing" and name.startswith("clusterlib.typing."):
+            continue  # names of types, for annotations on every floor
         if not package:
             yield f"{source.module}: relative import {name}"
         if package != "clusterlib":

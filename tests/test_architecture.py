@@ -53,6 +53,7 @@ OFFENCES = [
     ("wrong_floor", "clusterlib.cluster.x", "def f():\n    import clusterlib.metrics"),
     ("wrong_floor", "clusterlib.kernels.x", "from clusterlib import blocks"),
     ("wrong_floor", "clusterlib.cluster.x", "from ._k_means import KMeans"),
+    ("wrong_floor", "clusterlib.cluster.x", "from clusterlib.typing import Array"),
     ("wrong_floor", "clusterlib.kernels._numba.x", "from clusterlib.kernels.pairwise import f"),
     ("wrong_package", "clusterlib.solvers.x", "import sklearn.base"),
     ("wrong_package", "clusterlib.kernels.x", "from scipy import linalg"),

@@ -1,8 +1,17 @@
 """What estimators share: parts of scikit-learn that are new, and how a fit reports its progress."""
 
+from __future__ import annotations
+
 import logging
 import time
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from clusterlib.typing import Array
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -49,7 +58,7 @@ logger = logging.getLogger("clusterlib")
 
 
 @contextmanager
-def progress_log(verbose):
+def progress_log(verbose: int) -> Iterator[None]:
     """Let messages of level INFO through while an estimator with ``verbose`` is fitted.
 
     Parameters
@@ -92,7 +101,7 @@ class _Attempt:
 
 
 @contextmanager
-def all_or_nothing(estimator):
+def all_or_nothing(estimator: Any) -> Iterator[object]:
     """Take back whatever a fit that does not end has stored.
 
     Parameters
@@ -138,7 +147,7 @@ def _is_of_a_fit(name):
 
 
 @contextmanager
-def pass_progress(estimator, blocks):
+def pass_progress(estimator: Any, blocks: Any) -> Iterator[None]:
     """Log how far each pass over rows that are not in memory is, if ``verbose`` asks for it.
 
     Parameters
@@ -229,7 +238,9 @@ class FitReport:
     False
     """
 
-    def __init__(self, estimator, X, sample_weight, n_starts, n_done=0):
+    def __init__(
+        self, estimator: Any, X: Array, sample_weight: Array | None, n_starts: int, n_done: int = 0
+    ) -> None:
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._estimator = estimator
         self._n_starts = n_starts

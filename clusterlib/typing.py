@@ -38,6 +38,7 @@ __all__ = [
     "RandomState",
     "SparseMatrix",
     "SupportsArray",
+    "Weights",
 ]
 
 
@@ -78,6 +79,9 @@ Carrier: TypeAlias = Union[
     Iterable[ArrayLike],
 ]
 """Rows in memory, on disk, on other machines or in batches: what ``as_blocks`` takes."""
+
+Weights: TypeAlias = float | ArrayLike | None
+"""A weight of every row, the same for all of them, or 1."""
 
 RandomState: TypeAlias = int | np.random.RandomState | None
 Backend: TypeAlias = Literal["auto", "native", "numba", "reference"] | None

@@ -1,8 +1,12 @@
 """BalancedKMeans: clusters with sizes that are set."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from clusterlib.base import with_callbacks
+from clusterlib.base import all_or_nothing, with_callbacks
 from clusterlib.blocks import Blocks, as_blocks, is_carried
 from clusterlib.cluster._balanced_fit import fit_balanced, is_spherical, is_streamed
 from clusterlib.cluster._centers import CentersEstimator
@@ -21,6 +25,22 @@ from clusterlib.validation import (
     checked_sizes,
 )
 from clusterlib.validation.carriers import checked_carrier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, Self
+
+    from clusterlib.typing import (
+        Array,
+        ArrayLike,
+        Carrier,
+        Float64Array,
+        FloatArray,
+        Int32Array,
+        Int64Array,
+        RandomState,
+        Weights,
+    )
 
 __all__ = ["BalancedKMeans"]
 
@@ -164,23 +184,37 @@ default="k-means++"
     4
     """
 
+    cluster_centers_: FloatArray
+    labels_: Int32Array
+    inertia_: float
+    prices_: Float64Array
+    dual_gap_: float
+    n_iter_: int
+    converged_: bool
+    history_: Float64Array
+    cluster_sizes_: Int64Array
+    n_features_in_: int
+    feature_names_in_: Array
+
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        size_min=None,
-        size_max=None,
-        assignment="exact",
-        metric="sqeuclidean",
-        init="k-means++",
-        n_init="auto",
-        exchange=True,
-        n_swaps=0,
-        max_iter=300,
-        tol=1e-4,
-        verbose=0,
-        random_state=None,
-    ):
+        size_min: int | ArrayLike | None = None,
+        size_max: int | ArrayLike | None = None,
+        assignment: Literal["exact", "streamed", "sinkhorn", "greedy"] = "exact",
+        metric: Literal["sqeuclidean", "cosine"] = "sqeuclidean",
+        init: Literal["k-means++", "k-means||", "random", "auto"]
+        | Callable[..., Any]
+        | ArrayLike = "k-means++",
+        n_init: Literal["auto"] | int = "auto",
+        exchange: bool = True,
+        n_swaps: int = 0,
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_clusters = n_clusters
         self.size_min = size_min
         self.size_max = size_max
@@ -205,7 +239,7 @@ default="k-means++"
     def _spherical(self):
         return is_spherical(self)
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Carrier, y: object = None, sample_weight: Weights = None) -> Self:
         """Find the clusters of X.
 
         Parameters
@@ -251,9 +285,10 @@ default="k-means++"
 
     @with_callbacks
     def _fit(self, X, sample_weight):
-        fit_balanced(self, X, sample_weight)
+        with all_or_nothing(self):
+            fit_balanced(self, X, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: Carrier) -> Int32Array:
         """Find where cost plus price is least, for each row.
 
         Rows that were fitted get their ``labels_`` again (with exact assignments), but for rows that
@@ -278,7 +313,12 @@ default="k-means++"
         X = self._checked_rows(X)
         return assign_priced(X, self.cluster_centers_, self.prices_, spherical=self._spherical)
 
-    def assign(self, X, size_min=None, size_max=None):
+    def assign(
+        self,
+        X: Carrier,
+        size_min: int | ArrayLike | None = None,
+        size_max: int | ArrayLike | None = None,
+    ) -> Int32Array:
         """Assign a batch of rows to the fitted centres within bounds, at the least cost.
 
         Parameters
@@ -309,7 +349,7 @@ default="k-means++"
             return assign_streamed(X, centers, *bounds, spherical=self._spherical).labels
         return assign_bounded(X, centers, *bounds, prices=prices, spherical=self._spherical).labels
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Carrier, y: object = None, sample_weight: Weights = None) -> float:
         """Compute the negative of what the rows cost where ``predict`` puts them.
 
         Parameters

@@ -1,7 +1,11 @@
 """What estimators with cluster centres have in common once they are fitted."""
 
-from inspect import signature
+from __future__ import annotations
 
+from inspect import signature
+from typing import TYPE_CHECKING
+
+import numpy as np
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -15,9 +19,13 @@ from clusterlib.solvers import assign, center_distances, total_cost
 from clusterlib.validation import (
     check_is_fitted,
     checked_matrix,
+    checked_range,
     checked_same_side,
     checked_sample_weight,
 )
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Carrier, Float64Array, FloatArray, Int32Array, Weights
 
 __all__ = ["CentersEstimator"]
 
@@ -31,14 +39,25 @@ class CentersEstimator(
 ):
     """Base of the k-means family: everything that needs ``cluster_centers_`` alone."""
 
+    cluster_centers_: FloatArray
+    labels_: Int32Array
+    inertia_: float
+    n_iter_: int
+    converged_: bool
+    history_: Float64Array
+    n_relocated_: int
+    cluster_sizes_: Float64Array
+    n_features_in_: int
+    feature_names_in_: Array
+
     _spherical = False
 
-    def predict(self, X):
+    def predict(self, X: Carrier) -> Int32Array:
         """Find the nearest centre of each row.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to assign.
 
         Returns
@@ -54,12 +73,12 @@ class CentersEstimator(
         blocks = self._fitted_blocks(X)
         return blocks.like(assign(blocks, self.cluster_centers_, spherical=self._spherical))
 
-    def transform(self, X):
+    def transform(self, X: Carrier) -> FloatArray:
         """Compute the distance of each row to each centre.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to measure.
 
         Returns
@@ -76,12 +95,12 @@ class CentersEstimator(
         distances = center_distances(blocks, self.cluster_centers_, spherical=self._spherical)
         return blocks.like(distances)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Carrier, y: object = None, sample_weight: Weights = None) -> float:
         """Compute the negative of what ``fit`` minimises.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to assign.
         y : object, default=None
             Ignored.
@@ -108,6 +127,8 @@ class CentersEstimator(
         check_is_fitted(self, "cluster_centers_")  # an interrupted fit has counted features only
         X = checked_matrix(self, X, reset=False)
         checked_same_side(self, X, self.cluster_centers_)
+        if not self._spherical and isinstance(X, np.ndarray):
+            checked_range(X, tiny=True)
         return as_blocks(X)
 
     @property

@@ -1,13 +1,18 @@
 """ClusteredMemory: the last rows of a stream, in balanced partitions that are cheap to search."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from clusterlib.base import all_or_nothing
 from clusterlib.cluster._spherical_kmeans import SphericalKMeans
 from clusterlib.cluster._starts import MAX_SEED
+from clusterlib.cluster._stored_rows import StoredRows
 from clusterlib.solvers import (
     assign,
     balanced_labels,
@@ -20,7 +25,6 @@ from clusterlib.solvers import (
 from clusterlib.validation import (
     MemoryMetric,
     check_is_fitted,
-    check_random_state,
     checked_choice,
     checked_flag,
     checked_integer,
@@ -30,13 +34,24 @@ from clusterlib.validation import (
     checked_same_clusters,
 )
 
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from clusterlib.typing import (
+        ArrayLike,
+        FloatArray,
+        Int32Array,
+        Int64Array,
+        RandomState,
+    )
+
 __all__ = ["ClusteredMemory"]
 
 # Sums of partitions are kept up to date; every so many batches they are computed afresh.
 _STEPS_BETWEEN_SUMS = 100
 
 
-class ClusteredMemory(ClusterMixin, BaseEstimator):
+class ClusteredMemory(StoredRows, ClusterMixin, BaseEstimator):
     """Dynamic memory of a stream of embeddings, cut into partitions of nearly equal size.
 
     Keeps the last ``capacity`` rows as directions. Each batch is labelled by balanced codes, so
@@ -121,17 +136,17 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_clusters=8,
-        capacity=8192,
+        n_clusters: int = 8,
+        capacity: int = 8192,
         *,
-        epsilon=0.1,
-        n_iters=10,
-        momentum=0.0,
-        metric="euclidean",
-        n_neighbors=5,
-        n_init=10,
-        random_state=None,
-    ):
+        epsilon: float = 0.1,
+        n_iters: int | None = 10,
+        momentum: float = 0.0,
+        metric: Literal["euclidean", "cosine"] = "euclidean",
+        n_neighbors: int = 5,
+        n_init: int = 10,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_clusters = n_clusters
         self.capacity = capacity
         self.epsilon = epsilon
@@ -142,15 +157,7 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
         self.n_init = n_init
         self.random_state = random_state
 
-    @property
-    def bank_(self):
-        return self.slots_[: self.n_stored_]
-
-    @property
-    def labels_(self):
-        return self.slot_labels_[: self.n_stored_]
-
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Forget everything, store X and find prototypes.
 
         Parameters
@@ -175,14 +182,15 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
             For a parameter of a wrong type, or sparse X.
         """
         settings = self._checked_parameters()
-        X = checked_matrix(self, X, reset=True)
-        checked_n_samples(settings["n_clusters"], len(X), None)
-        self._begin(X.dtype)
-        self._store(unit_rows(X[-settings["capacity"] :]))
-        self._take(self._kmeans().fit(self.bank_))
+        with all_or_nothing(self):
+            X = checked_matrix(self, X, reset=True)
+            checked_n_samples(settings["n_clusters"], len(X), None)
+            self._begin(X.dtype)
+            self._store(unit_rows(X[-settings["capacity"] :]))
+            self._take(self._kmeans().fit(self.bank_))
         return self
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
         """Store a batch in the place of the oldest rows and move the prototypes.
 
         Parameters
@@ -203,6 +211,11 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
             As in ``fit``, and for another number of features or partitions than before.
         """
         settings = self._checked_parameters()
+        with all_or_nothing(self):
+            self._add(X, settings)
+        return self
+
+    def _add(self, X, settings):
         is_first = not hasattr(self, "slots_")
         X = checked_matrix(self, X, reset=is_first)
         if is_first:
@@ -216,7 +229,6 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
             self._store(rows)
             if self.n_stored_ == len(self.slots_):
                 self._take(self._kmeans().fit(self.bank_))
-        return self
 
     def _checked_parameters(self):
         n_clusters = checked_integer("n_clusters", self.n_clusters, 1)
@@ -232,26 +244,6 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
             "momentum": checked_real("momentum", self.momentum, 0, 1),
             "metric": checked_choice("metric", self.metric, MemoryMetric),
         }
-
-    def _begin(self, dtype):
-        """An empty bank."""
-        vars(self).pop("prototypes_", None)
-        self.slots_ = np.zeros((self.capacity, self.n_features_in_), dtype=dtype)
-        self.slot_labels_ = np.full(self.capacity, -1, dtype=np.int32)
-        self.n_stored_ = 0
-        self.next_slot_ = 0
-        self.n_steps_ = 0
-        self.seed_ = int(check_random_state(self.random_state).randint(MAX_SEED))
-
-    def _places(self, n_rows):
-        """The next slots, which are free or hold the oldest rows; they count as taken."""
-        slots = (self.next_slot_ + np.arange(n_rows)) % len(self.slots_)
-        self.next_slot_ = int((self.next_slot_ + n_rows) % len(self.slots_))
-        self.n_stored_ = min(self.n_stored_ + n_rows, len(self.slots_))
-        return slots
-
-    def _store(self, rows):
-        self.slots_[self._places(len(rows))] = rows
 
     def _step(self, rows, settings):
         labels = balanced_labels(
@@ -283,7 +275,7 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
         self.partitions_ = partition_sums(self.bank_, self.labels_, len(self.prototypes_))
         self.sizes_ = self.partitions_.sizes
 
-    def recluster(self):
+    def recluster(self) -> Self:
         """Cut the bank into new partitions by spherical k-means, for example after an epoch.
 
         Nothing changes if k-means finds fewer clusters than there are partitions.
@@ -306,7 +298,7 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
             self._take(kmeans)
         return self
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Int32Array:
         """Find the nearest prototype of each row by cosine, whatever the batch.
 
         Parameters
@@ -328,7 +320,7 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
         """
         return assign(self._checked_rows(X), self.prototypes_, spherical=True)
 
-    def fit_predict(self, X, y=None):
+    def fit_predict(self, X: ArrayLike, y: object = None) -> Int32Array:
         """Fit, and find the nearest prototype of each row of X, those not kept included.
 
         Parameters
@@ -345,7 +337,9 @@ class ClusteredMemory(ClusterMixin, BaseEstimator):
         """
         return self.fit(X).predict(X)
 
-    def kneighbors(self, X, n_neighbors=None, *, within_partition=True):
+    def kneighbors(
+        self, X: ArrayLike, n_neighbors: int | None = None, *, within_partition: bool = True
+    ) -> tuple[FloatArray, Int64Array]:
         """Find the nearest rows of the bank by cosine.
 
         Parameters

@@ -1,6 +1,9 @@
 """What an estimator of Gaussian groups answers once it is fitted: labels, densities, criteria."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
@@ -11,13 +14,16 @@ from clusterlib.solvers.row_results import row_results
 from clusterlib.validation import check_is_fitted, checked_matrix
 from clusterlib.validation.carriers import checked_carrier
 
+if TYPE_CHECKING:
+    from clusterlib.typing import Carrier, Float64Array, Int32Array
+
 __all__ = ["GaussianGroupsEstimator"]
 
 
 class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
     """Base of estimators with ``means_``, ``covariances_`` and ``weights_``."""
 
-    def predict(self, X):
+    def predict(self, X: Carrier) -> Int32Array:
         """Find the most likely group of each row.
 
         Parameters
@@ -38,7 +44,7 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
         """
         return self._map(most_likely, X)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Carrier) -> Float64Array:
         """Compute how probable each group is for each row, if the fitted model were true.
 
         Parameters
@@ -58,7 +64,7 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
         """
         return self._map(posterior, X)
 
-    def score_samples(self, X):
+    def score_samples(self, X: Carrier) -> Float64Array:
         """Compute the logarithm of the density of the fitted mixture at each row.
 
         Parameters
@@ -82,7 +88,7 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
         """
         return self._map(log_density, X)
 
-    def score(self, X, y=None):
+    def score(self, X: Carrier, y: object = None) -> float:
         """Compute the mean of the log densities of the rows.
 
         Parameters
@@ -104,7 +110,7 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
         """
         return float(self.score_samples(X).mean())
 
-    def bic(self, X):
+    def bic(self, X: Carrier) -> float:
         """Compute the Bayesian information criterion of the fitted mixture.
 
         Parameters
@@ -126,7 +132,7 @@ class GaussianGroupsEstimator(ClusterMixin, BaseEstimator):
         penalty = self.n_parameters_ * np.log(len(log_densities))
         return float(penalty - 2 * log_densities.sum())
 
-    def aic(self, X):
+    def aic(self, X: Carrier) -> float:
         """Compute the Akaike information criterion of the fitted mixture.
 
         Parameters

@@ -1,9 +1,20 @@
 """KMeans: the estimator that every other one here is compared with."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from clusterlib.base import with_callbacks
 from clusterlib.cluster._centers import CentersEstimator
 from clusterlib.cluster._restarts import fit_lloyd
 from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from typing import Any, Literal, Self
+
+    from clusterlib.typing import ArrayLike, Carrier, RandomState, Weights
 
 __all__ = ["KMeans"]
 
@@ -125,17 +136,19 @@ class KMeans(CentersEstimator):
 
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        init="auto",
-        n_init="auto",
-        max_iter=300,
-        tol=1e-4,
-        verbose=0,
-        random_state=None,
-        warm_start=False,
-        checkpoint=None,
-    ):
+        init: Literal["auto", "k-means++", "k-means||", "random"]
+        | Callable[..., Any]
+        | ArrayLike = "auto",
+        n_init: Literal["auto"] | int = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: RandomState = None,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.n_clusters = n_clusters
         self.init = init
         self.n_init = n_init
@@ -146,7 +159,7 @@ class KMeans(CentersEstimator):
         self.warm_start = warm_start
         self.checkpoint = checkpoint
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Carrier, y: object = None, sample_weight: Weights = None) -> Self:
         """Find the clusters of X.
 
         Parameters

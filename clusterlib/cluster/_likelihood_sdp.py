@@ -1,10 +1,18 @@
 """LikelihoodAdjustedSDP: groups with covariances of their own, by semidefinite relaxation."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 from clusterlib.cluster._gaussian_groups import GaussianGroupsEstimator
 from clusterlib.cluster._group_fit import fit_groups
 from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
+
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from clusterlib.typing import Array, ArrayLike, Float64Array, Int32Array, RandomState
 
 __all__ = ["LikelihoodAdjustedSDP"]
 
@@ -194,26 +202,46 @@ default="auto"
     'tied'
     """
 
+    labels_: Int32Array
+    memberships_: Float64Array
+    means_: Float64Array
+    covariances_: Float64Array
+    weights_: Float64Array
+    covariance_type_: str
+    weights_mode_: str
+    components_: Float64Array | None
+    mean_: Float64Array | None
+    noise_variance_: float | None
+    log_likelihood_: float
+    map_objective_: float
+    objective_history_: Float64Array
+    n_iter_: int
+    converged_: bool
+    cluster_sizes_: Float64Array
+    n_parameters_: int
+    n_features_in_: int
+    feature_names_in_: Array
+
     _instead_of_blocks = "fit it to a sample of the rows as an array; predict reads blocks"
 
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        covariance_type="auto",
-        covariances=None,
-        weights="auto",
-        trace="group",
-        init="auto",
-        n_init=10,
-        rank=1,
-        n_components="auto",
-        max_iter=20,
-        tol=1e-6,
-        update="lifted",
-        verbose=0,
-        random_state=None,
-    ):
+        covariance_type: Literal["auto", "full", "tied", "diag", "spherical"] = "auto",
+        covariances: ArrayLike | None = None,
+        weights: Literal["auto", "equal", "estimated"] = "auto",
+        trace: Literal["group", "total"] = "group",
+        init: Literal["auto", "sdp", "ward", "k-means", "random"] | ArrayLike = "auto",
+        n_init: int = 10,
+        rank: int = 1,
+        n_components: Literal["auto"] | int | None = "auto",
+        max_iter: int = 20,
+        tol: float = 1e-6,
+        update: Literal["lifted", "hard"] = "lifted",
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_clusters = n_clusters
         self.covariance_type = covariance_type
         self.covariances = covariances
@@ -229,7 +257,7 @@ default="auto"
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Find the groups of the rows of X.
 
         Parameters

@@ -1,5 +1,9 @@
 """MiniBatchKMeans: k-means for data that are too many, or come bit by bit."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.base import (
@@ -34,12 +38,19 @@ from clusterlib.validation import (
     checked_integer,
     checked_matrix,
     checked_n_samples,
+    checked_range,
     checked_real,
     checked_same_clusters,
     checked_same_side,
     checked_sample_weight,
     checked_verbose,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, Self
+
+    from clusterlib.typing import ArrayLike, Carrier, Float64Array, RandomState, Weights
 
 __all__ = ["MiniBatchKMeans"]
 
@@ -167,26 +178,31 @@ default="k-means++"
     True
     """
 
+    n_steps_: int
+    counts_: Float64Array
+    seed_: int
+    rows_since_reassignment_: int
+
     _takes_device_arrays = True
     _reads_blocks = True
 
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        init="k-means++",
-        max_iter=100,
-        batch_size=1024,
-        verbose=0,
-        compute_labels=True,
-        random_state=None,
-        tol=0.0,
-        max_no_improvement=10,
-        init_size=None,
-        n_init="auto",
-        reassignment_ratio=0.01,
-        batches="random",
-    ):
+        init: Literal["k-means++", "random"] | Callable[..., Any] | ArrayLike = "k-means++",
+        max_iter: int = 100,
+        batch_size: int = 1024,
+        verbose: int = 0,
+        compute_labels: bool = True,
+        random_state: RandomState = None,
+        tol: float = 0.0,
+        max_no_improvement: int | None = 10,
+        init_size: int | None = None,
+        n_init: Literal["auto"] | int = "auto",
+        reassignment_ratio: float = 0.01,
+        batches: Literal["random", "in_order"] = "random",
+    ) -> None:
         self.n_clusters = n_clusters
         self.init = init
         self.max_iter = max_iter
@@ -201,7 +217,7 @@ default="k-means++"
         self.reassignment_ratio = reassignment_ratio
         self.batches = batches
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Carrier, y: object = None, sample_weight: Weights = None) -> Self:
         """Find the clusters of X.
 
         Parameters
@@ -248,6 +264,8 @@ default="k-means++"
         X = checked_matrix(self, X, reset=True)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
         checked_n_samples(starts.n_clusters, X.shape[0], weight)
+        if isinstance(X, np.ndarray):  # for a carrier it would be a pass
+            checked_range(X)
 
         blocks = as_blocks(X)
         order = checked_batches(self.batches, blocks)
@@ -274,7 +292,7 @@ default="k-means++"
             report.end_start(attributes)
             report.end(attributes)
 
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X: Carrier, y: object = None, sample_weight: Weights = None) -> Self:
         """Pull the centres towards the rows of one batch.
 
         The first call finds first centres on the rows it gets. Of the parameters, ``max_iter``,
@@ -309,6 +327,8 @@ default="k-means++"
         is_first = not hasattr(self, "cluster_centers_")
         X = checked_matrix(self, X, reset=is_first)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
+        if isinstance(X, np.ndarray):
+            checked_range(X, tiny=not is_first)
         blocks = as_blocks(X)
         if not is_first:
             checked_same_clusters(starts.n_clusters, self.cluster_centers_)
@@ -373,8 +393,7 @@ default="k-means++"
         if self.compute_labels:
             self._label(blocks, weight)
             labels = blocks.to_host(self.labels_)
-            sizes = cluster_weights(labels, len(result.centers), weight)
-            self.cluster_sizes_ = blocks.like(sizes)
+            self.cluster_sizes_ = blocks.like(cluster_weights(labels, len(result.centers), weight))
         else:
             total = blocks.n_samples if weight is None else float(weight.sum())
             self.inertia_ = float(result.history[-1]) * total

@@ -22,6 +22,7 @@ from clusterlib.validation import (
     checked_integer,
     checked_matrix,
     checked_n_samples,
+    checked_range,
     checked_real,
     checked_same_clusters,
     checked_sample_weight,
@@ -60,6 +61,8 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
         X = checked_matrix(estimator, X, reset=previous is None)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
         checked_n_samples(starts.n_clusters, X.shape[0], weight)
+        if not spherical and isinstance(X, np.ndarray):  # for a carrier it would be a pass
+            checked_range(X)
 
         blocks = as_blocks(X)
         identity = {} if path is None else _identity(estimator, starts, blocks, weight, spherical)
@@ -171,6 +174,8 @@ class _Runs:
         begun = self.state
 
         def callback(centers, history, n_relocated):
+            if not np.isfinite(history[-1]):
+                checked_range(self.blocks)
             self.state = begun._replace(
                 centers=centers,
                 history=np.append(begun.history, history),

@@ -1,6 +1,9 @@
 """SDPClustering: k-means by its semidefinite relaxation, with a proof of how good it is."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -10,6 +13,11 @@ from clusterlib.cluster._centers import CentersEstimator
 from clusterlib.cluster._sdp_fit import fit_relaxation
 from clusterlib.cluster._warnings import warn_of_few_clusters
 from clusterlib.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from clusterlib.typing import Array, Carrier, Float64Array, FloatArray, Int32Array, RandomState
 
 __all__ = ["SDPClustering"]
 
@@ -181,25 +189,44 @@ class SDPClustering(CentersEstimator):
     (300, 24)
     """
 
+    cluster_centers_: FloatArray
+    labels_: Int32Array
+    inertia_: float
+    rounding_: str
+    cluster_sizes_: Float64Array
+    objective_: float
+    lower_bound_: float
+    optimality_gap_: float
+    certificate_: Literal["exact", "bound", "none"]
+    certificate_rigorous_: bool
+    solver_: Literal["exact", "low_rank", "sketch", "cvxpy"]
+    trace_error_: float
+    residual_: float
+    n_iter_: int
+    converged_: bool
+    history_: Float64Array
+    n_features_in_: int
+    feature_names_in_: Array
+
     _reads_blocks = True
 
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        solver="auto",
-        certify="none",
-        rank=None,
-        n_init=1,
-        n_kmeans=5,
-        sketch_size=None,
-        n_sketches=2,
-        max_iter=None,
-        tol=1e-5,
-        allow_large=False,
-        verbose=0,
-        random_state=None,
-    ):
+        solver: Literal["auto", "low_rank", "sketch", "cvxpy"] = "auto",
+        certify: Literal["none", "fast", "block", "full"] = "none",
+        rank: int | None = None,
+        n_init: int = 1,
+        n_kmeans: int = 5,
+        sketch_size: int | None = None,
+        n_sketches: int = 2,
+        max_iter: int | None = None,
+        tol: float = 1e-5,
+        allow_large: bool = False,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_clusters = n_clusters
         self.solver = solver
         self.certify = certify
@@ -214,7 +241,7 @@ class SDPClustering(CentersEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: Carrier, y: object = None) -> Self:
         """Find the clusters of X.
 
         Parameters
@@ -258,7 +285,7 @@ class SDPClustering(CentersEstimator):
         return fit_relaxation(self, X)
 
     @property
-    def membership_(self):
+    def membership_(self) -> Float64Array:
         """Memberships of the rows: non-negative, and of sum 1 in each row.
 
         Returns
@@ -277,7 +304,7 @@ class SDPClustering(CentersEstimator):
         W[np.arange(len(W)), self.labels_] = 1.0
         return W
 
-    def membership_matrix(self):
+    def membership_matrix(self) -> Float64Array:
         """Make the relaxed membership matrix of all pairs of rows.
 
         Returns

@@ -1,5 +1,9 @@
 """SinkhornClustering: clusters of which every one gets its share of the rows."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.base import with_callbacks
@@ -8,6 +12,21 @@ from clusterlib.cluster._prototypes import fit_prototypes, follow_prototypes
 from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
 from clusterlib.solvers import center_distances, row_norms, sinkhorn_assign
 from clusterlib.validation import checked_real
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, Self
+
+    from clusterlib.typing import (
+        Array,
+        ArrayLike,
+        Carrier,
+        Float64Array,
+        FloatArray,
+        Int32Array,
+        RandomState,
+        Weights,
+    )
 
 __all__ = ["SinkhornClustering"]
 
@@ -154,28 +173,49 @@ class SinkhornClustering(CentersEstimator):
     array([2., 2.])
     """
 
+    cluster_centers_: FloatArray
+    labels_: Int32Array
+    prior_: Float64Array
+    objective_: float
+    history_: Float64Array
+    marginal_error_: float
+    code_entropy_: float
+    angle_: float
+    n_iter_: int
+    n_sweeps_: int
+    converged_: bool
+    cluster_sizes_: Float64Array
+    counts_: Float64Array
+    vectors_: Float64Array
+    queue_: FloatArray
+    n_steps_: int
+    n_features_in_: int
+    feature_names_in_: Array
+
     _spherical = True
     _takes_device_arrays = True
     _reads_blocks = True
 
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        epsilon=0.05,
-        n_iters=None,
-        prior="uniform",
-        normalize=True,
-        init="auto",
-        n_init="auto",
-        max_iter=300,
-        tol=3e-4,
-        queue_size=0,
-        decay=0.9,
-        temperature=0.1,
-        verbose=0,
-        random_state=None,
-    ):
+        epsilon: float = 0.05,
+        n_iters: int | None = None,
+        prior: Literal["uniform", "estimate"] | ArrayLike = "uniform",
+        normalize: bool = True,
+        init: Literal["auto", "k-means++", "k-means||", "random"]
+        | Callable[..., Any]
+        | ArrayLike = "auto",
+        n_init: Literal["auto"] | int = "auto",
+        max_iter: int = 300,
+        tol: float = 3e-4,
+        queue_size: int = 0,
+        decay: float = 0.9,
+        temperature: float = 0.1,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_clusters = n_clusters
         self.epsilon = epsilon
         self.n_iters = n_iters
@@ -191,7 +231,7 @@ class SinkhornClustering(CentersEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Carrier, y: object = None, sample_weight: Weights = None) -> Self:
         """Find prototypes of the rows of X.
 
         Parameters
@@ -232,7 +272,7 @@ class SinkhornClustering(CentersEstimator):
     def _fit(self, X, sample_weight):
         fit_prototypes(self, X, sample_weight)
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
         """Compute codes of a batch and move the prototypes towards its rows.
 
         Codes are those of the batch together with the queue, once that is full; then the batch
@@ -261,7 +301,7 @@ class SinkhornClustering(CentersEstimator):
         follow_prototypes(self, X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> FloatArray:
         """Compute the similarity of each row to each prototype.
 
         Parameters
@@ -291,7 +331,7 @@ class SinkhornClustering(CentersEstimator):
             similarities *= blocks.from_host(norms)
         return similarities
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> FloatArray:
         """Compute SwAV's predictions: the softmax of the similarities over ``temperature``.
 
         Parameters
@@ -320,7 +360,7 @@ class SinkhornClustering(CentersEstimator):
         scores /= scores.sum(axis=1, keepdims=True)
         return blocks.like(scores)
 
-    def assign(self, X):
+    def assign(self, X: ArrayLike) -> FloatArray:
         """Compute balanced codes of a batch of rows.
 
         Unlike ``predict``, the answer for a row depends on the others: every prototype gets the

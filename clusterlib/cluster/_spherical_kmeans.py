@@ -1,11 +1,22 @@
 """SphericalKMeans: clusters of directions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from clusterlib.base import with_callbacks
 from clusterlib.cluster._centers import CentersEstimator
 from clusterlib.cluster._restarts import fit_lloyd
 from clusterlib.cluster._warnings import warn_of_few_clusters, warn_of_no_convergence
 from clusterlib.solvers import assign_several
 from clusterlib.validation import checked_integer
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from typing import Any, Literal, Self
+
+    from clusterlib.typing import ArrayLike, FloatArray, Int32Array, RandomState, Weights
 
 __all__ = ["SphericalKMeans"]
 
@@ -107,17 +118,19 @@ class SphericalKMeans(CentersEstimator):
 
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        init="auto",
-        n_init="auto",
-        max_iter=300,
-        tol=1e-4,
-        verbose=0,
-        random_state=None,
-        warm_start=False,
-        checkpoint=None,
-    ):
+        init: Literal["auto", "k-means++", "k-means||", "random"]
+        | Callable[..., Any]
+        | ArrayLike = "auto",
+        n_init: Literal["auto"] | int = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: RandomState = None,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.n_clusters = n_clusters
         self.init = init
         self.n_init = n_init
@@ -128,7 +141,7 @@ class SphericalKMeans(CentersEstimator):
         self.warm_start = warm_start
         self.checkpoint = checkpoint
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> Self:
         """Find the clusters of the directions of X.
 
         Parameters
@@ -166,7 +179,7 @@ class SphericalKMeans(CentersEstimator):
     def _fit(self, X, sample_weight):
         fit_lloyd(self, X, sample_weight, spherical=True)
 
-    def assign(self, X, n_assign=1):
+    def assign(self, X: ArrayLike, n_assign: int = 1) -> tuple[FloatArray, Int32Array]:
         """Find the nearest centres of each row, the nearest one first.
 
         Parameters

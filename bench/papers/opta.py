@@ -3,9 +3,8 @@
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestCentroid
 
-from bench.papers.record import Check, Found, Missing, Paper, Table
+from bench.papers.record import Check, Found, Missing, Paper, Table, beside
 from clusterlib.datasets import load_embeddings, make_episodes
 from clusterlib.metrics import evaluate_episodes
 from clusterlib.transport import OTPrototypeClassifier
@@ -56,6 +55,12 @@ def reproduce(*, quick: bool = False) -> Found:
         for shots in SHOTS
     }
     head = ("data", "shots", "nearest mean", "published steps", "gain", "adaptive", "gain")
+    here = {
+        shots: ", ".join(
+            f"{name} {gains[name, shots, 'balanced'][2]['mean']:+.1f}" for name in data
+        )
+        for shots in SHOTS
+    }
     tables = tuple(
         Table(
             f"Accuracy in %, {words}; ± is half the width of the 95 % interval.",
@@ -75,7 +80,13 @@ def reproduce(*, quick: bool = False) -> Found:
         "principal components, sentence embeddings of both splits in 384. Published steps: "
         "`marginals='uniform'`, `epsilon=0.05`; adaptive: the defaults.",
         seeds=f"{SEED} for the episodes",
-        tables=tables,
+        tables=(
+            beside(
+                ("gain at one shot, points", "miniImageNet +11.6, tieredImageNet +9.4", here[1]),
+                ("gain at five shots", "miniImageNet +2.7, tieredImageNet +0.4", here[5]),
+            ),
+            *tables,
+        ),
         checks=tuple(_checks(gains)),
         limits="Published gains are those of a whole system, whose encoder is trained in another "
         "way as well; here embeddings are the same for all. The published steps take queries "
@@ -90,8 +101,8 @@ def _data(sentences):
     for name in sentences:
         try:
             parts = [load_embeddings(f"{name}-{half}") for half in ("train", "test")]
-        except FileNotFoundError as why:
-            missing.append(Missing(name, str(why).partition("\n")[0]))
+        except FileNotFoundError:
+            missing.append(Missing(name))
             continue
         X, y = (np.concatenate([part[key] for part in parts]) for key in ("data", "target"))
         found[name] = X, y
@@ -104,16 +115,36 @@ def _gains(X, y, shots, sizes, n_episodes):
         X, y, n_episodes=n_episodes, n_shot=max(SHOTS), query_sizes=sizes, random_state=SEED
     )
     episodes = drawn.with_shots(shots)
-    nearest, published, adaptive = (
+    nearest = 100 * _nearest_mean(episodes, shots)
+    published, adaptive = (
         100 * evaluate_episodes(model, episodes).accuracies
         for model in (
-            NearestCentroid(),
             OTPrototypeClassifier(epsilon=0.05, marginals="uniform"),
             OTPrototypeClassifier(),
         )
     )
     cells = (nearest, published, published - nearest, adaptive, adaptive - nearest)
     return tuple(_interval(values) for values in cells)
+
+
+def _nearest_mean(episodes, shots):
+    """Accuracy of each episode by the nearest mean of the labelled rows, which come by class.
+
+    Rows are normalised as the others normalise them, so that moving is all that differs.
+    """
+    X, queries = (_standardised(rows) for rows in (episodes.X, episodes.queries))
+    n, rows, d = X.shape
+    means = X.reshape(n, rows // shots, shots, d).mean(axis=2)
+    products = np.einsum("eqd,ekd->eqk", queries, means, optimize=True)
+    found = (products - 0.5 * np.square(means).sum(axis=2)[:, None]).argmax(axis=2)
+    labels = np.take_along_axis(episodes.y[:, ::shots], found, axis=1)
+    return (labels == episodes.y_queries).mean(axis=1)
+
+
+def _standardised(rows):
+    """Features of each row with mean 0 and standard deviation 1."""
+    rows = rows - rows.mean(axis=2, keepdims=True)
+    return rows / np.maximum(rows.std(axis=2, keepdims=True), 1e-12)
 
 
 def _interval(values):

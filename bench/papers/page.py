@@ -89,7 +89,7 @@ def verdict(check: dict) -> str:
 def inequality(check: dict) -> str:
     """The figure and what it was held against."""
     sign = check["relation"] if check["passed"] else f"not {check['relation']}"
-    return f"{check['value']:.4g} {sign} {check['bound']:g}"
+    return f"{check['value']:.4g} {sign} {check['bound']:.3g}"
 
 
 def _table(table: dict) -> Iterator[str]:

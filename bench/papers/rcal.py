@@ -6,7 +6,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from bench.noisy_label_cases import Absent, Cell
 from bench.noisy_label_methods import CLASSIFIER, FAMILIES, TUNED
-from bench.papers.record import Check, Found, Missing, Paper, Table, figures, mean
+from bench.papers.record import Check, Found, Missing, Paper, Table, beside, figures, mean
 
 PAPER = Paper(
     method="Representation calibration (RCAL)",
@@ -40,6 +40,12 @@ PAPER = Paper(
 )
 
 LEAST_PUBLISHED = 1.3  # points
+PUBLISHED_GAINS = {
+    (10, 0.2): "+2.83 and +1.73",
+    (10, 0.4): "+3.75 and +1.30",
+    (100, 0.2): "+3.47 and +2.04",
+    (100, 0.4): "+3.66 and +1.72",
+}
 FIRST_SEED = 20  # the library's defaults were chosen with seeds below
 CELLS = tuple(
     Cell(data, "frequency", rate, ratio)
@@ -66,8 +72,8 @@ def reproduce(*, quick: bool = False) -> Found:
     for cell in CELLS[4:5] if quick else CELLS:
         try:
             tasks = {seed: cell.draw(seed) for seed in seeds}
-        except Absent as why:
-            missing[cell.data] = str(why).partition("\n")[0]
+        except Absent:
+            missing[cell.data] = Missing(cell.data)
             continue
         found[cell] = {name: _accuracies(name, tasks) for name in NAMES}
     rows = tuple(
@@ -89,6 +95,17 @@ def reproduce(*, quick: bool = False) -> Found:
         "for wrong labels.",
         seeds=f"{seeds.start} to {seeds.stop - 1}",
         tables=(
+            beside(
+                *(
+                    (
+                        f"points gained, ratio {ratio}, {rate:g} wrong",
+                        PUBLISHED_GAINS[ratio, rate],
+                        gain,
+                    )
+                    for (ratio, rate), gain in _mean_gains(found).items()
+                ),
+                digits=2,
+            ),
             Table(
                 "Balanced accuracy in % on rows with right labels.",
                 (*head, NAMES[TUNED], NAMES[CLASSIFIER]),
@@ -101,7 +118,7 @@ def reproduce(*, quick: bool = False) -> Found:
         "it with one classifier. It is no match for a regression with class weights and a smaller C "
         "or for a model of the wrong labels, in the last columns; the page of the method "
         "says why. Contrastive training, the penalty on representations and mixup need a network.",
-        missing=tuple(Missing(data, why) for data, why in missing.items()),
+        missing=tuple(missing.values()),
     )
 
 
@@ -125,19 +142,25 @@ def _predictions(name, problem, seed):
             yield method(problem, seed).labels
 
 
+def _mean_gains(found):
+    """Points that the calibration gains, mean of the data, by ratio and rate."""
+    gains = {}
+    for cell, row in found.items():
+        gain = mean(row[CALIBRATED]) - mean(row[PLAIN])
+        gains.setdefault((cell.ratio, cell.noise_rate), []).append(gain)
+    return {key: float(np.mean(values)) for key, values in sorted(gains.items())}
+
+
 def _checks(found):
-    gains = {cell: mean(row[CALIBRATED]) - mean(row[PLAIN]) for cell, row in found.items()}
-    for ratio in sorted({cell.ratio for cell in gains}):
-        for rate in sorted({cell.noise_rate for cell in gains}):
-            some = [g for c, g in gains.items() if (c.ratio, c.noise_rate) == (ratio, rate)]
-            if some:
-                yield Check(
-                    f"ratio {ratio}, {rate:g} wrong: points gained, mean of the data; at least the "
-                    "smallest published gain",
-                    np.mean(some),
-                    ">=",
-                    LEAST_PUBLISHED,
-                )
-    yield Check("points gained where least", min(gains.values()), ">", 0)
+    for (ratio, rate), gain in _mean_gains(found).items():
+        yield Check(
+            f"ratio {ratio}, {rate:g} wrong: points gained, mean of the data; at least the smallest "
+            "published gain",
+            gain,
+            ">=",
+            LEAST_PUBLISHED,
+        )
+    gains = [mean(row[CALIBRATED]) - mean(row[PLAIN]) for row in found.values()]
+    yield Check("points gained where least", min(gains), ">", 0)
     ahead = [mean(row[CLASSIFIER]) - mean(row[CALIBRATED]) for row in found.values()]
     yield Check("`NoisyLabelClassifier` over the calibration, mean", np.mean(ahead), ">", 0)

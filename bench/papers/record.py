@@ -50,10 +50,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Missing:
-    """A part that could not be run, and why."""
+    """A part that could not be run, and why; records name no folder of a machine."""
 
     part: str
-    why: str
+    why: str = "its embeddings are not in the folder that CLUSTERLIB_DATA names"
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,12 @@ def figures(values: Iterable[float]) -> dict:
 def mean(values: Iterable[float]) -> float:
     """Mean, rounded as ``figures`` rounds it."""
     return figures(values)["mean"]
+
+
+def beside(*rows: tuple, digits: int = 1) -> Table:
+    """What is published beside what was found here."""
+    head = ("", "published", "here")
+    return Table("Published, and found here.", head, tuple(rows), digits=digits)
 
 
 def as_dict(name: str, paper: Paper, found: Found, *, version: str, seconds: float) -> dict:

@@ -1,0 +1,188 @@
+"""Whether tests notice when a solver is wrong: small changes, drawn at random, and who sees them.
+
+``python -m bench.mutation`` draws places of ``clusterlib/solvers`` uniformly, changes each in one
+way in a private copy of the sources (``bench/mutation_operators.py`` says how) and runs the tests
+that execute the place, the quickest first: those of the solvers and the examples in docstrings, and
+if these see nothing those of the estimators, a minute of tests of each kind. A test that fails, or
+does not end, kills the mutant. Which tests run which lines is recorded once and kept with the copy.
+
+- Printed: the share of mutants that were killed, raw and without the equivalent ones, and every
+  survivor. One line for each draw goes to ``bench/results/mutation.jsonl``.
+- A mutant is equivalent if no input tells it from the original by its results, memory or time
+  aside. ``bench/mutation_equivalents.json`` lists those that were found to be, each with its proof.
+- ``--work DIR --minutes 9`` stops after nine minutes; the same command again goes on.
+"""
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bench.mutation_operators import Place, places
+from bench.mutation_tests import EXAMPLES, Imports, Test, order_of_tests
+from bench.mutation_trials import Copy, preload
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results" / "mutation.jsonl"
+EQUIVALENTS = Path(__file__).parent / "mutation_equivalents.json"
+GROUP_SECONDS = 60.0  # of tests in a group, by what they took unmutated
+SAME = ("module", "function", "before", "after")  # what names a mutant when lines have moved
+
+
+def draw(texts: dict[str, str], number: int, seed: int) -> list[tuple[str, Place, str]]:
+    """Different places of some modules, each equally likely, and one change of each.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer places.
+    """
+    rng = np.random.default_rng(seed)
+    population = [(name, place) for name, text in texts.items() for place in places(text)]
+    chosen = rng.choice(len(population), size=number, replace=False)
+    return [
+        (*population[at], population[at][1].afters[rng.integers(len(population[at][1].afters))])
+        for at in chosen
+    ]
+
+
+def identity(module: str, place: Place, after: str) -> dict:
+    """What a record says of a mutant."""
+    return {
+        "module": module,
+        "function": place.function,
+        "line": place.statement[0],
+        "before": place.before,
+        "after": after,
+    }
+
+
+def try_all(copy: Copy, sample: list, path: Path, seconds: float) -> list[dict]:
+    """Records of the mutants tried so far, in this call (until its time is over) and before it."""
+    began = time.monotonic()
+    records = _read(path) if path.exists() else []
+    imports = Imports(copy.tree)
+    with path.open("a", encoding="utf-8") as file:
+        for module, place, after in sample[len(records) :]:
+            if time.monotonic() - began > seconds:
+                break
+            groups = _groups(copy, imports, module, place)
+            verdict = copy.trial(module, place, after, groups)
+            records.append(identity(module, place, after) | vars(verdict))
+            file.write(json.dumps(records[-1]) + "\n")
+            file.flush()
+            print(_word(records[-1]), flush=True)
+    return records
+
+
+def _groups(copy: Copy, imports: Imports, module: str, place: Place) -> Iterator[list[Test]]:
+    """Tests of the nearest file, of the others near by, and of estimators: looked up as needed."""
+    nearest = imports.nearest(module, "tests/solvers")
+    estimators = imports.nearest(module, "tests/estimators")
+    for files in (nearest[:1], [*nearest[1:], EXAMPLES], estimators):
+        tests = [test for file in files for test in copy.tests_of(file)]
+        yield from order_of_tests(module, place, tests, GROUP_SECONDS)
+
+
+def summary(records: list[dict], equivalents: list[dict]) -> dict:
+    """Counts and scores; the interval has 95 % by Wilson's formula, for the adjusted score."""
+    known = {tuple(entry[key] for key in SAME): entry["why"] for entry in equivalents}
+    left = [record for record in records if not record["killed"]]
+    proven = [r for r in left if tuple(r[key] for key in SAME) in known]
+    n_killed, n_counted = len(records) - len(left), len(records) - len(proven)
+    return {
+        "n_mutants": len(records),
+        "n_killed": n_killed,
+        "n_without_end": sum(record["how"] == "no end" for record in records),
+        "n_equivalent": len(proven),
+        "score": round(n_killed / len(records), 4),
+        "adjusted_score": round(n_killed / n_counted, 4),
+        "interval": [round(end, 3) for end in wilson(n_killed, n_counted)],
+        "survivors": [
+            {key: record[key] for key in (*SAME, "line", "how")}
+            | (
+                {"equivalent": known[key]}
+                if (key := tuple(record[k] for k in SAME)) in known
+                else {}
+            )
+            for record in left
+        ],
+    }
+
+
+def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Interval of a share of which ``hits`` of ``n`` draws were seen."""
+    share = hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return middle - half, middle + half
+
+
+def page(found: dict) -> Iterator[str]:
+    """The summary for a reader."""
+    for survivor in found["survivors"]:
+        kind = "equivalent" if "equivalent" in survivor else survivor["how"]
+        yield f"\n{survivor['module']}:{survivor['line']} in {survivor['function']} ({kind})"
+        yield from (f"  - {line}" for line in survivor["before"].splitlines())
+        yield from (f"  + {line}" for line in survivor["after"].splitlines())
+    low, high = found["interval"]
+    yield f"\nseed {found['seed']}: {found['n_mutants']} of {found['n_places']} places"
+    yield f"killed {found['n_killed']} ({found['n_without_end']} of them without end)"
+    adjusted = f"{found['adjusted_score']:.1%} (95 %: {low:.1%} to {high:.1%})"
+    yield f"score {found['score']:.1%}; without {found['n_equivalent']} equivalent ones {adjusted}"
+
+
+def _word(record: dict) -> str:
+    state = "killed" if record["killed"] else "ALIVE "
+    change = f"{record['before']!r:.40} -> {record['after']!r:.40}"
+    return f"{state} {record['seconds']:6.1f}s {record['module']}:{record['line']} {change} {record['how']}"
+
+
+def _read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _campaign(options: argparse.Namespace, work: Path) -> None:
+    copy = Copy(ROOT, work)
+    if not options.keep:
+        copy.renew()
+    texts = {name: copy.text(name) for name in copy.modules()}
+    sample = draw(texts, options.number, options.seed)
+    trials = work / f"trials-{options.seed}-{options.number}.jsonl"
+    records = try_all(copy, sample, trials, 60 * options.minutes)
+    if len(records) < len(sample):
+        print(f"{len(records)} of {len(sample)} mutants tried; the same command goes on")
+        return
+    n_places = sum(len(places(text)) for text in texts.values())
+    heading = {"seed": options.seed, "n_places": n_places}
+    found = heading | summary(records, json.loads(EQUIVALENTS.read_text(encoding="utf-8")))
+    with options.out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(found) + "\n")
+    print("\n".join(page(found)))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Draw, try, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--number", type=int, default=100, help="mutants to draw")
+    parser.add_argument("--work", type=Path, help="folder for the copy and what is known of tests")
+    parser.add_argument("--keep", action="store_true", help="leave the copy in it as it is")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="when to stop")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="file of the records")
+    options = parser.parse_args(arguments)
+    preload()
+    if options.work is not None:
+        _campaign(options, options.work)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _campaign(options, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

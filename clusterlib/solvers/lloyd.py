@@ -123,7 +123,8 @@ def lloyd(
         n_relocated += relocate_empty(
             moved, weights, labelling.labels, blocks, centers, sample_weight, spherical=spherical
         )
-        history.append(float(np.square(moved.astype(np.float64) - centers).sum()))
+        with np.errstate(over="ignore"):  # infinity tells the caller
+            history.append(float(np.square(moved.astype(np.float64) - centers).sum()))
         # Equality, not a distance of 0, which tiny moves also have in float64.
         stands = np.array_equal(moved, centers)
         converged = stands or history[-1] <= tol

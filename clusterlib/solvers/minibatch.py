@@ -288,7 +288,8 @@ def minibatch(
                 reassign=reassign,
             )
             n_reassigned += done.n_reassigned
-            moves = float(np.square(done.centers.astype(np.float64) - centers).sum())
+            with np.errstate(over="ignore"):  # infinity tells the caller
+                moves = float(np.square(done.centers.astype(np.float64) - centers).sum())
             mass = len(batch) if weight is None else float(weight.sum())
             converged = progress.add(done.inertia / mass, moves, len(batch))
             centers, counts = done.centers, done.counts

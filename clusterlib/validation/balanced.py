@@ -133,13 +133,15 @@ def _shown(sizes):
     return np.asarray(sizes).tolist() if np.size(sizes) <= 8 else "[...]"
 
 
-def checked_range(X):
+def checked_range(X, *, tiny=False):
     """Check that squared distances of rows, and prices made of them, are numbers for the kernels.
 
     Parameters
     ----------
     X : ndarray or Blocks of shape (n_samples, n_features), float32 or float64
         Finite values. float64 ones of a carrier are read once.
+    tiny : bool, default=False
+        Whether values may be too small for their squares: beside centres that are not.
 
     Raises
     ------
@@ -158,10 +160,11 @@ distances are in range, or be zero; got 1e+200. Scale X
     """
     if X.dtype == np.float32:
         return
-    largest = max(map_blocks(_largest, as_blocks(X)))
-    if largest != 0.0 and not _LEAST_MAGNITUDE <= largest <= _MOST_MAGNITUDE:
+    largest = max(map_blocks(_largest, as_blocks(X)), default=0.0)
+    least = 0.0 if tiny else _LEAST_MAGNITUDE
+    if largest != 0.0 and not least <= largest <= _MOST_MAGNITUDE:
         raise ValueError(
-            f"X must have its largest absolute value from {_LEAST_MAGNITUDE:.2g} to "
+            f"X must have its largest absolute value from {least:.2g} to "
             f"{_MOST_MAGNITUDE:.2g}, so that squared distances are in range, or be zero; got "
             f"{largest:.6g}. Scale X"
         )

@@ -260,6 +260,16 @@ def test_tol_stops_early():
     assert loose.n_iter == np.argmax(exact.history <= tol) + 1 < exact.n_iter
 
 
+@pytest.mark.parametrize("k", [5, 40])
+@pytest.mark.parametrize("scale", [1e-165, 1e-200, 1e-300])
+def test_labels_belong_to_centres_whose_squared_moves_are_0_in_double_precision(k, scale):
+    X = data(d=2) * scale
+    result = lloyd(X, start(X, k))
+    labels = pairwise_argmin(X, result.centers)
+    assert (labels != pairwise_argmin(X, start(X, k))).any()  # they have moved, and it matters
+    np.testing.assert_array_equal(result.labels, labels)
+
+
 def test_callback_sees_every_iteration_and_may_stop():
     X = data()
     seen = []

@@ -114,6 +114,26 @@ def test_wrong_matrices_are_refused(X, error, message):
         CsrBlocks(X)
 
 
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix])
+@pytest.mark.parametrize(
+    ("array", "at", "value"),
+    [
+        ("indices", 1, 99),
+        ("indices", 1, -1),
+        ("indptr", 0, 1),
+        ("indptr", 2, -5),
+        ("indptr", 2, 2**30),
+        ("indptr", -1, 2**30),
+    ],
+)
+def test_indices_out_of_range_are_refused(kind, array, at, value):
+    """SciPy follows them to memory that is not the matrix's, and the process ends."""
+    X = kind(some_rows(50))
+    getattr(X, array)[at] = value
+    with pytest.raises(ValueError, match="X is a broken sparse matrix: its indptr or indices"):
+        CsrBlocks(X)
+
+
 def test_widest_matrices_are_taken():
     widest = sparse.csr_array((10**6, 2**15))
     assert CsrBlocks(widest).block_rows == LEAF_ROWS

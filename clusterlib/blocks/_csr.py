@@ -1,5 +1,7 @@
 """Carrier of a sparse matrix whose rows are made dense block by block."""
 
+import numpy as np
+
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.blocks._stored import chosen_rows, served_dtype, taken
 from clusterlib.kernels.checks import as_matrix
@@ -55,8 +57,9 @@ class CsrBlocks(Blocks):
     TypeError
         If X is not sparse or does not hold real numbers.
     ValueError
-        If X has not two dimensions and at least one feature, ``block_rows`` is below 1, or the
-        smallest block would take more than 1 GiB.
+        If X has not two dimensions and at least one feature, ``block_rows`` is below 1, the
+        smallest block would take more than 1 GiB, or X is broken: an index is out of range, which
+        would end the process when SciPy follows it.
 
     Notes
     -----
@@ -89,6 +92,7 @@ class CsrBlocks(Blocks):
                 "sklearn.decomposition.TruncatedSVD"
             )
         self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
+        _check_structure(X)
         self._csr = X.tocsr()
 
     def rows(self, start, stop):
@@ -100,3 +104,16 @@ class CsrBlocks(Blocks):
         return taken(
             indices, self.n_samples, lambda rows: as_matrix("X", self._csr[rows].toarray())
         )
+
+
+def _check_structure(X):
+    """Refuse compressed rows or columns that point beyond their arrays; X stays as it is."""
+    if getattr(X, "format", None) not in {"csr", "csc"}:
+        return
+    n_lines, n_places = X.shape if X.format == "csr" else X.shape[::-1]
+    ends, indices = X.indptr, X.indices
+    whole = len(ends) == n_lines + 1 and ends[0] == 0 and bool(np.all(ends[:-1] <= ends[1:]))
+    whole = whole and ends[-1] <= min(len(indices), len(X.data))
+    used = indices[: ends[-1]] if whole else indices[:0]
+    if not whole or (len(used) and not (used.min() >= 0 and used.max() < n_places)):
+        raise ValueError("X is a broken sparse matrix: its indptr or indices are out of range")

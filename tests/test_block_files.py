@@ -292,6 +292,9 @@ def test_broken_files_are_refused_by_name(tmp_path):
         np.lib.format.write_array_header_1_0(file, header)
     with pytest.raises(ValueError, match=r"äöü\.npy has a broken header: shape \(-1, 3\)"):
         as_blocks(path)
+    path.write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4',\n")
+    with pytest.raises(ValueError, match=r"äöü\.npy has a broken header"):
+        as_blocks(path)
     for content in (b"", b"\x93NUM", b"PK\x03\x04 something else"):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"äöü\.npy is not a \.npy file"):

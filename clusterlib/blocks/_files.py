@@ -62,7 +62,7 @@ def _npy_place(path):
             raise TypeError(f"{path} must hold real numbers, got a .npy file of version {version}")
         try:
             shape, is_fortran, dtype = _READ_HEADER[version](file)
-        except ValueError as error:
+        except Exception as error:  # of the parsers of Python, or of NumPy
             raise ValueError(f"{path} has a broken header: {error}") from error
         if min(shape, default=0) < 0:
             raise ValueError(f"{path} has a broken header: shape {shape}")

@@ -1,10 +1,11 @@
 """A file that keeps a k-means fit through the death of its process."""
 
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
@@ -131,23 +132,16 @@ class Checkpoint:
             return None
         stored = self._stored()
         for name, value in self._identity.items():
-            if name not in stored or stored[name] != value:
+            if name not in stored or not np.array_equal(stored[name], value):
                 raise ValueError(
                     f"checkpoint {str(self._path)!r} belongs to another fit: it has "
                     f"{name}={stored.get(name)}, this fit has {name}={value}. Delete the file to "
                     "start afresh"
                 )
-        best = None
-        if len(stored["best_centers"]):
-            history = stored["best_history"]
-            inertia, converged = float(stored["best_inertia"]), bool(stored["best_converged"])
-            n_relocated = int(stored["best_n_relocated"])
-            best = LloydResult(
-                None, stored["best_centers"], inertia, len(history), converged, n_relocated, history
-            )
-        counts = int(stored["start"]), stored["centers"], stored["history"]
-        n_relocated, tol = int(stored["n_relocated"]), float(stored["tolerance"])
-        return FitState(stored["seeds"], *counts, n_relocated, best, tol)
+        try:
+            return _state_of(stored)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._no_checkpoint(error) from error
 
     def check_tol(self, state, tol):
         """Refuse rows of the same shape whose variance, in which ``tol`` is counted, is another."""
@@ -160,22 +154,26 @@ class Checkpoint:
 
     def _stored(self):
         try:
-            with self._path.open("rb") as opened, ZipFile(opened):  # or NumPy takes other kinds
+            with self._path.open("rb") as opened, ZipFile(opened) as members:
+                _check_members(members, os.fstat(opened.fileno()).st_size)
                 opened.seek(0)
                 with np.load(opened, allow_pickle=False) as file:
                     stored = {name: file[name] for name in file.files}
             version = int(stored["version"])
-        except (BadZipFile, OSError, TypeError, ValueError, KeyError, EOFError) as error:
-            raise ValueError(
-                f"checkpoint {str(self._path)!r} is no checkpoint of clusterlib: {error}. Delete "
-                "the file to start afresh"
-            ) from error
+        except Exception as error:  # whatever the readers of ZIP and NumPy stumble over
+            raise self._no_checkpoint(error) from error
         if version != _VERSION:
             raise ValueError(
                 f"checkpoint {str(self._path)!r} has version {version}, this clusterlib reads "
                 f"version {_VERSION}. Delete the file to start afresh"
             )
         return stored
+
+    def _no_checkpoint(self, error):
+        return ValueError(
+            f"checkpoint {str(self._path)!r} is no checkpoint of clusterlib: {error}. Delete the "
+            "file to start afresh"
+        )
 
     def save(self, state):
         """Write a :class:`FitState`; the old file stays whole until the new one is."""
@@ -203,3 +201,43 @@ class Checkpoint:
         """Delete the file: the fit has ended."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+def _check_members(members, n_bytes):
+    """Refuse arrays that the file has no bytes for: memory would be taken for them all the same."""
+    for member in members.infolist():
+        with members.open(member) as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            whole = math.prod(shape) * dtype.itemsize == member.file_size - file.tell()
+        if member.compress_type != ZIP_STORED or member.file_size > n_bytes or not whole:
+            raise ValueError(f"{member.filename} is not as long as it says")
+
+
+def _state_of(stored):
+    """The state in the arrays of a checkpoint, if they fit together."""
+    seeds, start, centers = stored["seeds"], int(stored["start"]), stored["centers"]
+    history, n_relocated, tol = stored["history"], stored["n_relocated"], stored["tolerance"]
+    best_centers, best_history = stored["best_centers"], stored["best_history"]
+    found = dict(zip(("n_clusters", "n_features"), centers.shape, strict=True), dtype=centers.dtype)
+    fit_together = (
+        seeds.ndim == history.ndim == best_history.ndim == 1
+        and seeds.dtype.kind == "i"
+        and 0 <= start < len(seeds)
+        and all(str(stored.get(name, value)) == str(value) for name, value in found.items())
+        and best_centers.shape in {centers.shape, (0, centers.shape[1])}
+        and best_centers.dtype == centers.dtype
+        and centers.dtype in (np.float32, np.float64)
+        and history.dtype == best_history.dtype == np.float64
+        and np.isfinite(centers).all()
+        and np.isfinite(best_centers).all()
+    )
+    if not fit_together:
+        raise ValueError("its arrays do not fit together")
+    best = None
+    if len(best_centers):
+        inertia, converged = float(stored["best_inertia"]), bool(stored["best_converged"])
+        moved = int(stored["best_n_relocated"])
+        n_iter = len(best_history)
+        best = LloydResult(None, best_centers, inertia, n_iter, converged, moved, best_history)
+    return FitState(seeds, start, centers, history, int(n_relocated), best, float(tol))

@@ -1,5 +1,7 @@
 """A checkpoint belongs to one fit: what differs is refused, what may differ is not."""
 
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -118,6 +120,59 @@ def test_other_files_are_refused_and_stay(kind, tmp_path):
     with pytest.raises(ValueError, match="is no checkpoint of clusterlib"):
         KMeans(3, checkpoint=path).fit(X)
     assert path.read_bytes() == before
+
+
+def stored_in(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("best_centers", None),
+        ("seeds", np.zeros((2, 2), np.int64)),
+        ("seeds", np.array(["a"])),
+        ("start", 99),
+        ("start", -1),
+        ("centers", np.ones((4, 4), np.float32)),
+        ("centers", np.ones((5, 4))),
+        ("centers", np.full((5, 4), np.nan, np.float32)),
+        ("centers", np.ones(5, np.float32)),
+        ("best_centers", np.ones((2, 4), np.float32)),
+        ("history", np.ones((2, 2))),
+        ("n_relocated", "many"),
+    ],
+)
+def test_wrong_contents_are_refused_by_name(name, value, tmp_path):
+    path = tmp_path / "fit.npz"
+    break_off(KMeans(5, checkpoint=path, **RANDOM), 20)
+    stored = stored_in(path)
+    del stored[name]
+    np.savez(path, **stored, **({} if value is None else {name: value}))
+    with pytest.raises(ValueError, match="is no checkpoint of clusterlib"):
+        KMeans(5, checkpoint=path, **RANDOM).fit(X)
+
+
+@pytest.mark.parametrize("compression", [ZIP_STORED, ZIP_DEFLATED])
+def test_no_memory_is_taken_for_what_the_file_does_not_hold(compression, tmp_path):
+    path = tmp_path / "fit"
+    header = {"descr": "<f8", "fortran_order": False, "shape": (2**45, 8)}
+    with ZipFile(path, "w", compression) as members, members.open("version.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(
+        ValueError, match=r"no checkpoint .*: version\.npy is not as long as it says"
+    ):
+        KMeans(5, checkpoint=path, **RANDOM).fit(X)
+
+
+def test_compressed_contents_are_refused(tmp_path):
+    """A small file could stand for any amount of memory."""
+    path = tmp_path / "fit.npz"
+    break_off(KMeans(5, checkpoint=path, **RANDOM), 20)
+    np.savez_compressed(path, **stored_in(path))
+    with pytest.raises(ValueError, match="is no checkpoint of clusterlib"):
+        KMeans(5, checkpoint=path, **RANDOM).fit(X)
 
 
 def test_an_interrupted_later_start_leaves_the_best_before_it():

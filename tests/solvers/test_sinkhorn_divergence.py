@@ -268,6 +268,7 @@ def test_hostile_numbers(rho, epsilon, scale, dtype):
         ({"a": np.array([1.0, -1.0])}, "a must hold finite weights"),
         ({"b": np.ones((2, 3))}, r"b must have shape \(3,\), got \(2, 3\)"),
         ({"max_iter": 1}, "max_iter must be from 2"),
+        ({"max_iter": 2**31}, "max_iter must be from 2"),
         ({"tol": np.inf}, "tol must be"),
     ],
 )

@@ -2,15 +2,18 @@
 
 ``python -m bench.mutation`` draws places of ``clusterlib/solvers`` uniformly, changes each in one
 way in a private copy of the sources (``bench/mutation_operators.py`` says how) and runs the tests
-that execute the place, the quickest first: those of the solvers and the examples in docstrings, and
-if these see nothing those of the estimators, a minute of tests of each kind. A test that fails, or
-does not end, kills the mutant. Which tests run which lines is recorded once and kept with the copy.
+that execute the place, the quickest first: those of the solvers and the examples in docstrings,
+and if these see nothing those of the estimators, half a minute of tests of each kind. A test that
+fails, or does not end, kills the mutant. Which tests run which lines is recorded when a file of
+tests is first used, and kept with the copy.
 
 - Printed: the share of mutants that were killed, raw and without the equivalent ones, and every
   survivor. One line for each draw goes to ``bench/results/mutation.jsonl``.
 - A mutant is equivalent if no input tells it from the original by its results, memory or time
   aside. ``bench/mutation_equivalents.json`` lists those that were found to be, each with its proof.
 - ``--work DIR --minutes 9`` stops after nine minutes; the same command again goes on.
+- ``--reach own`` tries the nearest file of tests alone, ``--reach solvers`` no estimators: scores
+  from below, sooner. What they have killed, a longer reach with the same folder takes over.
 """
 
 import argparse
@@ -30,7 +33,8 @@ from bench.mutation_trials import Copy, preload
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "mutation.jsonl"
 EQUIVALENTS = Path(__file__).parent / "mutation_equivalents.json"
-GROUP_SECONDS = 60.0  # of tests in a group, by what they took unmutated
+REACHES = ("own", "solvers", "all")
+GROUP_SECONDS = 30.0  # of tests in a group, by what they took unmutated
 SAME = ("module", "function", "before", "after")  # what names a mutant when lines have moved
 
 
@@ -51,6 +55,11 @@ def draw(texts: dict[str, str], number: int, seed: int) -> list[tuple[str, Place
     ]
 
 
+def identity_of(record: dict) -> dict:
+    """The same of a record."""
+    return {key: record[key] for key in ("module", "function", "line", "before", "after")}
+
+
 def identity(module: str, place: Place, after: str) -> dict:
     """What a record says of a mutant."""
     return {
@@ -62,29 +71,42 @@ def identity(module: str, place: Place, after: str) -> dict:
     }
 
 
-def try_all(copy: Copy, sample: list, path: Path, seconds: float) -> list[dict]:
+def try_all(copy: Copy, sample: list, folder: Path, seconds: float, reach: str) -> list[dict]:
     """Records of the mutants tried so far, in this call (until its time is over) and before it."""
     began = time.monotonic()
-    records = _read(path) if path.exists() else []
+    path = folder / f"{reach}.jsonl"
+    records = _read(path)
+    nearer = [
+        r for name in REACHES[: REACHES.index(reach)] for r in _read(folder / f"{name}.jsonl")
+    ]
+    killed = {json.dumps(identity_of(r)): r for r in nearer if r["killed"]}
     imports = Imports(copy.tree)
     with path.open("a", encoding="utf-8") as file:
         for module, place, after in sample[len(records) :]:
             if time.monotonic() - began > seconds:
                 break
-            groups = _groups(copy, imports, module, place)
-            verdict = copy.trial(module, place, after, groups)
-            records.append(identity(module, place, after) | vars(verdict))
+            mutant = identity(module, place, after)
+            record = killed.get(json.dumps(mutant))
+            if record is None:
+                groups = _groups(copy, imports, module, place, reach)
+                record = mutant | vars(copy.trial(module, place, after, groups))
+            records.append(record)
             file.write(json.dumps(records[-1]) + "\n")
             file.flush()
             print(_word(records[-1]), flush=True)
     return records
 
 
-def _groups(copy: Copy, imports: Imports, module: str, place: Place) -> Iterator[list[Test]]:
+def _groups(
+    copy: Copy, imports: Imports, module: str, place: Place, reach: str
+) -> Iterator[list[Test]]:
     """Tests of the nearest file, of the others near by, and of estimators: looked up as needed."""
     nearest = imports.nearest(module, "tests/solvers")
-    estimators = imports.nearest(module, "tests/estimators")
-    for files in (nearest[:1], [*nearest[1:], EXAMPLES], estimators):
+    if nearest and reach == "own" and not copy.is_known(nearest[0]):
+        yield [Test(nearest[0], GROUP_SECONDS, {})]  # as a whole: to look at it takes longer
+        return
+    groups = [nearest[:1], [*nearest[1:], EXAMPLES], imports.nearest(module, "tests/estimators")]
+    for files in groups[: 1 + REACHES.index(reach)]:
         tests = [test for file in files for test in copy.tests_of(file)]
         yield from order_of_tests(module, place, tests, GROUP_SECONDS)
 
@@ -140,10 +162,13 @@ def page(found: dict) -> Iterator[str]:
 def _word(record: dict) -> str:
     state = "killed" if record["killed"] else "ALIVE "
     change = f"{record['before']!r:.40} -> {record['after']!r:.40}"
-    return f"{state} {record['seconds']:6.1f}s {record['module']}:{record['line']} {change} {record['how']}"
+    where = f"{record['module']}:{record['line']}"
+    return f"{state} {record['seconds']:6.1f} s {where} {change} {record['how']}"
 
 
 def _read(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -153,13 +178,14 @@ def _campaign(options: argparse.Namespace, work: Path) -> None:
         copy.renew()
     texts = {name: copy.text(name) for name in copy.modules()}
     sample = draw(texts, options.number, options.seed)
-    trials = work / f"trials-{options.seed}-{options.number}.jsonl"
-    records = try_all(copy, sample, trials, 60 * options.minutes)
+    trials = work / f"trials-{options.seed}-{options.number}"
+    trials.mkdir(exist_ok=True)
+    records = try_all(copy, sample, trials, 60 * options.minutes, options.reach)
     if len(records) < len(sample):
         print(f"{len(records)} of {len(sample)} mutants tried; the same command goes on")
         return
     n_places = sum(len(places(text)) for text in texts.values())
-    heading = {"seed": options.seed, "n_places": n_places}
+    heading = {"seed": options.seed, "n_places": n_places, "reach": options.reach}
     found = heading | summary(records, json.loads(EQUIVALENTS.read_text(encoding="utf-8")))
     with options.out.open("a", encoding="utf-8") as file:
         file.write(json.dumps(found) + "\n")
@@ -174,6 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, help="folder for the copy and what is known of tests")
     parser.add_argument("--keep", action="store_true", help="leave the copy in it as it is")
     parser.add_argument("--minutes", type=float, default=math.inf, help="when to stop")
+    parser.add_argument("--reach", choices=REACHES, default="all", help="which tests are tried")
     parser.add_argument("--out", type=Path, default=RESULTS, help="file of the records")
     options = parser.parse_args(arguments)
     preload()

@@ -1,8 +1,8 @@
 """Small changes to a module, each of which some test ought to notice.
 
 :func:`places` reads the text of a module and lists where it can be changed and how. Text that no
-behaviour hangs on is left alone: docstrings, messages, annotations, imports, decorators, ``__all__``
-and what only type checkers read.
+behaviour hangs on is left alone: docstrings, messages, annotations, imports, decorators,
+``__all__`` and what only type checkers read.
 """
 
 import ast

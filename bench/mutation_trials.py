@@ -108,12 +108,19 @@ class Copy:
         """A module as it is in the copy."""
         return (self.tree / PACKAGE / module).read_text(encoding="utf-8")
 
+    def is_known(self, file: str) -> bool:
+        """Whether a file of tests has been run as it is now."""
+        known, digest = self._record(file)
+        return known.exists() and json.loads(known.read_text())["digest"] == digest
+
+    def _record(self, file: str) -> tuple[Path, str]:
+        digest = hashlib.sha256((self.tree / file).read_bytes()).hexdigest()
+        return self._known / (file.replace("/", ".") + ".json"), digest
+
     def tests_of(self, file: str) -> list[Test]:
         """The tests of a file; when it is new or has changed, it is run to see what they do."""
-        known = self._known / (file.replace("/", ".") + ".json")
-        digest = hashlib.sha256((self.tree / file).read_bytes()).hexdigest()
-        if not known.exists() or json.loads(known.read_text())["digest"] != digest:
-            known.unlink(missing_ok=True)
+        known, digest = self._record(file)
+        if not self.is_known(file):
             status = self._run(lambda: _watch(self.tree, file, known, digest), WATCH_SECONDS)
             if status == TIMED_OUT:  # too slow to be asked about every mutant
                 known.write_text(json.dumps({"digest": digest, "tests": []}))
@@ -214,15 +221,17 @@ def _try(tree: Path, tests: list[Test]) -> int:
 
 
 class _Chosen:
-    """Leaves the tests that were chosen, in their order."""
+    """Leaves the tests that were chosen, one by one or by their file, in their order."""
 
     def __init__(self, order: dict[str, int]):
         self._order = order
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
-        chosen = [item for item in items if item.nodeid in self._order]
-        items[:] = sorted(chosen, key=lambda item: self._order[item.nodeid])
+        def place(item):
+            return self._order.get(item.nodeid, self._order.get(item.nodeid.partition("::")[0]))
+
+        items[:] = sorted((item for item in items if place(item) is not None), key=place)
 
 
 def _watch(tree: Path, file: str, known: Path, digest: str) -> int:

@@ -25,6 +25,7 @@ __all__ = [
     "Backend",
     "BoolArray",
     "Carrier",
+    "Classifier",
     "CsrArray",
     "DTypeLike",
     "Float32Array",
@@ -47,6 +48,13 @@ class SupportsArray(Protocol):
 
     def __array__(self) -> NDArray[Any]: ...
     def __len__(self) -> int: ...
+
+
+class Classifier(Protocol):
+    """A classifier in the manner of scikit-learn."""
+
+    def fit(self, X: Any, y: Any, /) -> Any: ...
+    def predict(self, X: Any, /) -> Any: ...
 
 
 ArrayLike: TypeAlias = SupportsArray | list[Any] | tuple[Any, ...] | range

@@ -37,13 +37,7 @@ from clusterlib.validation import (
 if TYPE_CHECKING:
     from typing import Literal, Self
 
-    from clusterlib.typing import (
-        ArrayLike,
-        FloatArray,
-        Int32Array,
-        Int64Array,
-        RandomState,
-    )
+    from clusterlib.typing import ArrayLike, FloatArray, Int32Array, Int64Array, RandomState
 
 __all__ = ["ClusteredMemory"]
 

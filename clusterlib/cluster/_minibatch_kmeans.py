@@ -275,7 +275,8 @@ default="k-means++"
                 options["tol"] *= scatter(blocks, sample_weight=weight)
             report = FitReport(self, X, weight, 1)
             rng = np.random.default_rng([seed, 1])
-            centers = first_centers(starts, X, draws, weight, self._init_size(starts), rng)
+            size = self.init_size or 3 * max(self.batch_size, starts.n_clusters)
+            centers = first_centers(starts, X, draws, weight, size, rng)
             report.begin_start(None)
             result = minibatch(
                 blocks,
@@ -372,11 +373,6 @@ default="k-means++"
             "reassignment_ratio": checked_real("reassignment_ratio", self.reassignment_ratio, 0, 1),
         }
 
-    def _init_size(self, starts):
-        if self.init_size is None:
-            return 3 * max(self.batch_size, starts.n_clusters)
-        return self.init_size
-
     def _begin(self, starts, X, blocks, weight):
         checked_n_samples(starts.n_clusters, X.shape[0], weight)
         seed = int(check_random_state(self.random_state).randint(MAX_SEED))
@@ -399,7 +395,6 @@ default="k-means++"
             self.inertia_ = float(result.history[-1]) * total
 
     def _label(self, blocks, weight):
-        labels, self.inertia_ = assign_with_cost(
-            blocks, self.cluster_centers_, sample_weight=weight
-        )
+        centers = self.cluster_centers_
+        labels, self.inertia_ = assign_with_cost(blocks, centers, sample_weight=weight)
         self.labels_ = blocks.like(labels)

@@ -23,6 +23,7 @@ from clusterlib.validation import (
     checked_matrix,
     checked_n_samples,
     checked_prior,
+    checked_range,
     checked_real,
     checked_same_clusters,
     checked_same_side,
@@ -101,6 +102,8 @@ def fit_prototypes(estimator, X, sample_weight):
         X = checked_matrix(estimator, X, reset=True)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
         checked_n_samples(starts.n_clusters, X.shape[0], weight)
+        if isinstance(X, np.ndarray):  # for a carrier it would be a pass
+            checked_range(X)
         _fit_checked(estimator, options, X, weight, seeds, attempt)
 
 

@@ -1,7 +1,9 @@
 """The number of components, by predicting cells that were held out."""
 
+from __future__ import annotations
+
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -16,6 +18,12 @@ from clusterlib.validation import (
     checked_missing_values,
     checked_nonnegative_matrix,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clusterlib.decomposition._simplex_nmf import SimplexNMF
+    from clusterlib.typing import ArrayLike, Float64Array, Int64Array, RandomState
 
 __all__ = ["MaskedCrossValidation", "masked_cross_validation"]
 
@@ -37,14 +45,21 @@ class MaskedCrossValidation(NamedTuple):
         The lowest number whose mean error is within one standard error of that.
     """
 
-    n_components: np.ndarray
-    errors: np.ndarray
-    standard_errors: np.ndarray
+    n_components: Int64Array
+    errors: Float64Array
+    standard_errors: Float64Array
     best: int
     simplest: int
 
 
-def masked_cross_validation(estimator, X, n_components, *, n_splits=5, random_state=None):
+def masked_cross_validation(
+    estimator: SimplexNMF,
+    X: ArrayLike,
+    n_components: Iterable[int],
+    *,
+    n_splits: int = 5,
+    random_state: RandomState = None,
+) -> MaskedCrossValidation:
     """Try numbers of components, and predict cells that the fit has not seen.
 
     Cells are dealt to splits at random. In turn each split gets the weight 0, the estimator is

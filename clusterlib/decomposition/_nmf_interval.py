@@ -1,6 +1,8 @@
 """Intervals of components by drawing rows again."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,9 @@ from clusterlib.decomposition._nmf_fit import MAX_SEED, MOST_ENTRIES
 from clusterlib.decomposition._nmf_units import divided, power_of_two
 from clusterlib.solvers import alternate, matched_components, plsa
 from clusterlib.validation import check_random_state, checked_integer, checked_level
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array
 
 __all__ = ["ComponentsInterval", "bootstrap_interval"]
 
@@ -26,10 +31,10 @@ class ComponentsInterval(NamedTuple):
         is not one that the rows determine, and its bounds say little.
     """
 
-    low: np.ndarray
-    high: np.ndarray
-    standard_error: np.ndarray
-    agreement: np.ndarray
+    low: Float64Array
+    high: Float64Array
+    standard_error: Float64Array
+    agreement: Float64Array
 
 
 def bootstrap_interval(estimator, options, X, cell_weight, level, n_bootstrap):

@@ -1,28 +1,33 @@
 """SimplexNMF: rows as mixtures of non-negative components."""
 
-import warnings
+from __future__ import annotations
 
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+import warnings
+from typing import TYPE_CHECKING
+
 from sklearn.exceptions import ConvergenceWarning
 
-from clusterlib.base import CallbackSupportMixin, with_callbacks
-from clusterlib.decomposition._nmf_fit import FactorOptions, fit_factors
+from clusterlib.base import all_or_nothing, with_callbacks
+from clusterlib.decomposition._factors import FactorsEstimator
+from clusterlib.decomposition._nmf_fit import fit_factors
 from clusterlib.decomposition._nmf_interval import bootstrap_interval
 from clusterlib.decomposition._nmf_units import reconstruction_error, weights_of_rows
 from clusterlib.validation import (
     check_is_fitted,
-    checked_cell_weight,
-    checked_nonnegative_matrix,
     checked_sample_weight,
     checked_weights,
 )
 
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from clusterlib.decomposition._nmf_interval import ComponentsInterval
+    from clusterlib.typing import ArrayLike, FloatArray, RandomState, SparseMatrix, Weights
+
 __all__ = ["SimplexNMF"]
 
 
-class SimplexNMF(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
-):
+class SimplexNMF(FactorsEstimator):
     """Non-negative matrix factorisation, with weights that may lie in the simplex.
 
     Finds non-negative components H and weights W such that ``W H`` is near X. It knows missing
@@ -157,22 +162,22 @@ class SimplexNMF(
 
     def __init__(
         self,
-        n_components=2,
+        n_components: int = 2,
         *,
-        loss="frobenius",
-        weights="nonnegative",
-        init="auto",
-        n_init=1,
-        min_volume=0.0,
-        alpha_W=0.0,
-        alpha_H="same",
-        l1_ratio=0.0,
-        missing_values=None,
-        max_iter=500,
-        tol=1e-4,
-        verbose=0,
-        random_state=None,
-    ):
+        loss: Literal["frobenius", "kullback-leibler"] = "frobenius",
+        weights: Literal["nonnegative", "simplex"] = "nonnegative",
+        init: Literal["auto", "successive_projection", "svd", "random"] | ArrayLike = "auto",
+        n_init: int = 1,
+        min_volume: float = 0.0,
+        alpha_W: float = 0.0,
+        alpha_H: float | Literal["same"] = "same",
+        l1_ratio: float = 0.0,
+        missing_values: float | None = None,
+        max_iter: int = 500,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_components = n_components
         self.loss = loss
         self.weights = weights
@@ -188,7 +193,13 @@ class SimplexNMF(
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y=None, sample_weight=None, cell_weight=None):
+    def fit(
+        self,
+        X: ArrayLike | SparseMatrix,
+        y: object = None,
+        sample_weight: Weights = None,
+        cell_weight: ArrayLike | None = None,
+    ) -> Self:
         """Find the components of X.
 
         Parameters
@@ -221,7 +232,13 @@ class SimplexNMF(
             self._warn(stacklevel=3)
         return self
 
-    def fit_transform(self, X, y=None, sample_weight=None, cell_weight=None):
+    def fit_transform(
+        self,
+        X: ArrayLike | SparseMatrix,
+        y: object = None,
+        sample_weight: Weights = None,
+        cell_weight: ArrayLike | None = None,
+    ) -> FloatArray:
         """Find the components of X and the weights of its rows.
 
         Parameters
@@ -256,9 +273,12 @@ class SimplexNMF(
 
     @with_callbacks
     def _fit(self, X, sample_weight, cell_weight):
-        return fit_factors(self, X, sample_weight, cell_weight)
+        with all_or_nothing(self):
+            return fit_factors(self, X, sample_weight, cell_weight)
 
-    def transform(self, X, cell_weight=None):
+    def transform(
+        self, X: ArrayLike | SparseMatrix, cell_weight: ArrayLike | None = None
+    ) -> FloatArray:
         """Find the weights of rows for the components.
 
         Parameters
@@ -281,7 +301,7 @@ class SimplexNMF(
         options, X, cell_weight = self._fitted(X, cell_weight)
         return weights_of_rows(options, self.components_, X, cell_weight)
 
-    def inverse_transform(self, W):
+    def inverse_transform(self, W: ArrayLike) -> FloatArray:
         """Compute rows from weights.
 
         Parameters
@@ -298,7 +318,13 @@ class SimplexNMF(
         check_is_fitted(self, "components_")
         return checked_weights(W, self.n_components_) @ self.components_
 
-    def score(self, X, y=None, sample_weight=None, cell_weight=None):
+    def score(
+        self,
+        X: ArrayLike | SparseMatrix,
+        y: object = None,
+        sample_weight: Weights = None,
+        cell_weight: ArrayLike | None = None,
+    ) -> float:
         """Compute the negative of the reconstruction error of rows.
 
         Parameters
@@ -322,7 +348,9 @@ class SimplexNMF(
         W = weights_of_rows(options, self.components_, X, cell_weight)
         return -reconstruction_error(options, self.components_, X, W, weight, cell_weight)
 
-    def components_interval(self, X, level=0.95, n_bootstrap=100):
+    def components_interval(
+        self, X: ArrayLike | SparseMatrix, level: float = 0.95, n_bootstrap: int = 100
+    ) -> ComponentsInterval:
         """Tell how certain components are, by fits to rows that are drawn again.
 
         Parameters
@@ -348,24 +376,3 @@ class SimplexNMF(
         """
         options, X, cell_weight = self._fitted(X, None)
         return bootstrap_interval(self, options, X, cell_weight, level, n_bootstrap)
-
-    def _fitted(self, X, cell_weight):
-        check_is_fitted(self, "components_")  # an interrupted fit has counted features only
-        options = FactorOptions(self)
-        X = checked_nonnegative_matrix(self, X, reset=False, missing=options.missing)
-        cell_weight = checked_cell_weight(cell_weight, X, missing=options.missing, some=False)
-        options.refuse(cell_weight)
-        return options, X, cell_weight
-
-    @property
-    def _n_features_out(self):
-        """Number of columns of ``transform``, for the names that scikit-learn makes."""
-        return self.components_.shape[0]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = True
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = self.missing_values is not None
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

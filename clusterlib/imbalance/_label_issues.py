@@ -1,11 +1,18 @@
 """What estimators that know how far labels are right say of them, in words and in warnings."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from clusterlib.validation import check_is_fitted, checked_integer, checked_real
+
+if TYPE_CHECKING:
+    from clusterlib.solvers import ShrinkageChoice
+    from clusterlib.typing import Array, Float64Array, IndexArray
 
 __all__ = ["LabelIssuesMixin", "warn_of_labels"]
 
@@ -19,7 +26,22 @@ _LEAST_DOMINANCE = 1.5
 class LabelIssuesMixin:
     """Lists of wrong labels for estimators with ``label_quality_`` and ``other_labels_``."""
 
-    def find_label_issues(self, *, threshold=0.5, n_issues=None):
+    classes_: Array
+    class_prior_: Float64Array
+    effective_counts_: Float64Array
+    label_quality_: Float64Array
+    other_labels_: Array
+    transition_matrix_: Float64Array
+    shrinkage_: float
+    shrinkage_choice_: ShrinkageChoice | None
+    n_iter_: int
+    converged_: bool
+    n_features_in_: int
+    feature_names_in_: Array
+
+    def find_label_issues(
+        self, *, threshold: float = 0.5, n_issues: int | None = None
+    ) -> tuple[IndexArray, Array, Float64Array]:
         """List the fitted rows whose labels are probably wrong, the most suspicious first.
 
         Parameters

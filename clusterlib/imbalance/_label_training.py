@@ -5,7 +5,35 @@ import numpy as np
 from clusterlib.solvers import sample_gaussians
 from clusterlib.validation import Training
 
-__all__ = ["mixed_rows", "scaled_to_shares", "training_rows", "with_drawn_rows"]
+__all__ = [
+    "estimator_has",
+    "mixed_rows",
+    "scaled_to_shares",
+    "training_rows",
+    "with_drawn_rows",
+]
+
+
+def estimator_has(name):
+    """Whether a method is there: heads have all of them, a classifier of the user may lack some.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method.
+
+    Returns
+    -------
+    check : callable
+        ``check(self)`` is True or raises AttributeError.
+    """
+
+    def check(self):
+        if self.estimator is not None:
+            getattr(getattr(self, "estimator_", self.estimator), name)
+        return True
+
+    return check
 
 
 def training_rows(rows, codes, weight, gaussians, prior, kind, mixup, rng):

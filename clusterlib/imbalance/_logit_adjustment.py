@@ -1,12 +1,19 @@
 """Any classifier's scores, as if its classes had been equally frequent."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from clusterlib.solvers import logit_adjustment as adjusted
 from clusterlib.validation import checked_class_prior, checked_class_scores, checked_real
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, FloatArray
 
 __all__ = ["logit_adjustment"]
 
 
-def logit_adjustment(scores, class_prior, *, tau=1.0):
+def logit_adjustment(scores: ArrayLike, class_prior: ArrayLike, *, tau: float = 1.0) -> FloatArray:
     """Take the frequency of the classes out of a classifier's scores: ``s_iy - tau log pi_y``.
 
     A classifier that is trained on a long tail prefers the head, and rightly so as long as new

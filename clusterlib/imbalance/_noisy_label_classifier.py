@@ -1,13 +1,18 @@
 """NoisyLabelClassifier: learns classes from labels of which many are wrong."""
 
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metaestimators import available_if
 
-from clusterlib.base import logger, progress_log
+from clusterlib.base import all_or_nothing, logger, progress_log
 from clusterlib.imbalance._label_issues import LabelIssuesMixin, warn_of_labels
-from clusterlib.imbalance._label_training import training_rows
+from clusterlib.imbalance._label_training import estimator_has, training_rows
 from clusterlib.imbalance._label_views import LabelViews
 from clusterlib.solvers import (
     HeadKind,
@@ -33,20 +38,17 @@ from clusterlib.validation import (
     checked_verbose,
 )
 
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from clusterlib.solvers.label_heads import HeadChoice
+    from clusterlib.typing import Array, ArrayLike, Classifier, Float64Array, RandomState, Weights
+
 __all__ = ["NoisyLabelClassifier"]
 
 _MAX_SEED = np.iinfo(np.int32).max
-
-
-def _estimator_has(name):
-    """Whether a method is there: heads have all of them, a classifier of the user may lack some."""
-
-    def check(self):
-        if self.estimator is not None:
-            getattr(getattr(self, "estimator_", self.estimator), name)
-        return True
-
-    return check
+_ITERATION = "NoisyLabelClassifier: iteration %d, objective %.6g"
+_FOLD = "NoisyLabelClassifier: heads fitted without fold %d"
 
 
 class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
@@ -176,23 +178,29 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
     True
     """
 
+    head_: str | None
+    head_choice_: HeadChoice | None
+    estimator_: Any
+
     _instead_of_blocks = "give an array, or find wrong labels by RepresentationCalibrator"
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Classifier | None = None,
         *,
-        head="auto",
-        training="weighted",
-        mixup=0.0,
-        prior="uniform",
-        n_components=96,
-        shrinkage="auto",
-        max_iter=300,
-        tol=1e-6,
-        verbose=0,
-        random_state=None,
-    ):
+        head: Literal[
+            "auto", "logistic", "weighted", "gaussian", "combined", "transition"
+        ] = "auto",
+        training: Literal["weighted", "resampled"] = "weighted",
+        mixup: float = 0.0,
+        prior: Literal["uniform", "estimated"] | ArrayLike = "uniform",
+        n_components: int = 96,
+        shrinkage: float | Literal["auto"] = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-6,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.head = head
         self.training = training
@@ -205,7 +213,7 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: Weights = None) -> Self:
         """Find how far labels are right, and learn from them.
 
         Parameters
@@ -242,31 +250,32 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         options = {"max_iter": checked_integer("max_iter", self.max_iter, 1)}
         options["tol"] = checked_real("tol", self.tol, 0)
         verbose, random_state = checked_verbose(self.verbose), check_random_state(self.random_state)
-        X, self.classes_, codes = checked_class_rows(self, X, y)
-        weight = checked_class_weight(sample_weight, self.classes_, codes)
-        checked_prior_shares(self.prior, np.full(len(self.classes_), 1 / len(self.classes_)))
-        rng = np.random.default_rng(random_state.randint(_MAX_SEED))
-        with progress_log(verbose):
-            self._views = LabelViews.of_rows(X, n_components, weight)
-            views = self._views.of(X)
-            shrinkages = self._chosen_shrinkages(views, codes, weight, shrinkage, rng)
-            self._head = self._chosen_head(views, codes, weight, shrinkages, kinds, rng)
-            strengths = {} if self._head is None else self._head.strengths()
-            if verbose:
-                options["callback"] = _log_iteration
-            options["sample_weight"] = weight
-            self._parts = fitted_parts(
-                views, codes, len(self.classes_), shrinkages, strengths, **options
-            )
-            self._set_diagnostics(views, codes, weight)
-            self._prior = checked_prior_shares(self.prior, self.class_prior_)
-            if self._head is None:
-                self._fit_estimator(views[0], codes, weight, training, rng)
+        with all_or_nothing(self):
+            X, self.classes_, codes = checked_class_rows(self, X, y)
+            weight = checked_class_weight(sample_weight, self.classes_, codes, beside=X)
+            checked_prior_shares(self.prior, np.full(len(self.classes_), 1 / len(self.classes_)))
+            rng = np.random.default_rng(random_state.randint(_MAX_SEED))
+            with progress_log(verbose):
+                self._views = LabelViews.of_rows(X, n_components, weight)
+                views = self._views.of(X)
+                shrinkages = self._chosen_shrinkages(views, codes, weight, shrinkage, rng)
+                self._head = self._chosen_head(views, codes, weight, shrinkages, kinds, rng)
+                strengths = {} if self._head is None else self._head.strengths()
+                if verbose:
+                    options["callback"] = partial(logger.info, _ITERATION)
+                options["sample_weight"] = weight
+                self._parts = fitted_parts(
+                    views, codes, len(self.classes_), shrinkages, strengths, **options
+                )
+                self._set_diagnostics(views, codes, weight)
+                self._prior = checked_prior_shares(self.prior, self.class_prior_)
+                if self._head is None:
+                    self._fit_estimator(views[0], codes, weight, training, rng)
         warn_of_labels(self)
         return self
 
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
+    @available_if(estimator_has("decision_function"))
+    def decision_function(self, X: ArrayLike) -> Float64Array:
         """Scores of the classes: logarithms of their probabilities, each row up to a constant.
 
         Parameters
@@ -292,8 +301,8 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         scores = self._scores(views)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
+    @available_if(estimator_has("predict_proba"))
+    def predict_proba(self, X: ArrayLike) -> Float64Array:
         """Probabilities of the classes, with the shares of ``prior``.
 
         Parameters
@@ -317,7 +326,7 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
             return self.estimator_.predict_proba(views[0])
         return softmax(self._scores(views), axis=1)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Class of the highest probability.
 
         Parameters
@@ -357,7 +366,7 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
         if self.estimator is not None:
             return None
         n_classes = len(self.classes_)
-        options = {"kinds": kinds, "sample_weight": weight, "callback": _log_fold}
+        options = {"kinds": kinds, "sample_weight": weight, "callback": partial(logger.info, _FOLD)}
         choice = choose_head(views, codes, n_classes, shrinkages, rng, **options)
         self.head_, self.head_choice_ = choice.head.kind.value, choice
         for head, score in zip(choice.heads, choice.scores, strict=True):
@@ -389,11 +398,3 @@ class NoisyLabelClassifier(LabelIssuesMixin, ClassifierMixin, BaseEstimator):
 
     def _scores(self, views):
         return head_scores(views, self._parts, self._head) + np.log(self._prior)
-
-
-def _log_iteration(n_iter, objective):
-    logger.info("NoisyLabelClassifier: iteration %d, objective %.6g", n_iter, objective)
-
-
-def _log_fold(fold):
-    logger.info("NoisyLabelClassifier: heads fitted without fold %d", fold)

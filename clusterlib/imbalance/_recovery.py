@@ -13,15 +13,39 @@ from clusterlib.solvers import (
     inlier_gaussians,
     likely_other_classes,
     noisy_gaussians,
+    sample_gaussians,
 )
 from clusterlib.validation import (
+    Recovery,
     checked_choice,
     checked_integer,
     checked_number_or_word,
     checked_real,
 )
 
-__all__ = ["noise_model", "noise_model_options", "paper_calibration", "paper_options"]
+__all__ = [
+    "OF_ONE_RECOVERY",
+    "drawn_rows",
+    "noise_model",
+    "noise_model_options",
+    "paper_calibration",
+    "paper_options",
+]
+
+# What one recovery leaves and the other does not.
+OF_ONE_RECOVERY = (
+    "label_quality_",
+    "other_labels_",
+    "transition_matrix_",
+    "shrinkage_",
+    "shrinkage_choice_",
+    "history_",
+    "inlier_mask_",
+    "head_classes_",
+    "neighbors_",
+    "weights_",
+    "gamma_",
+)
 
 # Most iterations and least tolerance of a fit that only compares shrinkages.
 _CHOICE_ITER, _CHOICE_TOL = 40, 1e-4
@@ -131,3 +155,30 @@ def paper_calibration(X, codes, n_classes, *, outliers, tail):
         "n_iter_": 1,
         "converged_": True,
     }
+
+
+def drawn_rows(calibrator, counts, rng):
+    """Draw rows of the Gaussians, or distributions of Student, that a calibrator has found.
+
+    Parameters
+    ----------
+    calibrator : RepresentationCalibrator
+        Fitted.
+    counts : ndarray of shape (n_classes,), int
+        How many rows of each class.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    rows : ndarray of shape (sum(counts), n_features), float64
+        The rows, class by class.
+    codes : ndarray of shape (sum(counts),), intp
+        Their classes.
+    """
+    means, covariances = calibrator.means_, calibrator.covariances_
+    rows, codes = sample_gaussians(np.zeros_like(means), covariances, counts, rng)
+    dof = calibrator.degrees_of_freedom
+    if calibrator.recovery == Recovery.NOISE_MODEL.value and dof is not None:
+        rows *= np.sqrt((dof - 2) / rng.chisquare(dof, size=(len(rows), 1)))
+    return rows + means[codes], codes

@@ -1,5 +1,10 @@
 """RepresentationCalibrator: Gaussians of classes whose labels may be wrong, and rows from them."""
 
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 
@@ -7,13 +12,14 @@ from clusterlib.base import all_or_nothing, logger, pass_progress, progress_log
 from clusterlib.blocks import Blocks, as_blocks, is_carried
 from clusterlib.imbalance._label_issues import LabelIssuesMixin, warn_of_labels
 from clusterlib.imbalance._recovery import (
+    OF_ONE_RECOVERY,
+    drawn_rows,
     noise_model,
     noise_model_options,
     paper_calibration,
     paper_options,
 )
 from clusterlib.imbalance._resampled import resampled_rows, resampled_target
-from clusterlib.solvers import sample_gaussians
 from clusterlib.validation import (
     Recovery,
     check_is_fitted,
@@ -25,23 +31,24 @@ from clusterlib.validation import (
     checked_verbose,
 )
 
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from clusterlib.typing import (
+        Array,
+        ArrayLike,
+        BoolArray,
+        Carrier,
+        Float64Array,
+        IndexArray,
+        RandomState,
+        Weights,
+    )
+
 __all__ = ["RepresentationCalibrator"]
 
 _MAX_SEED = np.iinfo(np.int32).max
-# What one recovery leaves and the other does not.
-_OF_ONE_RECOVERY = (
-    "label_quality_",
-    "other_labels_",
-    "transition_matrix_",
-    "shrinkage_",
-    "shrinkage_choice_",
-    "history_",
-    "inlier_mask_",
-    "head_classes_",
-    "neighbors_",
-    "weights_",
-    "gamma_",
-)
+_ITERATION = "RepresentationCalibrator: iteration %d, objective %.6g"
 
 
 class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstimator):
@@ -195,6 +202,16 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
     (array([0, 1, 2]), array(['cat', 'cat', 'cat'], dtype='<U3'))
     """
 
+    means_: Float64Array
+    covariances_: Float64Array
+    history_: Float64Array
+    inlier_mask_: BoolArray
+    head_classes_: IndexArray
+    neighbors_: IndexArray
+    weights_: Float64Array
+    gamma_: Float64Array
+    sample_indices_: IndexArray
+
     _instead_of_blocks = (
         "recovery='paper' compares each row with its neighbours; use recovery='noise_model', or give "
         "X as an array"
@@ -203,21 +220,21 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
     def __init__(
         self,
         *,
-        recovery="noise_model",
-        shrinkage="auto",
-        degrees_of_freedom=None,
-        n_neighbors=20,
-        outlier_threshold=1.5,
-        n_heads=3,
-        gamma=0.3,
-        alpha=0.1,
-        ridge="ones",
-        weights="paper",
-        max_iter=300,
-        tol=1e-6,
-        verbose=0,
-        random_state=None,
-    ):
+        recovery: Literal["noise_model", "paper"] = "noise_model",
+        shrinkage: float | Literal["auto"] = "auto",
+        degrees_of_freedom: float | None = None,
+        n_neighbors: int = 20,
+        outlier_threshold: float = 1.5,
+        n_heads: int = 3,
+        gamma: float | Literal["eb"] = 0.3,
+        alpha: float = 0.1,
+        ridge: Literal["ones", "identity"] = "ones",
+        weights: Literal["paper", "inverse", "size"] = "paper",
+        max_iter: int = 300,
+        tol: float = 1e-6,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.recovery = recovery
         self.shrinkage = shrinkage
         self.degrees_of_freedom = degrees_of_freedom
@@ -243,7 +260,7 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         tags.target_tags.required = True
         return tags
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Carrier, y: ArrayLike, sample_weight: Weights = None) -> Self:
         """Find the Gaussians of the classes.
 
         Parameters
@@ -276,7 +293,7 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         warn_of_labels(self)
         return self
 
-    def fit_resample(self, X, y):
+    def fit_resample(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, Any]:
         """Find the Gaussians and fill up every class to the size of the largest.
 
         Parameters
@@ -310,12 +327,14 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         warn_of_labels(self)
         rows = rows.rows(0, rows.n_samples) if isinstance(rows, Blocks) else rows
         sizes = np.bincount(codes)
-        drawn, drawn_codes = self._draw(sizes.max() - sizes, rng)
+        drawn, drawn_codes = drawn_rows(self, sizes.max() - sizes, rng)
         codes = np.concatenate([codes, drawn_codes])
         rows = np.concatenate([rows, drawn.astype(rows.dtype, copy=False)])
         return resampled_rows(rows, X), resampled_target(self.classes_[codes], y)
 
-    def sample(self, counts, *, random_state=None):
+    def sample(
+        self, counts: int | ArrayLike, *, random_state: RandomState = None
+    ) -> tuple[Float64Array, Array]:
         """Draw rows from the Gaussians of the classes.
 
         Parameters
@@ -343,7 +362,7 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
         check_is_fitted(self)
         counts = checked_counts(counts, len(self.classes_))
         rng = np.random.default_rng(check_random_state(random_state).randint(_MAX_SEED))
-        rows, codes = self._draw(counts, rng)
+        rows, codes = drawn_rows(self, counts, rng)
         return rows, self.classes_[codes]
 
     def _fit(self, X, y, sample_weight=None):
@@ -363,28 +382,16 @@ class RepresentationCalibrator(LabelIssuesMixin, OneToOneFeatureMixin, BaseEstim
             rng = np.random.default_rng(random_state.randint(_MAX_SEED))
             with progress_log(verbose), pass_progress(self, as_blocks(X)):
                 if recovery is Recovery.NOISE_MODEL:
-                    on_iteration = _log_iteration if verbose else None
+                    on_iteration = partial(logger.info, _ITERATION) if verbose else None
                     found = noise_model(
                         X, codes, classes, rng, on_iteration, sample_weight=weight, **if_noisy
                     )
                 else:
                     found = paper_calibration(X, codes, len(classes), **if_paper)
-            for name in _OF_ONE_RECOVERY:
+            for name in OF_ONE_RECOVERY:
                 vars(self).pop(name, None)
             self.classes_ = classes
             self.sample_indices_ = np.arange(len(codes))
             for name, value in found.items():
                 setattr(self, name, value)
         return X, codes, rng
-
-    def _draw(self, counts, rng):
-        """Rows of the classes and their codes."""
-        rows, codes = sample_gaussians(np.zeros_like(self.means_), self.covariances_, counts, rng)
-        dof = self.degrees_of_freedom
-        if self.recovery == Recovery.NOISE_MODEL.value and dof is not None:
-            rows *= np.sqrt((dof - 2) / rng.chisquare(dof, size=(len(rows), 1)))
-        return rows + self.means_[codes], codes
-
-
-def _log_iteration(n_iter, objective):
-    logger.info("RepresentationCalibrator: iteration %d, objective %.6g", n_iter, objective)

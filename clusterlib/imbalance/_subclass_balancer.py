@@ -1,13 +1,17 @@
 """SubclassBalancer: classes cut into subclasses that are as large as the smallest class."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from clusterlib.base import logger, progress_log
+from clusterlib.base import all_or_nothing, logger, progress_log
 from clusterlib.blocks import as_blocks
+from clusterlib.imbalance._subclasses import SubclassesMixin
 from clusterlib.solvers import (
     assign,
     assign_within,
@@ -27,16 +31,20 @@ from clusterlib.validation import (
     checked_integer,
     checked_matrix,
     checked_range,
-    checked_subclasses,
     checked_verbose,
 )
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from clusterlib.typing import ArrayLike, Int32Array, RandomState
 
 __all__ = ["SubclassBalancer"]
 
 _MAX_SEED = np.iinfo(np.int32).max
 
 
-class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
+class SubclassBalancer(SubclassesMixin, OneToOneFeatureMixin, BaseEstimator):
     """Cuts large classes into subclasses of nearly equal size, with exact balanced clustering.
 
     In a long tail of classes the largest may have a hundred times the rows of the smallest. Each
@@ -156,14 +164,14 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        delta=10,
-        size_rule="cap",
-        metric="cosine",
-        n_init=1,
-        max_iter=300,
-        verbose=0,
-        random_state=None,
-    ):
+        delta: int = 10,
+        size_rule: Literal["cap", "code"] = "cap",
+        metric: Literal["cosine", "sqeuclidean"] = "cosine",
+        n_init: int = 1,
+        max_iter: int = 300,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.delta = delta
         self.size_rule = size_rule
         self.metric = metric
@@ -177,7 +185,7 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         tags.target_tags.required = True
         return tags
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Cut the large classes.
 
         Parameters
@@ -215,29 +223,30 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         max_iter = checked_integer("max_iter", self.max_iter, 1)
         verbose = checked_verbose(self.verbose)
         random_state = check_random_state(self.random_state)
-        X, classes, codes = checked_class_rows(self, X, y)
-        sizes = np.bincount(codes)
-        threshold = max(int(sizes.min()), delta)
-        counts = subclass_counts(sizes, threshold, capped=size_rule is SizeRule.CAP)
-        if spherical:
-            checked_directions(row_norms(X) > 0, codes, counts, classes)
-        seeds = random_state.randint(_MAX_SEED, size=len(classes))
-        with progress_log(verbose):
-            result = split_classes(
-                X,
-                codes,
-                counts,
-                seeds,
-                spherical=spherical,
-                n_init=n_init,
-                max_iter=max_iter,
-                on_class=_logging(classes, sizes, counts) if verbose else None,
-            )
-        self.classes_, self.threshold_, self.n_subclasses_ = classes, threshold, counts
-        self._store(result)
+        with all_or_nothing(self):
+            X, classes, codes = checked_class_rows(self, X, y)
+            sizes = np.bincount(codes)
+            threshold = max(int(sizes.min()), delta)
+            counts = subclass_counts(sizes, threshold, capped=size_rule is SizeRule.CAP)
+            if spherical:
+                checked_directions(row_norms(X) > 0, codes, counts, classes)
+            seeds = random_state.randint(_MAX_SEED, size=len(classes))
+            with progress_log(verbose):
+                result = split_classes(
+                    X,
+                    codes,
+                    counts,
+                    seeds,
+                    spherical=spherical,
+                    n_init=n_init,
+                    max_iter=max_iter,
+                    on_class=_logging(classes, sizes, counts) if verbose else None,
+                )
+            self.classes_, self.threshold_, self.n_subclasses_ = classes, threshold, counts
+            self._store(result)
         return result
 
-    def fit_resample(self, X, y):
+    def fit_resample(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, Any]:
         """Cut the large classes and return all rows with their subclasses for labels.
 
         Parameters
@@ -263,7 +272,7 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         self._warn(self._fit(X, y))
         return X, _as_target(self.subclass_labels_.copy(), y)
 
-    def fit_predict(self, X, y):
+    def fit_predict(self, X: ArrayLike, y: ArrayLike) -> Int32Array:
         """Cut the large classes and return the subclass of each row.
 
         Parameters
@@ -286,7 +295,7 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         self._warn(self._fit(X, y))
         return self.subclass_labels_
 
-    def predict(self, X, y=None):
+    def predict(self, X: ArrayLike, y: ArrayLike | None = None) -> Int32Array:
         """Find the subclass of each row, among those of its class if that is known.
 
         Parameters
@@ -321,44 +330,9 @@ class SubclassBalancer(OneToOneFeatureMixin, BaseEstimator):
         codes = checked_given_classes(y, self.classes_, len(X))
         return assign_within(X, codes, centers, self.parent_, self.prices_, spherical=spherical)
 
-    def to_classes(self, labels):
-        """Turn subclasses into the classes they are part of.
-
-        Parameters
-        ----------
-        labels : array-like of int, of any shape
-            Subclasses.
-
-        Returns
-        -------
-        classes : ndarray of the same shape, dtype of y
-            ``classes_[parent_[labels]]``.
-
-        Raises
-        ------
-        ValueError
-            For a number that is no subclass.
-        TypeError
-            For what is no integer.
-        """
-        check_is_fitted(self)
-        return self.classes_[self.parent_[checked_subclasses(labels, len(self.parent_))]]
-
     def _is_spherical(self):
         metric = checked_choice("metric", self.metric, CenterMetric)
         return metric is CenterMetric.COSINE
-
-    def _store(self, result):
-        self.subclass_labels_ = result.labels
-        self.sample_indices_ = np.arange(len(result.labels))
-        self.parent_ = result.parent
-        self.subclass_sizes_ = np.bincount(result.labels, minlength=len(result.parent))
-        self.subclass_centers_ = result.centers
-        self.prices_ = result.prices
-        self.inertias_ = result.inertias
-        self.dual_gaps_ = result.dual_gaps
-        self.n_iter_ = result.n_iter
-        self.converged_ = bool(result.converged.all())
 
     def _warn(self, result, name="SubclassBalancer"):
         """Warn the caller of the method that calls this, once."""

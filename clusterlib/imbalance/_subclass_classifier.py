@@ -1,5 +1,9 @@
 """SubclassClassifier: a classifier that learns subclasses and predicts classes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -7,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+from clusterlib.base import all_or_nothing
 from clusterlib.imbalance._subclass_balancer import SubclassBalancer
 from clusterlib.validation import (
     check_is_fitted,
@@ -14,6 +19,11 @@ from clusterlib.validation import (
     checked_matrix,
     checked_probabilistic,
 )
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from clusterlib.typing import Array, ArrayLike, Classifier, FloatArray, Int64Array, RandomState
 
 __all__ = ["SubclassClassifier"]
 
@@ -92,20 +102,27 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
     array(['both sides', 'both sides', 'above'], dtype='<U10')
     """
 
+    classes_: Array
+    balancer_: SubclassBalancer
+    estimator_: Any
+    n_iter_: Int64Array
+    n_features_in_: int
+    feature_names_in_: Array
+
     _instead_of_blocks = "fit it to a sample of the rows of each class, or give X as an array"
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Classifier | None = None,
         *,
-        delta=10,
-        size_rule="cap",
-        metric="cosine",
-        n_init=1,
-        max_iter=300,
-        verbose=0,
-        random_state=None,
-    ):
+        delta: int = 10,
+        size_rule: Literal["cap", "code"] = "cap",
+        metric: Literal["cosine", "sqeuclidean"] = "cosine",
+        n_init: int = 1,
+        max_iter: int = 300,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.delta = delta
         self.size_rule = size_rule
@@ -120,7 +137,7 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.poor_score = get_tags(self._base()).classifier_tags.poor_score
         return tags
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Say where what is passed to ``fit`` goes: to ``fit`` of the classifier.
 
         Returns
@@ -132,7 +149,7 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
             estimator=self._base(), method_mapping=MethodMapping().add(caller="fit", callee="fit")
         )
 
-    def fit(self, X, y, **params):
+    def fit(self, X: ArrayLike, y: ArrayLike, **params: Any) -> Self:
         """Cut the large classes and train the classifier on what comes out.
 
         Parameters
@@ -160,15 +177,16 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
         base = checked_probabilistic(self._base(), "whose sums are those of the classes")
         if get_config()["enable_metadata_routing"]:
             params = process_routing(self, "fit", **params).estimator.fit
-        _, classes, _ = checked_class_rows(self, X, y, least_classes=2)
-        settings = {name: getattr(self, name) for name in SubclassBalancer().get_params()}
-        self.balancer_ = SubclassBalancer(**settings)
-        self.balancer_._warn(self.balancer_._fit(X, y), type(self).__name__)
-        self.estimator_ = clone(base).fit(X, self.balancer_.subclass_labels_, **params)
-        self.classes_, self.n_iter_ = classes, self.balancer_.n_iter_
+        with all_or_nothing(self):
+            _, classes, _ = checked_class_rows(self, X, y, least_classes=2)
+            settings = {name: getattr(self, name) for name in SubclassBalancer().get_params()}
+            self.balancer_ = SubclassBalancer(**settings)
+            self.balancer_._warn(self.balancer_._fit(X, y), type(self).__name__)
+            self.estimator_ = clone(base).fit(X, self.balancer_.subclass_labels_, **params)
+            self.classes_, self.n_iter_ = classes, self.balancer_.n_iter_
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> FloatArray:
         """Probabilities of the classes: sums over their subclasses.
 
         Parameters
@@ -198,7 +216,7 @@ class SubclassClassifier(ClassifierMixin, BaseEstimator):
             )
         return np.add.reduceat(probabilities, np.cumsum(counts) - counts, axis=1)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Class of the highest probability.
 
         Parameters

@@ -1,11 +1,20 @@
 """BlackBoxShiftEstimator: class shares from how a classifier confuses the classes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.label_shift._shift_classifier import ShiftClassifier
 from clusterlib.solvers import confusion_prior
 from clusterlib.solvers.confusion_prior import confusion_covariance
 from clusterlib.validation import checked_flag
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from clusterlib.typing import Array, Classifier, Float64Array
 
 __all__ = ["BlackBoxShiftEstimator"]
 
@@ -104,9 +113,27 @@ class BlackBoxShiftEstimator(ShiftClassifier):
     array([0.9, 0.1])
     """
 
+    classes_: Array
+    estimator_: Any
+    class_frequencies_: Float64Array
+    source_prior_: Float64Array
+    confusion_: Float64Array
+    condition_number_: float
+    target_prior_: Float64Array
+    unconstrained_prior_: Float64Array
+    residual_: float
+    prior_covariance_: Float64Array
+    prior_errors_: Float64Array
+    class_weights_: Float64Array
+    effective_sample_size_: float
+    n_features_in_: int
+    feature_names_in_: Array
+
     _adapted = (*ShiftClassifier._adapted, "unconstrained_prior_", "residual_")
 
-    def __init__(self, estimator=None, *, soft=True, cross_fit=5):
+    def __init__(
+        self, estimator: Classifier | None = None, *, soft: bool = True, cross_fit: Any = 5
+    ) -> None:
         self.estimator = estimator
         self.soft = soft
         self.cross_fit = cross_fit

@@ -1,7 +1,9 @@
 """Whether the classes of a fit are identified, and how far their shares may be wrong."""
 
+from __future__ import annotations
+
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from clusterlib.solvers import (
     shift_strength,
     simulated_refits,
 )
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array
 
 __all__ = [
     "FittedRows",
@@ -55,9 +60,9 @@ class LabelMarginalIntervals(NamedTuple):
         Shares from which the mean error of the refits is taken off; rows sum to 1.
     """
 
-    lower: np.ndarray
-    upper: np.ndarray
-    corrected: np.ndarray
+    lower: Float64Array
+    upper: Float64Array
+    corrected: Float64Array
 
 
 class FittedRows(NamedTuple):

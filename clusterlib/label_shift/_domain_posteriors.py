@@ -1,7 +1,9 @@
 """What a fitted estimator of latent label shift can do with new rows."""
 
+from __future__ import annotations
+
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -18,6 +20,9 @@ from clusterlib.validation import (
     checked_new_domain,
     domain_names,
 )
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Carrier, Float64Array, FloatArray, Int32Array
 
 __all__ = ["AdaptedDomain", "DomainPosteriors", "posteriors_of_domains"]
 
@@ -41,9 +46,9 @@ class AdaptedDomain(NamedTuple):
         Steps taken.
     """
 
-    prior: np.ndarray
-    posteriors: np.ndarray
-    labels: np.ndarray
+    prior: Float64Array
+    posteriors: Float64Array
+    labels: Int32Array
     gap: float
     n_iter: int
 
@@ -52,6 +57,20 @@ class DomainPosteriors(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
 ):
     """Base of LatentLabelShift: everything that needs its fitted attributes alone."""
+
+    domains_: Array
+    label_marginals_: Float64Array
+    class_prior_: Float64Array
+    domain_shares_: Float64Array
+    domain_given_class_: Float64Array
+    labels_: Int32Array
+    posteriors_: FloatArray
+    n_classes_: int
+    n_iter_: int
+    converged_: bool
+    history_: Float64Array
+    n_features_in_: int
+    feature_names_in_: Array
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -62,7 +81,7 @@ class DomainPosteriors(
     def _n_features_out(self):
         return self.n_classes_
 
-    def transform(self, X):
+    def transform(self, X: Carrier) -> Float64Array:
         """Compute the class probabilities of rows for the domains together.
 
         Parameters
@@ -87,7 +106,7 @@ class DomainPosteriors(
         check_is_fitted(self)
         return self._said_by(self._classes_of_rows_, X)
 
-    def domain_probabilities(self, X):
+    def domain_probabilities(self, X: Carrier) -> Float64Array:
         """Compute what the discriminator says of the domains of rows: q(domain | row).
 
         Under latent label shift rows of it lie in a simplex whose corners are the columns of
@@ -116,7 +135,7 @@ class DomainPosteriors(
             return self._pooled(X) @ self.domain_given_class_.T
         return self._said_by(self._discriminator_, X)
 
-    def predict_proba(self, X, domain=None):
+    def predict_proba(self, X: Carrier, domain: object = None) -> Float64Array:
         """Compute the class probabilities of rows, for their domains if these are known.
 
         Parameters
@@ -139,7 +158,7 @@ class DomainPosteriors(
         """
         return self._of_rows(X, domain, _posteriors)
 
-    def predict(self, X, domain=None):
+    def predict(self, X: Carrier, domain: object = None) -> Int32Array:
         """Find the most probable class of rows, for their domains if these are known.
 
         Parameters
@@ -181,7 +200,7 @@ class DomainPosteriors(
         fn = partial(what, classes_of_rows=self._classes_of_rows_, class_ratios=self._class_ratios_)
         return row_results(fn, X, codes) if isinstance(X, Blocks) else fn(X, codes)
 
-    def score(self, X, y):
+    def score(self, X: Carrier, y: ArrayLike) -> float:
         """Compute how well the classes of rows predict their domains.
 
         Parameters
@@ -216,7 +235,7 @@ class DomainPosteriors(
         likelihood = row_results(fn, X, codes) if isinstance(X, Blocks) else fn(X, codes)
         return float(np.log(np.maximum(likelihood, _TINY)).mean())
 
-    def adapt(self, X, domain=None):
+    def adapt(self, X: Carrier, domain: object = None) -> AdaptedDomain:
         """Estimate the class shares of a domain that ``fit`` has not seen, from its rows.
 
         Parameters

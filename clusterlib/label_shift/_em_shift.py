@@ -1,6 +1,9 @@
 """EMShiftEstimator: class shares of highest likelihood from calibrated probabilities."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -19,6 +22,12 @@ from clusterlib.solvers.confusion_prior import confusion_covariance
 from clusterlib.solvers.prior_covariance import shifted_prior_covariance, source_covariance
 from clusterlib.solvers.prior_shift import prior_scores
 from clusterlib.validation import ShiftCalibration, checked_calibration, checked_flag
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    from clusterlib.solvers.calibration import Calibration
+    from clusterlib.typing import Array, Classifier, Float64Array
 
 __all__ = ["EMShiftEstimator"]
 
@@ -156,6 +165,27 @@ class EMShiftEstimator(ShiftClassifier):
     (array([0.92, 0.08]), array([0.88, 0.96]))
     """
 
+    classes_: Array
+    estimator_: Any
+    class_frequencies_: Float64Array
+    source_prior_: Float64Array
+    calibration_: Calibration | None
+    confusion_: Float64Array
+    condition_number_: float
+    target_prior_: Float64Array
+    prior_covariance_: Float64Array
+    prior_errors_: Float64Array
+    corrected_prior_: Float64Array
+    corrected_covariance_: Float64Array
+    class_weights_: Float64Array
+    effective_sample_size_: float
+    log_likelihood_: float
+    gap_: float
+    n_iter_: int
+    converged_: bool
+    n_features_in_: int
+    feature_names_in_: Array
+
     _adapted = (
         *ShiftClassifier._adapted,
         "corrected_prior_",
@@ -166,7 +196,14 @@ class EMShiftEstimator(ShiftClassifier):
         "converged_",
     )
 
-    def __init__(self, estimator=None, *, calibration="bcts", correct=False, cross_fit=5):
+    def __init__(
+        self,
+        estimator: Classifier | None = None,
+        *,
+        calibration: Literal["bcts", "vector", "temperature"] | None = "bcts",
+        correct: bool = False,
+        cross_fit: Any = 5,
+    ) -> None:
         self.estimator = estimator
         self.calibration = calibration
         self.correct = correct

@@ -1,6 +1,9 @@
 """LatentLabelShift: classes that nobody has named, from domains that mix them differently."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -20,6 +23,14 @@ from clusterlib.validation import (
     checked_level,
     checked_real,
 )
+
+if TYPE_CHECKING:
+    from typing import Any, Literal, Self
+
+    from clusterlib.label_shift._diagnosis import LabelMarginalIntervals
+    from clusterlib.solvers.label_shift_choice import ClassChoice
+    from clusterlib.solvers.label_shift_report import ShiftReport
+    from clusterlib.typing import ArrayLike, Carrier, Classifier, Float64Array, RandomState
 
 __all__ = ["LatentLabelShift"]
 
@@ -219,30 +230,38 @@ class LatentLabelShift(DomainPosteriors):
     (5, 3)
     """
 
+    class_choice_: ClassChoice | None
+    log_likelihood_: float
+    start_log_likelihoods_: Float64Array
+    report_: ShiftReport
+    student_: Any
+    student_gain_: float | None
+    n_neighbors_: int | None
+
     _reads_blocks = True
 
     def __init__(
         self,
-        n_classes="auto",
+        n_classes: int | Literal["auto"] = "auto",
         *,
-        method="tempered",
-        discriminator="auto",
-        cross_fit=True,
-        n_clusters="auto",
-        factorizer="nmf",
-        adjust="pinv",
-        domain_shares="empirical",
-        student=None,
-        n_neighbors="auto",
-        tau="auto",
-        beta=3.0,
-        n_micro_clusters="auto",
-        n_init="auto",
-        max_iter="auto",
-        tol=1e-3,
-        verbose=0,
-        random_state=None,
-    ):
+        method: Literal["tempered", "ddfa"] = "tempered",
+        discriminator: Literal["auto", "neighbors", "logistic"] | Classifier = "auto",
+        cross_fit: bool | int = True,
+        n_clusters: int | Literal["auto"] = "auto",
+        factorizer: Literal["nmf", "anchor"] = "nmf",
+        adjust: Literal["pinv", "kl"] = "pinv",
+        domain_shares: Literal["empirical", "uniform"] = "empirical",
+        student: Literal["auto"] | Classifier | None = None,
+        n_neighbors: int | Literal["auto"] = "auto",
+        tau: float | Literal["auto"] = "auto",
+        beta: float = 3.0,
+        n_micro_clusters: int | Literal["auto"] | None = "auto",
+        n_init: int | Literal["auto"] = "auto",
+        max_iter: int | Literal["auto"] = "auto",
+        tol: float = 1e-3,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_classes = n_classes
         self.method = method
         self.discriminator = discriminator
@@ -262,7 +281,7 @@ class LatentLabelShift(DomainPosteriors):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y):
+    def fit(self, X: Carrier, y: ArrayLike) -> Self:
         """Find the classes of X from the domains of its rows.
 
         Parameters
@@ -303,7 +322,7 @@ class LatentLabelShift(DomainPosteriors):
     def _fit(self, X, y):
         return fit_domains(self, X, y)
 
-    def diagnose(self, n_refits=10):
+    def diagnose(self, n_refits: int = 10) -> ShiftReport:
         """Judge the fit by refits to data that are simulated from it.
 
         Classes and domains of the fitted rows are drawn anew from the fit, and the classes are
@@ -333,7 +352,9 @@ class LatentLabelShift(DomainPosteriors):
             refits=refits,
         )
 
-    def label_marginals_interval(self, level=0.95, n_refits=10, sampled_fraction=0.0):
+    def label_marginals_interval(
+        self, level: float = 0.95, n_refits: int = 10, sampled_fraction: float = 0.0
+    ) -> LabelMarginalIntervals:
         """Compute intervals that hold the class shares of the domains.
 
         Parameters

@@ -1,6 +1,9 @@
 """What estimators of label shift with labels share: held-out probabilities, adaption, intervals."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -10,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+from clusterlib.base import all_or_nothing
 from clusterlib.blocks import is_carried
 from clusterlib.label_shift._held_out import class_probabilities, held_out_probabilities
 from clusterlib.solvers import prior_ratio, reweighted_posteriors
@@ -25,6 +29,11 @@ from clusterlib.validation import (
 )
 from clusterlib.validation.carriers import takes_carrier
 from clusterlib.validation.folds import checked_folds
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from clusterlib.typing import Array, ArrayLike, Float64Array, SparseMatrix, Weights
 
 __all__ = ["ShiftClassifier"]
 
@@ -52,7 +61,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags = get_tags(self._base()).input_tags
         return tags
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Say where what is passed to ``fit`` goes: to ``fit`` of the classifier.
 
         Returns
@@ -64,7 +73,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
             estimator=self._base(), method_mapping=MethodMapping().add(caller="fit", callee="fit")
         )
 
-    def fit(self, X, y, **params):
+    def fit(self, X: ArrayLike | SparseMatrix, y: ArrayLike, **params: Any) -> Self:
         """Learn the classes, and how the classifier errs on rows that it has not seen.
 
         Parameters
@@ -101,22 +110,23 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
             params = process_routing(self, "fit", **params).estimator.fit
         folds = checked_folds(self.cross_fit, X, y, codes, weight)
         held_out = held_out_probabilities(base, X, y, classes, folds, params)
-        self.estimator_ = clone(base).fit(X, y, **params)
-        self.classes_ = classes
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
-        predictions = self._learn(held_out, codes, weight)
-        self.confusion_ = class_confusion(predictions, codes, len(classes), weight=weight)
-        self.condition_number_ = float(np.linalg.cond(self.confusion_))
-        weight = np.ones(len(codes)) if weight is None else weight
-        self._masses, self._squares = (np.bincount(codes, w) for w in (weight, weight**2))
-        self.class_frequencies_ = self._masses / self._masses.sum()
-        self._freedom = max(1.0, float((self._masses**2 / self._squares).min()) - 1.0)
-        self._forget()
+        with all_or_nothing(self):
+            self.estimator_ = clone(base).fit(X, y, **params)
+            self.classes_ = classes
+            for name in ("n_features_in_", "feature_names_in_"):
+                if hasattr(self.estimator_, name):
+                    setattr(self, name, getattr(self.estimator_, name))
+            predictions = self._learn(held_out, codes, weight)
+            self.confusion_ = class_confusion(predictions, codes, len(classes), weight=weight)
+            self.condition_number_ = float(np.linalg.cond(self.confusion_))
+            weight = np.ones(len(codes)) if weight is None else weight
+            self._masses, self._squares = (np.bincount(codes, w) for w in (weight, weight**2))
+            self.class_frequencies_ = self._masses / self._masses.sum()
+            self._freedom = max(1.0, float((self._masses**2 / self._squares).min()) - 1.0)
+            self._forget()
         return self
 
-    def adapt(self, X, *, sample_weight=None):
+    def adapt(self, X: ArrayLike | SparseMatrix, *, sample_weight: Weights = None) -> Self:
         """Estimate the class shares of a batch of unlabelled rows, and predict for them.
 
         Parameters
@@ -140,15 +150,19 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         probabilities = self._probabilities(X)
         weight = checked_sample_weight(sample_weight, len(probabilities))
-        self._forget()
-        self.target_prior_, self.prior_covariance_ = self._estimate(probabilities, weight)
-        self.class_weights_ = prior_ratio(self.target_prior_, self.class_frequencies_)
-        mass, square = self._masses @ self.class_weights_, self._squares @ self.class_weights_**2
-        self.effective_sample_size_ = float(mass**2 / square)
+        with all_or_nothing(self):
+            self._forget()
+            self.target_prior_, self.prior_covariance_ = self._estimate(probabilities, weight)
+            self.class_weights_ = prior_ratio(self.target_prior_, self.class_frequencies_)
+            mass, square = (
+                self._masses @ self.class_weights_,
+                self._squares @ self.class_weights_**2,
+            )
+            self.effective_sample_size_ = float(mass**2 / square)
         self._warn_of_large_errors()
         return self
 
-    def prior_interval(self, level=0.95):
+    def prior_interval(self, level: float = 0.95) -> Float64Array:
         """Confidence intervals of the class shares of the batch.
 
         Parameters
@@ -190,7 +204,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "target_prior_")
         return np.sqrt(np.diag(self.prior_covariance_))
 
-    def importance_weights(self, y):
+    def importance_weights(self, y: ArrayLike) -> Float64Array:
         """Weights that give labelled rows of the source the class shares of the batch.
 
         Parameters
@@ -214,7 +228,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "target_prior_")
         return self.class_weights_[checked_known_classes(y, self.classes_)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike | SparseMatrix) -> Float64Array:
         """Probabilities of the classes, for the shares of the batch last adapted to.
 
         Parameters
@@ -240,7 +254,7 @@ class ShiftClassifier(ClassifierMixin, BaseEstimator):
             posteriors, prior_ratio(self.target_prior_, self.source_prior_)
         )
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike | SparseMatrix) -> Array:
         """Class of the highest probability, for the shares of the batch last adapted to.
 
         Parameters

@@ -1,6 +1,8 @@
 """What OTPrototypeClassifier does with checked arrays: means, alignment, scores."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -22,6 +24,9 @@ from clusterlib.validation import (
     checked_normalization,
     checked_real,
 )
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, FloatArray
 
 __all__ = ["AlignedPrototypes", "aligned", "class_means", "class_scores", "prototype_settings"]
 
@@ -55,11 +60,11 @@ class AlignedPrototypes(NamedTuple):
         Whether the solver met its tolerance in every pass.
     """
 
-    queries: np.ndarray
-    prototypes_before: np.ndarray
-    prototypes_after: np.ndarray
-    plan: np.ndarray
-    class_masses: np.ndarray
+    queries: FloatArray
+    prototypes_before: Array
+    prototypes_after: Array
+    plan: Array
+    class_masses: Float64Array
     is_balanced: bool
     evidence: float
     n_iter: int
@@ -176,4 +181,5 @@ def class_scores(prototypes, queries, settings):
 
 def _logistic(prototypes, queries):
     model = LogisticRegression(max_iter=1000).fit(prototypes, np.arange(len(prototypes)))
-    return model.predict_log_proba(queries)
+    with np.errstate(divide="ignore"):  # probabilities of 0
+        return model.predict_log_proba(queries)

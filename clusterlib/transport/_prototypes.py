@@ -1,11 +1,15 @@
 """OTPrototypeClassifier: class prototypes that are moved to the batch they have to classify."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from clusterlib.base import all_or_nothing
 from clusterlib.transport._alignment import (
     AlignedPrototypes,
     aligned,
@@ -20,6 +24,11 @@ from clusterlib.validation import (
     checked_episodes,
     checked_matrix,
 )
+
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from clusterlib.typing import Array, ArrayLike, FloatArray, Int64Array
 
 __all__ = ["OTPrototypeClassifier"]
 
@@ -129,24 +138,30 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
            [0.2, 1. ]])
     """
 
+    classes_: Array
+    class_counts_: Int64Array
+    prototypes_: FloatArray
+    n_features_in_: int
+    feature_names_in_: Array
+
     _instead_of_blocks = "give the rows of an episode, which are few, as an array"
 
     def __init__(
         self,
-        epsilon=0.03,
+        epsilon: float = 0.03,
         *,
-        marginals="adaptive",
-        n_passes="auto",
-        mix="auto",
-        support_weight=4.0,
-        marginal_penalty=3.25,
-        normalize="standardize",
-        power=None,
-        cost_scale="max",
-        classifier="nearest",
-        max_sweeps=1000,
-        tol=1e-3,
-    ):
+        marginals: Literal["adaptive", "uniform"] | ArrayLike = "adaptive",
+        n_passes: Literal["auto"] | int = "auto",
+        mix: Literal["auto", "mass"] | float = "auto",
+        support_weight: float = 4.0,
+        marginal_penalty: float = 3.25,
+        normalize: Literal["standardize", "l2"] | None = "standardize",
+        power: float | None = None,
+        cost_scale: Literal["max", "mean", "median"] | float = "max",
+        classifier: Literal["nearest", "logistic"] = "nearest",
+        max_sweeps: int = 1000,
+        tol: float = 1e-3,
+    ) -> None:
         self.epsilon = epsilon
         self.marginals = marginals
         self.n_passes = n_passes
@@ -166,7 +181,7 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.poor_score = self.normalize is not None
         return tags
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Take the mean of each class.
 
         Parameters
@@ -190,15 +205,16 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         TypeError
             For a parameter of a wrong type, or sparse X.
         """
-        X, classes, codes = checked_classes(self, X, y)
-        settings = prototype_settings(self, len(classes), X.shape[1])
-        rows = normalized_rows("X", X, settings.normalization, settings.power)
-        means, counts = class_means(rows[None], codes[None], len(classes))
-        self.prototypes_, self.class_counts_ = means[0], counts[0]
-        self.classes_ = classes
+        with all_or_nothing(self):
+            X, classes, codes = checked_classes(self, X, y)
+            settings = prototype_settings(self, len(classes), X.shape[1])
+            rows = normalized_rows("X", X, settings.normalization, settings.power)
+            means, counts = class_means(rows[None], codes[None], len(classes))
+            self.prototypes_, self.class_counts_ = means[0], counts[0]
+            self.classes_ = classes
         return self
 
-    def align(self, X):
+    def align(self, X: ArrayLike) -> AlignedPrototypes:
         """Move the prototypes to a batch of queries.
 
         Parameters
@@ -241,7 +257,7 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         )
         return alignment, settings
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> FloatArray:
         """Probabilities of the classes for each query of a batch.
 
         Parameters
@@ -266,7 +282,7 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         probabilities = np.exp(scores, out=scores)
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Classify a batch of queries together.
 
         Parameters
@@ -288,7 +304,7 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         scores = class_scores(alignment.prototypes_after[None], alignment.queries[None], settings)
         return self.classes_[np.argmax(scores[0], axis=1)]
 
-    def predict_episodes(self, X, y, queries):
+    def predict_episodes(self, X: ArrayLike, y: ArrayLike, queries: ArrayLike) -> Array:
         """Fit and predict many small problems of the same shape at once.
 
         The same answers as ``fit(X[e], y[e]).predict(queries[e])`` for each episode e, up to

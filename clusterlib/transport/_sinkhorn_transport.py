@@ -1,11 +1,14 @@
 """SinkhornTransport: rows of one domain are moved to where they would lie in another."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from clusterlib.base import logger, progress_log
+from clusterlib.base import all_or_nothing, logger, progress_log
 from clusterlib.solvers import (
     PointCost,
     sinkhorn,
@@ -28,6 +31,11 @@ from clusterlib.validation import (
     checked_second_matrix,
     checked_verbose,
 )
+
+if TYPE_CHECKING:
+    from typing import Literal, Self
+
+    from clusterlib.typing import Array, ArrayLike, Float64Array, FloatArray, Int64Array, Weights
 
 __all__ = ["SinkhornTransport"]
 
@@ -99,7 +107,7 @@ class SinkhornTransport(TransportEstimator):
         The rows it was fitted with (float32 or float64); not a copy.
     target_ : array of shape (n_targets, n_features)
         The target rows (float32 or float64); not a copy.
-    metric_ : Metric
+    metric_ : str
         The metric.
     penalty_ : float or None
         Cost between different classes, if there were ``target_labels``.
@@ -178,24 +186,42 @@ class SinkhornTransport(TransportEstimator):
            [5., 6.]])
     """
 
+    f_: Float64Array
+    g_: Float64Array
+    epsilon_effective_: float
+    transport_cost_: float
+    marginal_error_: float
+    n_iter_: int
+    converged_: bool
+    history_: Float64Array
+    method_: str
+    source_: FloatArray
+    target_: FloatArray
+    metric_: str
+    penalty_: float | None
+    source_classes_: Int64Array
+    target_classes_: Int64Array
+    n_features_in_: int
+    feature_names_in_: Array
+
     _takes_device_arrays = True
 
     _instead_of_blocks = "fit it to samples of both domains and transform rows in parts"
 
     def __init__(
         self,
-        epsilon=0.1,
+        epsilon: float = 0.1,
         *,
-        metric="sqeuclidean",
-        cost_scale="mean",
-        rho_a=np.inf,
-        rho_b=np.inf,
-        limit=10.0,
-        out_of_sample_map="entropic",
-        max_iter=2000,
-        tol=1e-6,
-        verbose=0,
-    ):
+        metric: Literal["sqeuclidean", "euclidean", "cosine", "inner_product"] = "sqeuclidean",
+        cost_scale: Literal["max", "mean", "median"] | float | None = "mean",
+        rho_a: float = np.inf,
+        rho_b: float = np.inf,
+        limit: float = 10.0,
+        out_of_sample_map: Literal["entropic", "nearest"] = "entropic",
+        max_iter: int = 2000,
+        tol: float = 1e-6,
+        verbose: int = 0,
+    ) -> None:
         self.epsilon = epsilon
         self.metric = metric
         self.cost_scale = cost_scale
@@ -209,14 +235,14 @@ class SinkhornTransport(TransportEstimator):
 
     def fit(
         self,
-        X,
-        y=None,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        target=None,
-        target_labels=None,
-        sample_weight=None,
-        target_weight=None,
-    ):
+        target: ArrayLike | None = None,
+        target_labels: ArrayLike | None = None,
+        sample_weight: Weights = None,
+        target_weight: Weights = None,
+    ) -> Self:
         """Find the transport of the rows of X onto the target.
 
         Parameters
@@ -262,48 +288,49 @@ class SinkhornTransport(TransportEstimator):
         max_iter = checked_integer("max_iter", self.max_iter, 1)
         tol = checked_real("tol", self.tol, 0)
         verbose = checked_verbose(self.verbose)
-        X = checked_matrix(self, X, reset=True)
-        if target is not None:
-            target = checked_second_matrix(self, "target", target)
-            _check_sides(self, X, target, target_labels)
-        elif target_labels is not None or target_weight is not None:
-            raise ValueError("target_labels and target_weight need a target; got target=None")
-        else:
-            _warn_of_no_target(self)
-            target, target_weight = X, sample_weight
-        a = _distribution("sample_weight", sample_weight, X)
-        b = _distribution("target_weight", target_weight, target)
-        classes = (None, None)
-        if target_labels is not None:
-            classes = checked_labels_of_sides(y, target_labels, len(X), len(target))
+        with all_or_nothing(self):
+            X = checked_matrix(self, X, reset=True)
+            if target is not None:
+                target = checked_second_matrix(self, "target", target)
+                _check_sides(self, X, target, target_labels)
+            elif target_labels is not None or target_weight is not None:
+                raise ValueError("target_labels and target_weight need a target; got target=None")
+            else:
+                _warn_of_no_target(self)
+                target, target_weight = X, sample_weight
+            a = _distribution("sample_weight", sample_weight, X)
+            b = _distribution("target_weight", target_weight, target)
+            classes = (None, None)
+            if target_labels is not None:
+                classes = checked_labels_of_sides(y, target_labels, len(X), len(target))
 
-        _check_range(X, target)
-        cost = PointCost(X, target, metric=metric)
-        if isinstance(scale, CostScale):
-            scale = weighted_cost_scale(cost, scale.value, a, b)
-        penalty = None
-        if target_labels is not None and (classes[1] >= 0).any():
-            penalty = limit * weighted_cost_scale(cost, "max", a, b)
-        epsilon, rho_a, rho_b = epsilon * scale, rho_a * scale, rho_b * scale
-        solved_a, solved_b, mass = weights_of_relative_entropy(a, b, epsilon, rho_a, rho_b)
-        with progress_log(verbose):
-            result = sinkhorn(
-                domain_cost(X, target, metric, classes, penalty),
-                epsilon,
-                a=solved_a,
-                b=solved_b,
-                rho_a=rho_a,
-                rho_b=rho_b,
-                max_iter=max_iter,
-                tol=tol,
-                verbose=verbose,
-            )
-            if verbose:
-                logger.info("%s: %s", type(self).__name__, result)
-        self.source_, self.target_ = X, target
-        self.source_classes_, self.target_classes_ = classes
-        self.metric_, self.penalty_ = metric, penalty
-        self._store(result, mass)
+            _check_range(X, target)
+            cost = PointCost(X, target, metric=metric)
+            if isinstance(scale, CostScale):
+                scale = weighted_cost_scale(cost, scale.value, a, b)
+            penalty = None
+            if target_labels is not None and (classes[1] >= 0).any():
+                penalty = limit * weighted_cost_scale(cost, "max", a, b)
+            epsilon, rho_a, rho_b = epsilon * scale, rho_a * scale, rho_b * scale
+            solved_a, solved_b, mass = weights_of_relative_entropy(a, b, epsilon, rho_a, rho_b)
+            with progress_log(verbose):
+                result = sinkhorn(
+                    domain_cost(X, target, metric, classes, penalty),
+                    epsilon,
+                    a=solved_a,
+                    b=solved_b,
+                    rho_a=rho_a,
+                    rho_b=rho_b,
+                    max_iter=max_iter,
+                    tol=tol,
+                    verbose=verbose,
+                )
+                if verbose:
+                    logger.info("%s: %s", type(self).__name__, result)
+            self.source_, self.target_ = X, target
+            self.source_classes_, self.target_classes_ = classes
+            self.metric_, self.penalty_ = self.metric, penalty
+            self._store(result, mass)
         return self
 
     def _store(self, result, mass):
@@ -343,7 +370,7 @@ def _check_sides(estimator, X, target, target_labels):
 def _distribution(name, weight, rows):
     """Weights that add up to 1."""
     n_rows = len(rows)
-    weight = checked_sample_weight(weight, n_rows, name=name, beside=rows)
+    weight = checked_sample_weight(weight, n_rows, name=name, beside=rows, shares=True)
     return np.full(n_rows, 1 / n_rows) if weight is None else weight / weight.sum()
 
 

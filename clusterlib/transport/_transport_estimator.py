@@ -1,5 +1,9 @@
 """What estimators that move rows between two domains have in common once they are fitted."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
@@ -20,6 +24,11 @@ from clusterlib.validation import (
     checked_same_side,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from clusterlib.typing import ArrayLike, Float64Array, FloatArray
+
 __all__ = ["TransportEstimator", "domain_cost"]
 
 
@@ -32,7 +41,9 @@ def domain_cost(source, target, metric, classes, penalty):
 class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Base of domain adaptation: everything that needs points and potentials alone."""
 
-    def fit_transform(self, X, y=None, **fit_params):
+    def fit_transform(
+        self, X: ArrayLike, y: ArrayLike | None = None, **fit_params: Any
+    ) -> FloatArray:
         """Fit, and move the rows of X to where they lie in the target.
 
         The same as ``fit`` followed by ``transform`` unless there are ``target_labels``: then rows
@@ -59,7 +70,7 @@ class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         moved = self._moved_training(slice(None))
         return moved.astype(self.source_.dtype, copy=False)
 
-    def transform(self, X, *, in_target=None):
+    def transform(self, X: ArrayLike, *, in_target: bool | ArrayLike | None = None) -> FloatArray:
         """Move rows to where they would lie in the target.
 
         Parameters
@@ -104,7 +115,7 @@ class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         side = side_of(X)
         return side.native(X), side
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Move rows of the target domain to where they would lie in the source.
 
         Not the inverse of :meth:`transform`, but the same map with source and target exchanged:
@@ -129,7 +140,7 @@ class TransportEstimator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X, side = self._checked_rows(X)
         return side.like(self._moved(X, forwards=False))
 
-    def plan(self):
+    def plan(self) -> Float64Array:
         """How much mass of each source row goes to each target row.
 
         Returns

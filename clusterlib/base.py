@@ -50,6 +50,9 @@ __all__ = [
     "with_callbacks",
 ]
 
+# What scikit-learn's ``with_callbacks`` needs to tear callbacks down, and removes then.
+_OF_CALLBACKS = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+
 # Seconds between two lines about the same pass.
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -137,6 +140,7 @@ def all_or_nothing(estimator: Any) -> Iterator[object]:
         found = attempt.last_state() if isinstance(error, KeyboardInterrupt) else {}
         kept = vars(estimator) if found else before
         kept = {n: v for n, v in kept.items() if not (found and _is_of_a_fit(n))} | found
+        kept |= {n: v for n, v in vars(estimator).items() if n in _OF_CALLBACKS}
         vars(estimator).clear()
         vars(estimator).update(kept)
         raise

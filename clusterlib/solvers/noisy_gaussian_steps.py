@@ -9,6 +9,8 @@ __all__ = ["ClassAssumptions", "ClassParameters"]
 
 # Of rows that are all 0: its inverse may still be multiplied by sums.
 _LEAST_VARIANCE = 1e-200
+# A shrinkage by more rows than anybody has is divided before it is multiplied.
+_MANY_ROWS = 1e100
 
 
 class ClassParameters(NamedTuple):
@@ -188,8 +190,10 @@ class ClassAssumptions(NamedTuple):
         return (1 - self.ridge) * scatter + self.ridge * level * np.eye(scatter.shape[-1])
 
     def _shrunk(self, scatters, counts, pooled):
-        rows = counts.sum(axis=1) + self.shrinkage
-        return (scatters + self.shrinkage * pooled) / rows[:, None, None]
+        rows = (counts.sum(axis=1) + self.shrinkage)[:, None, None]
+        if self.shrinkage > _MANY_ROWS:  # whose scatter may be beyond float64
+            return scatters / rows + (self.shrinkage / rows) * pooled
+        return (scatters + self.shrinkage * pooled) / rows
 
     def _probabilities(self, counts):
         """Transition and class prior."""

@@ -20,6 +20,7 @@ __all__ = [
 
 # Weights times squares of X have to be numbers, and so have their sums.
 _MOST_ROWS = 1e30
+_LEAST_RATIO = 1e-301
 
 
 def checked_matrix(estimator, X, *, reset):
@@ -94,7 +95,9 @@ def checked_second_matrix(estimator, name, X):
         raise type(error)(f"{name}: {error}") from None
 
 
-def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight", beside=None):
+def checked_sample_weight(
+    sample_weight, n_samples, *, name="sample_weight", beside=None, shares=False
+):
     """Check the weights of rows.
 
     Parameters
@@ -108,6 +111,9 @@ def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight", bes
     beside : array of shape (n_samples, n_features), default=None
         The data. Weights may be on a CUDA device only if these are, and are copied to the host
         to be checked.
+    shares : bool, default=False
+        Whether only their ratios count. Otherwise weights above 1e30 are refused: sums of them
+        times squares of X would leave float64.
 
     Returns
     -------
@@ -148,10 +154,15 @@ def checked_sample_weight(sample_weight, n_samples, *, name="sample_weight", bes
         total = weight.sum()
     if not 0 < total < np.inf:
         raise ValueError(f"{name} must have a finite sum above zero; got {total}")
+    if not shares and weight.max() > _MOST_ROWS:
+        raise ValueError(
+            f"{name} must be at most {_MOST_ROWS:g}, as many rows as a row may count for; got "
+            f"{weight.max():g} in row {int(weight.argmax())}"
+        )
     return weight
 
 
-def checked_class_weight(sample_weight, classes, codes):
+def checked_class_weight(sample_weight, classes, codes, *, beside=None):
     """Check weights of labelled rows, so that every class has a row that counts.
 
     Parameters
@@ -162,6 +173,8 @@ def checked_class_weight(sample_weight, classes, codes):
         Labels of the classes, for the message.
     codes : ndarray of shape (n_samples,), int
         Their numbers, row by row.
+    beside : ndarray of shape (n_samples, n_features), default=None
+        The data, for models whose penalties are in units of weights over squares of X.
 
     Returns
     -------
@@ -183,17 +196,18 @@ def checked_class_weight(sample_weight, classes, codes):
     """
     weight = checked_sample_weight(sample_weight, len(codes))
     if weight is not None:
-        if weight.max() > _MOST_ROWS:
-            raise ValueError(
-                f"sample_weight must be at most {_MOST_ROWS:g}, as many rows as a row may count for; "
-                f"got {weight.max():g} in row {int(weight.argmax())}"
-            )
         absent = np.bincount(codes[weight > 0], minlength=len(classes)) == 0
         if absent.any():
             label = np.asarray(classes).tolist()[int(absent.argmax())]
             raise ValueError(
                 f"sample_weight must be above 0 in some row of every class; class {label!r} has none "
                 "and nothing would be known of it. Leave its rows out"
+            )
+        largest = 1.0 if beside is None else max(1.0, float(np.abs(beside).max()))
+        if weight.sum() / largest < _LEAST_RATIO * largest:
+            raise ValueError(
+                f"sample_weight must have a sum above {_LEAST_RATIO:g} times the largest square in X, "
+                f"which is {largest:g}^2; got {weight.sum():g}. Multiply all weights by a number"
             )
     return weight
 

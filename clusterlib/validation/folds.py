@@ -54,20 +54,12 @@ def checked_folds(cross_fit, X, y, codes, weight=None):
     if counts[rarest] < 2:
         which = "" if weight is None else ", with a sample_weight above 0"
         raise ValueError(
-            f"every class needs at least 2 rows{which}: one to hold out and one to learn from; got "
+            f"every class of y needs at least 2 rows{which}: one to hold out and one to learn from; got "
             f"{counts[rarest]} sample of class {y[codes == rarest].tolist()[0]!r} (n_samples={len(y)})"
         )
     if isinstance(cross_fit, (Integral, np.bool_)):
         cross_fit = min(checked_integer("cross_fit", cross_fit, 2), int(counts[rarest]))
-    try:
-        splitter = check_cv(cross_fit, y, classifier=True)
-    except ValueError as error:
-        raise TypeError(
-            f"cross_fit must be an int in [2, inf), a splitter or an iterable; got {cross_fit!r}"
-        ) from error
-    folds = [
-        (np.arange(len(y))[train], np.arange(len(y))[test]) for train, test in splitter.split(X, y)
-    ]
+    folds = _folds(cross_fit, X, y)
     held = np.bincount(np.concatenate([test for _, test in folds]), minlength=len(y))
     if (held != 1).any():
         row = int(np.argmax(held != 1))
@@ -81,4 +73,19 @@ def checked_folds(cross_fit, X, y, codes, weight=None):
                 f"cross_fit keeps all rows of class {y[codes == missing[0]].tolist()[0]!r} out of the "
                 f"training rows of fold {number}"
             )
+    return folds
+
+
+def _folds(cross_fit, X, y):
+    rows = np.arange(len(y))
+    try:
+        splitter = check_cv(cross_fit, y, classifier=True)
+        folds = [(rows[train], rows[test]) for train, test in splitter.split(X, y)]
+    except (IndexError, TypeError, ValueError) as error:
+        raise TypeError(
+            "cross_fit must be an int in [2, inf), a splitter or an iterable of indices of training "
+            f"and test rows; got {cross_fit!r}: {error}"
+        ) from error
+    if not folds:
+        raise ValueError(f"cross_fit must have a fold at least; got {cross_fit!r}")
     return folds

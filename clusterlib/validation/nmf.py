@@ -235,7 +235,10 @@ def checked_factor_start(init, n_components, n_features):
     if isinstance(init, str):
         named = [member for member in FactorStart if member is not FactorStart.GIVEN]
         return checked_choice("init", init, named), None
-    components = check_array(init, dtype=np.float64, input_name="init")
+    try:
+        components = check_array(init, dtype=np.float64, input_name="init")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"init must be a word or a matrix: {error}") from None
     if components.shape != (n_components, n_features):
         raise ValueError(
             f"init must have the shape (n_components, n_features)=({n_components}, {n_features}); "

@@ -3,7 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state as sklearn_random_state
 
 __all__ = [
     "check_random_state",
@@ -18,6 +18,39 @@ __all__ = [
 def _interval(low, high, low_open=False):
     left = f"({low}" if low_open or low is None else f"[{low}"
     return f"{left}, {'inf)' if high is None else f'{high}]'}"
+
+
+def check_random_state(seed):
+    """Turn the parameter ``random_state`` into a generator.
+
+    Parameters
+    ----------
+    seed : None, int or RandomState
+        None stands for the generator of NumPy itself.
+
+    Returns
+    -------
+    random_state : RandomState
+        The one that was given, or a new one.
+
+    Raises
+    ------
+    ValueError
+        For anything else, and for an int that is no seed.
+
+    Examples
+    --------
+    >>> from clusterlib.validation import check_random_state
+    >>> check_random_state(0).randint(10)
+    5
+    """
+    try:
+        return sklearn_random_state(seed)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            "random_state must be None, an int in [0, 4294967295] or a RandomState; got "
+            f"{seed!r}: {error}"
+        ) from None
 
 
 def checked_integer(name, value, low, high=None, *, high_name=None):
@@ -93,11 +126,15 @@ def checked_real(name, value, low, high=None, *, low_open=False, infinite=False)
     message = f"{name} must be a float in {interval}; got {value!r}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(message)
+    try:
+        value = float(value)
+    except OverflowError:  # an int beyond all floats
+        raise ValueError(message) from None
     too_low = value <= low if low_open else value < low
     wrong = np.isnan(value) or (np.isinf(value) and not infinite)
     if wrong or too_low or (high is not None and value > high):
         raise ValueError(message)
-    return float(value)
+    return value
 
 
 def checked_flag(name, value):

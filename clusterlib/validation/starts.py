@@ -16,6 +16,10 @@ __all__ = [
 ]
 
 
+# Beyond any use; a seed is drawn for each beforehand.
+_MOST_STARTS = 1_000_000
+
+
 class Start(Enum):
     """How the first centres are found."""
 
@@ -136,4 +140,6 @@ def checked_n_init(n_init, start, default):
             raise ValueError(f"n_init must be 'auto' or an int in [1, inf); got {n_init!r}")
         n_init = default if start in (Start.RANDOM, Start.CALLED) else 1
     n_init = checked_integer("n_init", n_init, 1)
+    if n_init > _MOST_STARTS:
+        raise ValueError(f"n_init must be at most {_MOST_STARTS}; got {n_init}")
     return 1 if start is Start.GIVEN else n_init

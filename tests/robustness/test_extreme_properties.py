@@ -6,7 +6,23 @@ import numpy as np
 import pytest
 
 from clusterlib.blocks import as_blocks
-from clusterlib.cluster import BalancedKMeans, ClusteredMemory, KMeans, MiniBatchKMeans
+from clusterlib.cluster import (
+    BalancedKMeans,
+    ClusteredMemory,
+    KMeans,
+    MiniBatchKMeans,
+    SinkhornClustering,
+    SphericalKMeans,
+)
+from clusterlib.decomposition import SimplexNMF
+from clusterlib.imbalance import (
+    NoisyLabelClassifier,
+    RepresentationCalibrator,
+    SubclassBalancer,
+    SubclassClassifier,
+)
+from clusterlib.label_shift import EMShiftEstimator
+from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
 
 FAR = np.vstack([np.eye(3), np.full((1, 3), 1e200)])
 FLAT = [KMeans(2, random_state=0), MiniBatchKMeans(2, batch_size=2, random_state=0)]
@@ -69,3 +85,146 @@ def test_a_refused_batch_leaves_a_memory_as_it_was():
         memory.set_params(n_clusters=3).partial_fit(np.ones((2, 4)))
     assert memory.n_steps_ == before[0]
     np.testing.assert_array_equal(memory.bank_, before[1])
+
+
+def near_classes(scale=1.0):
+    rng = np.random.default_rng(0)
+    y = np.arange(30) % 3
+    return scale * (rng.normal(size=(30, 4)) + 5 * np.eye(4)[y]), y
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        SimplexNMF(2),
+        SinkhornTransport(),
+        OTPrototypeClassifier(),
+        SubclassBalancer(),
+        SubclassClassifier(),
+        NoisyLabelClassifier(),
+        EMShiftEstimator(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_fit_on_rows_that_are_not_finite_leaves_nothing(model):
+    X, y = near_classes()
+    X[3, 1] = np.nan
+    before = dict(vars(model))
+    arguments = {"target": X} if isinstance(model, SinkhornTransport) else {}
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(X, y, **arguments)
+    assert vars(model) == before
+
+
+def test_a_refused_batch_leaves_an_estimate_as_it_was():
+    X, y = near_classes()
+    model = EMShiftEstimator().fit(X, y).adapt(X)
+    prior = model.target_prior_
+    with pytest.raises(ValueError, match="NaN"):
+        model.adapt(np.full((2, 4), np.nan))
+    assert model.target_prior_ is prior
+
+
+@pytest.mark.parametrize("seed", [-1, 2**40, 1.5, "seed", (), np.nan])
+def test_a_seed_that_is_none_is_named(seed):
+    with pytest.raises(ValueError, match=r"random_state must be None, an int in \[0, 4294967295\]"):
+        KMeans(2, random_state=seed).fit(np.eye(3))
+
+
+@pytest.mark.parametrize("value", [10**30, 10**400])
+def test_an_integer_is_a_real_number_up_to_the_largest(value):
+    model = KMeans(2, init=np.eye(3)[:2], tol=value)
+    if value == 10**30:
+        assert model.fit(np.eye(3)).converged_
+    else:
+        with pytest.raises(ValueError, match=r"tol must be a float in \[0, inf\); got 1000"):
+            model.fit(np.eye(3))
+
+
+@pytest.mark.parametrize("init", [1.5, None, {}, [["a"]]])
+def test_components_to_start_at_that_are_no_matrix_are_named(init):
+    with pytest.raises((TypeError, ValueError), match="init must be a word or a matrix"):
+        SimplexNMF(2, init=init).fit(np.eye(3))
+
+
+@pytest.mark.parametrize("folds", [(1,), {}, [(0, 1, 2)], np.eye(3), [([0], [99])]])
+def test_folds_that_are_none_are_named(folds):
+    X, y = near_classes()
+    with pytest.raises((TypeError, ValueError), match="cross_fit must"):
+        EMShiftEstimator(cross_fit=folds).fit(X, y)
+
+
+def test_probabilities_of_zero_are_no_warning():
+    X, y = near_classes(1e10)
+    options = {"marginals": "uniform", "normalize": None, "classifier": "logistic"}
+    model = OTPrototypeClassifier(0.05, **options).fit(X, y)
+    assert np.mean(model.predict(X) == y) == 1
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
+
+
+def test_a_shrinkage_beyond_all_rows_is_the_pooled_covariance():
+    X, y = near_classes(1e10)
+    huge, infinite = (
+        RepresentationCalibrator(shrinkage=value, random_state=0).fit(X, y)
+        for value in (1e300, np.inf)
+    )
+    np.testing.assert_allclose(huge.label_quality_, infinite.label_quality_, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [KMeans(2), SphericalKMeans(2), BalancedKMeans(2), SimplexNMF(2), SinkhornClustering(2)],
+    ids=lambda model: type(model).__name__,
+)
+def test_weights_beyond_all_numbers_of_rows_are_refused(model):
+    with pytest.raises(
+        ValueError, match=r"sample_weight must be at most 1e\+30, .* got 1e\+300 in"
+    ):
+        model.fit(np.eye(3), sample_weight=np.full(3, 1e300))
+
+
+def test_weights_that_vanish_beside_squares_are_refused():
+    X, y = near_classes(1e15)
+    with pytest.raises(ValueError, match=r"sample_weight must have a sum above 1e-301 times"):
+        NoisyLabelClassifier(head="transition").fit(X, y, sample_weight=1e-300)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_prototypes_of_rows_whose_squares_leave_the_range_are_refused(scale):
+    with pytest.raises(ValueError, match="largest absolute value from"):
+        SinkhornClustering(2).fit(scale * np.eye(3))
+
+
+@pytest.mark.parametrize("model", [KMeans(2), BalancedKMeans(2), SphericalKMeans(2)])
+def test_a_number_of_starts_that_nobody_can_wait_for_is_refused(model):
+    model.set_params(n_init=10**30, init="random")
+    with pytest.raises(ValueError, match="n_init must be at most 1000000; got 1000000000000000"):
+        model.fit(np.eye(3))
+
+
+@pytest.mark.skipif(
+    not hasattr(KMeans, "set_callbacks"), reason="scikit-learn below 1.9 has no callbacks"
+)
+@pytest.mark.parametrize("model", [KMeans(2), BalancedKMeans(2), MiniBatchKMeans(2)])
+def test_callbacks_are_torn_down_after_an_error(model):
+    class Failing:
+        torn_down = False
+
+        def setup(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, *args, **kwargs):
+            raise ValueError("the callback has failed")
+
+        def on_fit_task_end(self, *args, **kwargs):
+            pass
+
+        def teardown(self, estimator, context):
+            self.torn_down = True
+
+    callback = Failing()
+    model.set_callbacks(callback)
+    with pytest.raises(ValueError, match="the callback has failed"):
+        model.fit(np.eye(4))
+    assert callback.torn_down
+    assert not hasattr(model, "n_features_in_")

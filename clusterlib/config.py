@@ -3,6 +3,8 @@
 Only the standard library is imported here, so that every floor may ask.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import os
@@ -10,6 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from numbers import Integral
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 __all__ = [
     "available_cores",
@@ -23,7 +30,7 @@ _process = {"n_threads": None, "block_bytes": 64 * 2**20}
 _overrides = ContextVar("clusterlib_config", default=None)
 
 
-def get_config():
+def get_config() -> dict[str, Any]:
     """Return the settings in force here.
 
     Returns
@@ -43,7 +50,7 @@ def get_config():
     return _process | (_overrides.get() or {})
 
 
-def set_config(**settings):
+def set_config(**settings: int | None) -> None:
     """Change settings for the whole process.
 
     Parameters
@@ -77,7 +84,7 @@ def set_config(**settings):
 
 
 @contextmanager
-def config_context(**settings):
+def config_context(**settings: int | None) -> Iterator[None]:
     """Change settings inside a ``with`` block, for this thread and task only.
 
     Parameters
@@ -99,7 +106,7 @@ def config_context(**settings):
         _overrides.reset(token)
 
 
-def default_threads(runtime_threads=None):
+def default_threads(runtime_threads: int | None = None) -> int:
     """Return how many threads a call uses that is not told how many.
 
     It is the setting ``n_threads`` if there is one; else ``OMP_NUM_THREADS`` if that is set;
@@ -132,7 +139,7 @@ def default_threads(runtime_threads=None):
     return n_threads if runtime_threads is None else max(1, min(n_threads, runtime_threads))
 
 
-def available_cores():
+def available_cores() -> int:
     """Count the cores that this process may keep busy.
 
     Returns

@@ -1,5 +1,7 @@
 """What this installation is made of: for the user who wonders, and for bug reports."""
 
+from __future__ import annotations
+
 import os
 import platform
 import sys
@@ -31,7 +33,7 @@ _DISTRIBUTIONS = (
 )
 
 
-def describe_config():
+def describe_config() -> dict[str, str]:
     """Describe how the kernels were built and will run.
 
     Returns
@@ -70,7 +72,7 @@ def describe_config():
     }
 
 
-def describe_versions():
+def describe_versions() -> dict[str, str]:
     """Describe the versions of clusterlib, of Python and of the packages it works with.
 
     Returns
@@ -92,7 +94,7 @@ def describe_versions():
     } | {name: _version(name) for name in _DISTRIBUTIONS}
 
 
-def show_config():
+def show_config() -> None:
     """Write to stdout how the kernels were built and will run.
 
     It says which backend runs, whether the native kernels were built, which instruction sets
@@ -108,7 +110,7 @@ def show_config():
     _write(describe_config())
 
 
-def show_versions():
+def show_versions() -> None:
     """Write to stdout the versions of everything that plays a part, for a bug report.
 
     Examples

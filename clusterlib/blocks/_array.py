@@ -1,9 +1,16 @@
 """Carrier of an array in memory."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks._protocol import Blocks, aligned_rows
 from clusterlib.kernels.checks import as_matrix
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, FloatArray
 
 __all__ = ["ArrayBlocks"]
 
@@ -35,7 +42,7 @@ class ArrayBlocks(Blocks):
     [(0, 4096), (4096, 5000)]
     """
 
-    def __init__(self, X, block_rows=None):
+    def __init__(self, X: ArrayLike, block_rows: int | None = None) -> None:
         self._array = as_matrix("X", X)
         self.n_samples, self.n_features = self._array.shape
         self.dtype = self._array.dtype
@@ -43,10 +50,10 @@ class ArrayBlocks(Blocks):
             block_rows = max(1, 2 * self.n_samples)
         self.block_rows = aligned_rows(block_rows)
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return a view of the rows from ``start`` up to ``stop``."""
         return self._array[start:stop]
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Return a copy of the rows with these indices, shape (len(indices), n_features)."""
         return self._array[np.asarray(indices, dtype=np.intp)]

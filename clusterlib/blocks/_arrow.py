@@ -1,9 +1,12 @@
 """Carrier of a column of vectors in Arrow's memory or files."""
 
+from __future__ import annotations
+
 import os
 from collections import OrderedDict
 from itertools import accumulate
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,11 @@ from clusterlib.blocks._arrow_columns import choose_columns
 from clusterlib.blocks._arrow_sources import open_source
 from clusterlib.blocks._stored import chosen_rows
 from clusterlib.blocks._streamed import StreamedBlocks
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from clusterlib.typing import FloatArray
 
 __all__ = ["ArrowBlocks", "is_arrow"]
 
@@ -111,7 +119,7 @@ class ArrowBlocks(StreamedBlocks):
 
     _serves_views = True
 
-    def __init__(self, X, block_rows=None, *, column=None):
+    def __init__(self, X: Any, block_rows: int | None = None, *, column: str | None = None) -> None:
         _check_installed()
         self._source = open_source(X)
         column = self._source.column if column is None else column
@@ -151,7 +159,7 @@ class ArrowBlocks(StreamedBlocks):
             row += batch.num_rows
             del batch
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return the rows from ``start`` up to ``stop``, going on where a call before ended."""
         if start >= stop:
             return super().rows(start, stop)

@@ -1,6 +1,9 @@
 """Carrier of batches that a program makes, again for every pass."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,10 @@ from clusterlib.blocks._protocol import aligned_rows
 from clusterlib.blocks._stored import chosen_rows, served_dtype
 from clusterlib.blocks._streamed import StreamedBlocks
 from clusterlib.kernels.checks import as_numeric, checked_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["BatchBlocks", "are_batches"]
 
@@ -100,7 +107,13 @@ class BatchBlocks(StreamedBlocks):
     [(0, 4096, np.float32(0.0)), (4096, 8192, np.float32(4.0)), (8192, 10000, np.float32(8.0))]
     """
 
-    def __init__(self, batches, block_rows=None, *, n_samples=None):
+    def __init__(
+        self,
+        batches: Callable[..., Any] | Iterable[Any],
+        block_rows: int | None = None,
+        *,
+        n_samples: int | None = None,
+    ) -> None:
         if hasattr(batches, "read"):
             raise TypeError(f"X is an open file ({type(batches).__name__}); pass its path")
         if isinstance(batches, Iterator):

@@ -1,11 +1,18 @@
 """Carrier of a sparse matrix whose rows are made dense block by block."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.blocks._stored import chosen_rows, served_dtype, taken
 from clusterlib.kernels.checks import as_matrix
 from clusterlib.kernels.leaves import LEAF_ROWS
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, FloatArray, SparseMatrix
 
 __all__ = ["CsrBlocks", "is_sparse_matrix"]
 
@@ -77,7 +84,7 @@ class CsrBlocks(Blocks):
 
     in_memory = False
 
-    def __init__(self, X, block_rows=None):
+    def __init__(self, X: SparseMatrix, block_rows: int | None = None) -> None:
         if not is_sparse_matrix(X):
             raise TypeError(f"X must be a sparse matrix, got {type(X).__name__}")
         self.dtype = served_dtype("X", X.shape, X.dtype)
@@ -95,11 +102,11 @@ class CsrBlocks(Blocks):
         _check_structure(X)
         self._csr = X.tocsr()
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return the rows from ``start`` up to ``stop``, made dense."""
         return as_matrix("X", self._csr[start:stop].toarray())
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Return the rows with these indices, made dense."""
         return taken(
             indices, self.n_samples, lambda rows: as_matrix("X", self._csr[rows].toarray())

@@ -1,5 +1,9 @@
 """Carrier of a Dask array: functions of the rows run where its blocks are."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks._dask_jobs import Job, Piece
@@ -13,6 +17,12 @@ from clusterlib.blocks._dask_passes import (
 from clusterlib.blocks._protocol import Blocks, aligned_rows
 from clusterlib.blocks._stored import served_dtype
 from clusterlib.blocks._tree import tree_reduce
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from clusterlib.typing import ArrayLike, FloatArray
 
 __all__ = ["DaskBlocks", "is_lazy_array"]
 
@@ -108,7 +118,7 @@ class DaskBlocks(Blocks):
     in_memory = False
     runs_here = False
 
-    def __init__(self, X, block_rows=None):
+    def __init__(self, X: Any, block_rows: int | None = None) -> None:
         if not is_lazy_array(X):
             raise TypeError(f"X must be a Dask array, got {type(X).__name__}")
         self.dtype = served_dtype("X", X.shape, X.dtype)
@@ -119,7 +129,7 @@ class DaskBlocks(Blocks):
             X = X.rechunk((chunks, (self.n_features,)))
         self._sources = block_sources(X)
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Fetch the rows from ``start`` up to ``stop``."""
         first, last = start // self.block_rows, max(start, stop - 1) // self.block_rows
         pieces = []
@@ -129,7 +139,7 @@ class DaskBlocks(Blocks):
             pieces.append(self._piece(number, (cut,)))
         return self._fetched(pieces)
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Fetch the rows with these indices; no other row travels, and equal ones travel once."""
         indices = np.asarray(indices, dtype=np.intp)
         if indices.size and not -self.n_samples <= indices.min() <= indices.max() < self.n_samples:
@@ -149,13 +159,18 @@ class DaskBlocks(Blocks):
         parts = list(self._results(Job(self, _rows_asked_for), [pieces]))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def check_finite(self):
+    def check_finite(self) -> None:
         """Refuse NaN and infinity with a ValueError that names the row, unless it is known."""
         if not self.is_finite:
             for _ in self.map(_nothing):
                 pass
 
-    def map(self, fn, row_aligned=(), broadcast=()):
+    def map(
+        self,
+        fn: Callable[..., Any],
+        row_aligned: Sequence[Any] = (),
+        broadcast: Sequence[Any] = (),
+    ) -> Iterator[Any]:
         """Yield ``fn(rows, *slices of row_aligned, *broadcast)`` of every block, lazily.
 
         Results are yielded in order. Those of at most three batches are kept by the workers, a
@@ -164,7 +179,13 @@ class DaskBlocks(Blocks):
         self._check_lengths(row_aligned)
         return self._pass(fn, row_aligned, broadcast)
 
-    def map_reduce(self, fn, merge, row_aligned=(), broadcast=()):
+    def map_reduce(
+        self,
+        fn: Callable[..., Any],
+        merge: Callable[..., Any],
+        row_aligned: Sequence[Any] = (),
+        broadcast: Sequence[Any] = (),
+    ) -> Any:
         """Merge what :meth:`map` yields by :func:`tree_reduce`, on the workers if there are some.
 
         Merges get copies of what they may change, as a result that a worker holds may be needed

@@ -1,6 +1,9 @@
 """The only place that looks at what kind of container X is."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from clusterlib.blocks._array import ArrayBlocks
 from clusterlib.blocks._arrow import ArrowBlocks, is_arrow
@@ -13,6 +16,9 @@ from clusterlib.blocks._memmap import is_mapped
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.blocks._shards import ShardBlocks, is_sharded
 from clusterlib.kernels.dispatch import is_device_array
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Carrier, SparseMatrix
 
 __all__ = ["as_blocks", "is_carried"]
 
@@ -37,7 +43,7 @@ _CARRIED = [
 ]
 
 
-def is_carried(X):
+def is_carried(X: object) -> bool:
     """Tell whether X is to be read block by block rather than as one array.
 
     Parameters
@@ -63,7 +69,9 @@ def is_carried(X):
     return isinstance(X, Blocks) or any(is_one(X) for is_one, _ in _CARRIED)
 
 
-def as_blocks(X, *, block_rows=None, column=None):
+def as_blocks(
+    X: Carrier | SparseMatrix, *, block_rows: int | None = None, column: str | None = None
+) -> Blocks:
     """Wrap X in the carrier that reads it in aligned blocks of rows.
 
     Parameters

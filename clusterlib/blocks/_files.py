@@ -7,10 +7,12 @@ the page cache, and at 0.8 and 0.9 GB/s with the cache dropped. Reading alone go
 beside the kernels where there is a second core.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from clusterlib.blocks._memmap import MemmapBlocks, open_npy, root_of
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.blocks._spare import SpareMemory
 from clusterlib.blocks._stored import as_served, chosen_rows, serve, served_dtype, taken
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, FloatArray
 
 __all__ = ["FileBlocks", "stored_blocks"]
 
@@ -191,7 +196,7 @@ class FileBlocks(Blocks):
 
     in_memory = False
 
-    def __init__(self, X, block_rows=None):
+    def __init__(self, X: str | os.PathLike[str] | Array, block_rows: int | None = None) -> None:
         place = X if isinstance(X, _Place) else _place(X)
         if place is None:
             raise ValueError("X must be a file in C order that need not be mapped; use as_blocks")
@@ -205,7 +210,7 @@ class FileBlocks(Blocks):
         """Return what another process needs; who watches passes stays here."""
         return {name: value for name, value in vars(self).items() if name != "observer"}
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Read the rows from ``start`` up to ``stop``, converted if their type asks for it."""
         rows = self._spare.array((stop - start, self.n_features), self.dtype)
         self.fill(rows, start)
@@ -226,7 +231,7 @@ class FileBlocks(Blocks):
             runs = [(start + first, start + first + len(part))]
             serve(_read(place, runs, stored[: len(part)]), part)
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Read the rows with these indices, shape (len(indices), n_features)."""
         return taken(indices, self.n_samples, self._increasing)
 

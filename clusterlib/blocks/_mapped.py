@@ -1,11 +1,21 @@
 """Carrier of rows that a function makes of the rows of another carrier, whenever they are read."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks._door import as_blocks
 from clusterlib.blocks._protocol import Block, Blocks
 from clusterlib.kernels.checks import checked_integer
 from clusterlib.kernels.leaves import LEAF_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from clusterlib.typing import Array, ArrayLike, DTypeLike, FloatArray
 
 __all__ = ["MappedBlocks", "mapped"]
 
@@ -56,7 +66,15 @@ class MappedBlocks(Blocks):
     in_memory = False
     is_finite = True
 
-    def __init__(self, blocks, fn, n_features, dtype, *, beside=()):
+    def __init__(
+        self,
+        blocks: Blocks,
+        fn: Callable[..., Any],
+        n_features: int,
+        dtype: DTypeLike,
+        *,
+        beside: tuple[Array, ...] = (),
+    ) -> None:
         if not blocks.on_host:
             raise ValueError("blocks lie on a device, and rows are mapped on the host alone")
         self.n_features = checked_integer("n_features", n_features, 1, 2**62)
@@ -75,44 +93,62 @@ class MappedBlocks(Blocks):
         self.runs_here, self.takes_cheaply = blocks.runs_here, blocks.takes_cheaply
 
     @property
-    def observer(self):
+    def observer(self) -> Callable[[int], object] | None:
         """Who is told of every block that the carrier has read."""
         return self._blocks.observer
 
     @observer.setter
-    def observer(self, value):
+    def observer(self, value: Callable[[int], object] | None) -> None:
         self._blocks.observer = value
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return the rows from ``start`` up to ``stop``, made of those of the carrier."""
         beside = (array[start:stop] for array in self._beside)
         return self._make(self._blocks.rows(start, stop), *beside)
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Return the rows with these indices, made of those of the carrier."""
         beside = (array[indices] for array in self._beside)
         return self._make(self._blocks.finite_rows(indices), *beside)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Block]:
         """Yield every :class:`Block` in the order of the rows; the carrier is read once."""
         parts = self._blocks.map(self._make, self._beside)
         for (start, stop), rows in zip(self.ranges(), parts, strict=True):
             yield Block(start, stop, rows)
 
-    def map(self, fn, row_aligned=(), broadcast=()):
+    def map(
+        self,
+        fn: Callable[..., Any],
+        row_aligned: Sequence[Any] = (),
+        broadcast: Sequence[Any] = (),
+    ) -> Iterator[Any]:
         """Yield ``fn(rows, *slices of row_aligned, *broadcast)`` of every block, lazily."""
         return self._blocks.map(
             _Composed(self._make, fn), (*self._beside, *row_aligned), tuple(broadcast)
         )
 
-    def map_reduce(self, fn, merge, row_aligned=(), broadcast=()):
+    def map_reduce(
+        self,
+        fn: Callable[..., Any],
+        merge: Callable[..., Any],
+        row_aligned: Sequence[Any] = (),
+        broadcast: Sequence[Any] = (),
+    ) -> Any:
         """Merge what :meth:`map` yields by :func:`tree_reduce`, where the carrier merges."""
         return self._blocks.map_reduce(
             _Composed(self._make, fn), merge, (*self._beside, *row_aligned), tuple(broadcast)
         )
 
 
-def mapped(X, fn, n_features, dtype, *, beside=()):
+def mapped(
+    X: Blocks | ArrayLike,
+    fn: Callable[..., Any],
+    n_features: int,
+    dtype: DTypeLike,
+    *,
+    beside: tuple[Array, ...] = (),
+) -> MappedBlocks:
     """Wrap X in a carrier of rows that a function makes of its rows.
 
     Parameters

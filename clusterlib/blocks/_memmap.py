@@ -1,13 +1,19 @@
 """Carrier of a memory-mapped file, read block by block."""
 
+from __future__ import annotations
+
 import mmap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.blocks._spare import is_spare
 from clusterlib.blocks._stored import as_served, chosen_rows, served_dtype, taken
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, FloatArray
 
 __all__ = ["MemmapBlocks", "is_mapped", "open_npy", "root_of"]
 
@@ -143,7 +149,7 @@ class MemmapBlocks(Blocks):
 
     in_memory = False
 
-    def __init__(self, X, block_rows=None):
+    def __init__(self, X: Array, block_rows: int | None = None) -> None:
         # A plain view: slices of numpy.memmap would drag its bookkeeping along. No advice is
         # given to the system: MADV_SEQUENTIAL changed nothing when measured, and MADV_WILLNEED
         # for the next block doubled the time of a pass.
@@ -152,10 +158,10 @@ class MemmapBlocks(Blocks):
         self.n_samples, self.n_features = X.shape
         self.block_rows = chosen_rows(block_rows, self.n_features, self.dtype)
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return the rows from ``start`` up to ``stop``, converted if their type asks for it."""
         return as_served(self._array[start:stop])
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Read the rows with these indices, shape (len(indices), n_features)."""
         return taken(indices, self.n_samples, lambda rows: as_served(self._array[rows]))

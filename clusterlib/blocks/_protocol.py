@@ -1,6 +1,8 @@
 """What a carrier offers, and the verbs that solvers apply to it."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,12 @@ from clusterlib.blocks._reading import read_ahead
 from clusterlib.blocks._tree import tree_reduce
 from clusterlib.kernels.checks import checked_integer
 from clusterlib.kernels.leaves import LEAF_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from clusterlib.typing import Array, ArrayLike, DTypeLike, FloatArray
 
 __all__ = ["Block", "Blocks", "aligned_rows", "map_blocks", "map_reduce"]
 
@@ -26,7 +34,7 @@ class Block(NamedTuple):
 
     start: int
     stop: int
-    array: np.ndarray
+    array: FloatArray
 
 
 def aligned_rows(block_rows):
@@ -139,30 +147,30 @@ class Blocks:
     runs_here = True
     takes_cheaply = True
     is_finite = False
-    observer = None
+    observer: Callable[[int], object] | None = None
     n_samples: int
     n_features: int
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     block_rows: int
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return the rows from ``start`` up to ``stop``, shape (stop - start, n_features)."""
         raise NotImplementedError
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Return the rows with these indices, in their order, as a new array in memory."""
         raise NotImplementedError
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """Numbers of samples and features."""
         return self.n_samples, self.n_features
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of blocks; a matrix without rows has one empty block."""
         return max(1, -(-self.n_samples // self.block_rows))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Block]:
         """Yield every :class:`Block` in the order of the rows."""
         if self.in_memory:
             for start, stop in self.ranges():
@@ -178,19 +186,19 @@ class Blocks:
         if self.observer is not None:
             self.observer(n_rows)
 
-    def ranges(self):
+    def ranges(self) -> Iterator[tuple[int, int]]:
         """Yield where every block starts and stops; a matrix without rows has one empty block."""
         for start in range(0, max(self.n_samples, 1), self.block_rows):
             yield start, min(start + self.block_rows, self.n_samples)
 
-    def check_finite(self):
+    def check_finite(self) -> None:
         """Refuse NaN and infinity with a ValueError that names the row, unless it is known."""
         if not self.is_finite:
             for block in self:
                 checked_finite(block.array, block.start)
             self.is_finite = True
 
-    def finite_rows(self, indices):
+    def finite_rows(self, indices: ArrayLike) -> FloatArray:
         """Return what :meth:`take` does, and refuse rows that are not finite.
 
         For rows that are taken before the first complete pass.
@@ -210,7 +218,12 @@ class Blocks:
             checked_finite(rows, start)
         return rows
 
-    def map(self, fn, row_aligned=(), broadcast=()):
+    def map(
+        self,
+        fn: Callable[..., Any],
+        row_aligned: Sequence[Any] = (),
+        broadcast: Sequence[Any] = (),
+    ) -> Iterator[Any]:
         """Yield ``fn(rows, *slices of row_aligned, *broadcast)`` of every block, lazily."""
         for array in row_aligned:
             if array is not None and len(array) != self.n_samples:
@@ -227,11 +240,17 @@ class Blocks:
             for block in self
         )
 
-    def map_reduce(self, fn, merge, row_aligned=(), broadcast=()):
+    def map_reduce(
+        self,
+        fn: Callable[..., Any],
+        merge: Callable[..., Any],
+        row_aligned: Sequence[Any] = (),
+        broadcast: Sequence[Any] = (),
+    ) -> Any:
         """Merge what :meth:`map` yields by :func:`tree_reduce`."""
         return tree_reduce(merge, self.map(fn, row_aligned, broadcast))
 
-    def joined(self, parts):
+    def joined(self, parts: Iterable[Any]) -> Any:
         """Return the results of :meth:`map`, one for each row, as an array.
 
         A single part is not copied; others are written into the array as they come.
@@ -250,24 +269,29 @@ class Blocks:
             joined[start:stop] = part
         return joined
 
-    def zeros(self, shape, dtype):
+    def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return an array of zeros that lies where the rows lie."""
         return np.zeros(shape, dtype)
 
-    def to_host(self, array):
+    def to_host(self, array: Any) -> Any:
         """Return a NumPy array of what lies where the rows lie, a copy if that is elsewhere."""
         return array
 
-    def from_host(self, array):
+    def from_host(self, array: Any) -> Any:
         """Return a NumPy array, or None, where the rows lie, as a copy if that is elsewhere."""
         return array
 
-    def like(self, array):
+    def like(self, array: Any) -> Any:
         """Return an array as the kind of array that the user gave for X."""
         return array
 
 
-def map_blocks(fn, blocks, *row_aligned, broadcast=()):
+def map_blocks(
+    fn: Callable[..., Any],
+    blocks: Blocks,
+    *row_aligned: Array | None,
+    broadcast: tuple[Any, ...] = (),
+) -> list[Any]:
     """Apply a function to every block of rows.
 
     Parameters
@@ -304,7 +328,13 @@ def map_blocks(fn, blocks, *row_aligned, broadcast=()):
     return list(blocks.map(fn, row_aligned, broadcast))
 
 
-def map_reduce(fn, merge, blocks, *row_aligned, broadcast=()):
+def map_reduce(
+    fn: Callable[..., Any],
+    merge: Callable[..., Any],
+    blocks: Blocks,
+    *row_aligned: Array | None,
+    broadcast: tuple[Any, ...] = (),
+) -> Any:
     """Apply a function to every block of rows and merge the results by the fixed tree.
 
     The same as ``tree_reduce(merge, map_blocks(fn, blocks, ...))`` with only O(log n) results in

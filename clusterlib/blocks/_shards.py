@@ -1,10 +1,13 @@
 """Carrier of many files that together hold one matrix."""
 
+from __future__ import annotations
+
 import os
 import re
 from bisect import bisect_right
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +16,11 @@ from clusterlib.blocks._files import FileBlocks, stored_blocks
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.blocks._spare import SpareMemory
 from clusterlib.blocks._stored import chosen_rows, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clusterlib.typing import ArrayLike, FloatArray
 
 __all__ = ["ShardBlocks", "is_sharded"]
 
@@ -134,7 +142,13 @@ class ShardBlocks(Blocks):
 
     in_memory = False
 
-    def __init__(self, X, block_rows=None, *, column=None):
+    def __init__(
+        self,
+        X: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        block_rows: int | None = None,
+        *,
+        column: str | None = None,
+    ) -> None:
         paths = list(X) if isinstance(X, (list, tuple)) else _shards_in(X)
         if not paths:
             raise ValueError("X must name at least one file, got an empty list")
@@ -154,7 +168,7 @@ class ShardBlocks(Blocks):
         self.takes_cheaply = all(shard.takes_cheaply for shard in self._shards)
         self._spare = SpareMemory()
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Read the rows from ``start`` up to ``stop``, from as many files as they lie in."""
         rows, filled = self._spare.array((stop - start, self.n_features), self.dtype), 0
         for shard, first, last in self._pieces(start, stop):
@@ -184,7 +198,7 @@ class ShardBlocks(Blocks):
             number += 1
         return pieces
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Read the rows with these indices, shape (len(indices), n_features)."""
         return taken(indices, self.n_samples, self._increasing)
 

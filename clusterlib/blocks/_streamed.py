@@ -1,6 +1,9 @@
 """Carriers whose rows come one after the other, in chunks of any size."""
 
+from __future__ import annotations
+
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,11 @@ from clusterlib.blocks._protocol import Block, Blocks, checked_finite
 from clusterlib.blocks._reading import read_ahead
 from clusterlib.blocks._spare import SpareMemory
 from clusterlib.blocks._stored import taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clusterlib.typing import ArrayLike, FloatArray
 
 __all__ = ["StreamedBlocks"]
 
@@ -35,7 +43,7 @@ class _Stream:
         self.position += len(part)
         return part
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return rows that are not before the place as a matrix, and go on behind them."""
         while self.position < start:
             self.next_part(start - self.position)
@@ -106,7 +114,7 @@ class StreamedBlocks(Blocks):
     def _group_of(self, row):
         return int(np.searchsorted(self._group_starts, row, side="right")) - 1
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Block]:
         """Yield every :class:`Block` in the order of the rows; the source is read once."""
         self._observe(0)
         with closing(self._stream()) as stream:
@@ -128,14 +136,14 @@ class StreamedBlocks(Blocks):
                     self._observe(stop - start)
         self.is_finite = True
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return the rows from ``start`` up to ``stop``, read from the start of their group."""
         if start >= stop:
             return np.empty((0, self.n_features), self.dtype)
         with closing(self._stream(start)) as stream:
             return stream.rows(start, stop)
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Return the rows with these indices; groups without any of them are not read."""
         return taken(indices, self.n_samples, self._increasing)
 

@@ -1,12 +1,22 @@
 """Carrier whose blocks are worked on several at a time."""
 
+from __future__ import annotations
+
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from typing import TYPE_CHECKING
 
 from clusterlib.blocks._protocol import Blocks
 from clusterlib.config import config_context, default_threads
 from clusterlib.kernels.checks import checked_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from clusterlib.blocks._protocol import Block
+    from clusterlib.typing import ArrayLike, FloatArray
 
 __all__ = ["ThreadedBlocks"]
 
@@ -52,7 +62,7 @@ class ThreadedBlocks(Blocks):
 
     runs_here = False  # several calls at a time: nothing of theirs may be shared
 
-    def __init__(self, blocks, n_threads=None):
+    def __init__(self, blocks: Blocks, n_threads: int | None = None) -> None:
         if not isinstance(blocks, Blocks):
             raise TypeError(f"blocks must be a carrier, see as_blocks, got {type(blocks).__name__}")
         if not (blocks.runs_here and blocks.on_host):
@@ -68,36 +78,41 @@ class ThreadedBlocks(Blocks):
         self.in_memory, self.takes_cheaply = blocks.in_memory, blocks.takes_cheaply
 
     @property
-    def is_finite(self):
+    def is_finite(self) -> bool:
         """Whether all rows are known to be finite."""
         return self._blocks.is_finite
 
     @is_finite.setter
-    def is_finite(self, value):
+    def is_finite(self, value: bool) -> None:
         self._blocks.is_finite = value
 
     @property
-    def observer(self):
+    def observer(self) -> Callable[[int], object] | None:
         """Who is told of every block that was read."""
         return self._blocks.observer
 
     @observer.setter
-    def observer(self, value):
+    def observer(self, value: Callable[[int], object] | None) -> None:
         self._blocks.observer = value
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Block]:
         """Yield every block in the order of the rows."""
         return iter(self._blocks)
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> FloatArray:
         """Return the rows from ``start`` up to ``stop``."""
         return self._blocks.rows(start, stop)
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> FloatArray:
         """Return the rows with these indices."""
         return self._blocks.take(indices)
 
-    def map(self, fn, row_aligned=(), broadcast=()):
+    def map(
+        self,
+        fn: Callable[..., Any],
+        row_aligned: Sequence[Any] = (),
+        broadcast: Sequence[Any] = (),
+    ) -> Iterator[Any]:
         """Yield ``fn(rows, *slices of row_aligned, *broadcast)`` of every block, in order."""
         calls = self._blocks.map(_arguments, row_aligned, broadcast)
         return self._results(fn, calls)

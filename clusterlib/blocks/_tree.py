@@ -1,15 +1,24 @@
 """The fixed pairwise tree by which every reduction over rows is merged."""
 
+from __future__ import annotations
+
 import operator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.kernels.leaves import LEAF_ROWS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from clusterlib.typing import ArrayLike
+
 __all__ = ["leaf_sum", "tree_reduce"]
 
 
-def tree_reduce(merge, parts):
+def tree_reduce(merge: Callable[..., Any], parts: Iterable[Any]) -> Any:
     """Merge parts level by level: neighbours (0, 1), (2, 3), ..., an odd last one carried up.
 
     The tree depends on the number of parts alone. It is walked so that at most ``log2(n) + 1``
@@ -59,7 +68,7 @@ def tree_reduce(merge, parts):
     return merged
 
 
-def leaf_sum(values):
+def leaf_sum(values: ArrayLike) -> float:
     """Sum a value for each row in float64, in an order that block sizes do not change.
 
     Parameters

@@ -1,19 +1,28 @@
 """Files that are written as a whole or not at all."""
 
+from __future__ import annotations
+
 import os
 import secrets
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.kernels.checks import checked_integer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import IO
+
+    from clusterlib.typing import Array
+
 __all__ = ["replacing", "write_npy"]
 
 
 @contextmanager
-def replacing(path):
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of ``path`` once everything is written.
 
     Parameters
@@ -81,7 +90,7 @@ def _sync_folder(folder):
                 os.close(descriptor)
 
 
-def write_npy(path, parts, *, n_samples):
+def write_npy(path: str | os.PathLike[str], parts: Iterable[Array], *, n_samples: int) -> None:
     """Write rows that come in parts as one ``.npy`` file, whole or not at all.
 
     Parameters

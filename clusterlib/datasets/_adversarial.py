@@ -1,14 +1,28 @@
 """Small matrices on which careless arithmetic gives wrong answers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.datasets._draws import checked_dtype, random_generator
 from clusterlib.validation import checked_integer
 
+if TYPE_CHECKING:
+    from clusterlib.typing import DTypeLike, FloatArray, RandomState
+
 __all__ = ["ADVERSARIAL_CASES", "make_adversarial"]
 
 
-def make_adversarial(case, n_samples=200, n_features=8, *, dtype=np.float32, random_state=None):
+def make_adversarial(
+    case: str,
+    n_samples: int = 200,
+    n_features: int = 8,
+    *,
+    dtype: DTypeLike = np.float32,
+    random_state: RandomState = None,
+) -> FloatArray:
     """Make data that break distances, centres or seeds when they are computed carelessly.
 
     Parameters

@@ -1,14 +1,22 @@
 """Embeddings that somebody has computed and put into a folder; nothing is downloaded."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from clusterlib.validation import checked_flag
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import DTypeLike, FloatArray, IndexArray
 
 __all__ = ["load_embeddings"]
 
@@ -26,7 +34,17 @@ def _default_folder():
     return Path(base) / "clusterlib"
 
 
-def load_embeddings(name, *, dtype=np.float32, return_X_y=False):
+@overload
+def load_embeddings(
+    name: str, *, dtype: DTypeLike = ..., return_X_y: Literal[False] = ...
+) -> Bunch: ...
+@overload
+def load_embeddings(
+    name: str, *, dtype: DTypeLike = ..., return_X_y: Literal[True]
+) -> tuple[FloatArray, IndexArray]: ...
+def load_embeddings(
+    name: str, *, dtype: DTypeLike = np.float32, return_X_y: bool = False
+) -> Bunch | tuple[FloatArray, IndexArray]:
     """Load labelled embeddings from a file that was put into the data folder.
 
     The folder is named by the environment variable ``CLUSTERLIB_DATA``; without it, it is the

@@ -1,12 +1,19 @@
 """Few-shot episodes: small classification problems drawn from labelled rows."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.datasets._draws import class_codes, random_generator
 from clusterlib.validation import checked_choice, checked_integer, checked_real
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import Array, ArrayLike, IndexArray, RandomState
 
 __all__ = ["Episodes", "make_episodes"]
 
@@ -39,14 +46,14 @@ class Episodes(NamedTuple):
         Which rows of the pool ``queries`` are.
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    queries: np.ndarray
-    y_queries: np.ndarray
-    support_rows: np.ndarray
-    query_rows: np.ndarray
+    X: Array
+    y: Array
+    queries: Array
+    y_queries: Array
+    support_rows: IndexArray
+    query_rows: IndexArray
 
-    def with_shots(self, n_shot):
+    def with_shots(self, n_shot: int) -> Episodes:
         """Keep the first ``n_shot`` labelled rows of each class, and the same queries.
 
         Parameters
@@ -74,17 +81,17 @@ class Episodes(NamedTuple):
 
 
 def make_episodes(
-    X,
-    y,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    n_episodes=2000,
-    n_way=5,
-    n_shot=1,
-    n_query=15,
-    query_sizes="balanced",
-    concentration=2.0,
-    random_state=None,
-):
+    n_episodes: int = 2000,
+    n_way: int = 5,
+    n_shot: int = 1,
+    n_query: int = 15,
+    query_sizes: Literal["balanced", "dirichlet"] = "balanced",
+    concentration: float = 2.0,
+    random_state: RandomState = None,
+) -> Episodes:
     """Draw few-shot episodes: a few labelled rows of a few classes, and queries of the same.
 
     Classes are drawn without replacement for each episode, and so are the rows of each class:

@@ -1,12 +1,26 @@
 """Gaussian mixtures with chosen separation, shape and weights."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
 from clusterlib.datasets._draws import checked_dtype, checked_weights, random_generator
 from clusterlib.kernels import pairwise_distances
 from clusterlib.validation import checked_flag, checked_integer, checked_real
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import (
+        ArrayLike,
+        DTypeLike,
+        Float64Array,
+        FloatArray,
+        IndexArray,
+        RandomState,
+    )
 
 __all__ = ["MixtureParameters", "make_gaussian_mixture"]
 
@@ -24,24 +38,52 @@ class MixtureParameters(NamedTuple):
         Their covariance matrices.
     """
 
-    weights: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
+    weights: Float64Array
+    means: Float64Array
+    covariances: Float64Array
 
 
+@overload
 def make_gaussian_mixture(
-    n_samples=1000,
-    n_features=2,
+    n_samples: int = ...,
+    n_features: int = ...,
     *,
-    n_components=3,
-    weights=None,
-    separation=4.0,
-    anisotropy=1.0,
-    shared_covariance=False,
-    dtype=np.float64,
-    return_parameters=False,
-    random_state=None,
-):
+    n_components: int = ...,
+    weights: ArrayLike | None = ...,
+    separation: float = ...,
+    anisotropy: float = ...,
+    shared_covariance: bool = ...,
+    dtype: DTypeLike = ...,
+    return_parameters: Literal[False] = ...,
+    random_state: RandomState = ...,
+) -> tuple[FloatArray, IndexArray]: ...
+@overload
+def make_gaussian_mixture(
+    n_samples: int = ...,
+    n_features: int = ...,
+    *,
+    n_components: int = ...,
+    weights: ArrayLike | None = ...,
+    separation: float = ...,
+    anisotropy: float = ...,
+    shared_covariance: bool = ...,
+    dtype: DTypeLike = ...,
+    return_parameters: Literal[True],
+    random_state: RandomState = ...,
+) -> tuple[FloatArray, IndexArray, MixtureParameters]: ...
+def make_gaussian_mixture(
+    n_samples: int = 1000,
+    n_features: int = 2,
+    *,
+    n_components: int = 3,
+    weights: ArrayLike | None = None,
+    separation: float = 4.0,
+    anisotropy: float = 1.0,
+    shared_covariance: bool = False,
+    dtype: DTypeLike = np.float64,
+    return_parameters: bool = False,
+    random_state: RandomState = None,
+) -> tuple[FloatArray, IndexArray] | tuple[FloatArray, IndexArray, MixtureParameters]:
     """Draw from a mixture of Gaussians that are as far apart and as elongated as wanted.
 
     Every component has standard deviations from 1 down to ``1 / anisotropy``, in geometric

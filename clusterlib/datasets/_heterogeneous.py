@@ -1,12 +1,17 @@
 """Mixtures whose groups differ in shape, size or scale, where k-means or EM goes wrong."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.datasets._draws import checked_dtype, seeded_generator
 from clusterlib.datasets._separated import equidistant_centers
 from clusterlib.validation import checked_integer
+
+if TYPE_CHECKING:
+    from clusterlib.typing import DTypeLike, Float64Array, FloatArray, IndexArray, RandomState
 
 __all__ = ["DIFFICULT_MIXTURES", "HeterogeneousMixture", "make_heterogeneous_mixture"]
 
@@ -31,21 +36,21 @@ class HeterogeneousMixture(NamedTuple):
         Shares of the rows that are in each group; these are not random.
     """
 
-    X: np.ndarray
-    labels: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
-    weights: np.ndarray
+    X: FloatArray
+    labels: IndexArray
+    means: Float64Array
+    covariances: Float64Array
+    weights: Float64Array
 
 
 def make_heterogeneous_mixture(
-    setting="elongated",
-    n_samples=150,
+    setting: str = "elongated",
+    n_samples: int = 150,
     *,
-    n_features=None,
-    dtype=np.float64,
-    random_state=None,
-):
+    n_features: int | None = None,
+    dtype: DTypeLike = np.float64,
+    random_state: RandomState = None,
+) -> HeterogeneousMixture:
     """Draw one of nine Gaussian mixtures that are hard for k-means, for EM or for both.
 
     With e_j the axes counted from 0, I the identity and ``diag`` a diagonal matrix, the groups

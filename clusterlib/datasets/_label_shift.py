@@ -1,10 +1,23 @@
 """Domains that differ in how often each class occurs, and in nothing else."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.datasets._draws import class_codes, random_generator
 from clusterlib.datasets._label_marginals import deal_rows, draw_label_marginals
 from clusterlib.validation import checked_flag, checked_integer, checked_real
+
+if TYPE_CHECKING:
+    from clusterlib.typing import (
+        Array,
+        ArrayLike,
+        Float64Array,
+        IndexArray,
+        RandomState,
+    )
 
 __all__ = ["make_label_shift_domains"]
 
@@ -12,16 +25,16 @@ _MAX_DRAWS = 1000
 
 
 def make_label_shift_domains(
-    X,
-    y,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    n_domains=10,
-    n_samples=None,
-    concentration=5.0,
-    max_condition=None,
-    replace=True,
-    random_state=None,
-):
+    n_domains: int = 10,
+    n_samples: int | None = None,
+    concentration: float = 5.0,
+    max_condition: float | None = None,
+    replace: bool = True,
+    random_state: RandomState = None,
+) -> tuple[Array, Array, IndexArray, Float64Array]:
     """Deal labelled rows to domains whose class marginals are drawn from a Dirichlet law.
 
     Given the class, rows have the same distribution in every domain, which is what methods for

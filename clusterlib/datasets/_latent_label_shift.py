@@ -1,12 +1,17 @@
 """Domains with drawn class shares that are met to the row, as in the study of latent label shift."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.datasets._draws import checked_weights, class_codes, seeded_generator
 from clusterlib.datasets._label_marginals import deal_rows, draw_label_marginals, shuffled_within
 from clusterlib.validation import checked_integer, checked_real
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Float64Array, IndexArray, RandomState
 
 __all__ = ["LatentLabelShiftDomains", "make_latent_label_shift"]
 
@@ -32,25 +37,25 @@ class LatentLabelShiftDomains(NamedTuple):
         Positions in the pool; no row occurs twice.
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    domains: np.ndarray
-    label_marginals: np.ndarray
+    X: Array
+    y: Array
+    domains: IndexArray
+    label_marginals: Float64Array
     condition: float
-    indices: np.ndarray
+    indices: IndexArray
 
 
 def make_latent_label_shift(
-    X,
-    y,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    n_domains=10,
-    concentration=3.0,
-    max_condition=None,
-    max_draws=20_000,
-    domain_weights=None,
-    random_state=None,
-):
+    n_domains: int = 10,
+    concentration: float = 3.0,
+    max_condition: float | None = None,
+    max_draws: int = 20_000,
+    domain_weights: ArrayLike | None = None,
+    random_state: RandomState = None,
+) -> LatentLabelShiftDomains:
     """Deal labelled rows to domains, in numbers that follow drawn class shares to the row.
 
     The construction of the study of unsupervised learning under latent label shift [1]_: class

@@ -1,23 +1,54 @@
 """Long tails cut out of any labelled data."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
 import numpy as np
 
 from clusterlib.datasets._draws import class_codes, random_generator
 from clusterlib.validation import checked_flag, checked_integer, checked_real
 
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import Array, ArrayLike, IndexArray, RandomState
+
 __all__ = ["make_long_tail"]
 
 
+@overload
 def make_long_tail(
-    X,
-    y,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    imbalance_ratio=100.0,
-    n_max=None,
-    class_order=None,
-    return_indices=False,
-    random_state=None,
-):
+    imbalance_ratio: float = ...,
+    n_max: int | None = ...,
+    class_order: ArrayLike | None = ...,
+    return_indices: Literal[False] = ...,
+    random_state: RandomState = ...,
+) -> tuple[Array, Array]: ...
+@overload
+def make_long_tail(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    imbalance_ratio: float = ...,
+    n_max: int | None = ...,
+    class_order: ArrayLike | None = ...,
+    return_indices: Literal[True],
+    random_state: RandomState = ...,
+) -> tuple[Array, Array, IndexArray]: ...
+def make_long_tail(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    imbalance_ratio: float = 100.0,
+    n_max: int | None = None,
+    class_order: ArrayLike | None = None,
+    return_indices: bool = False,
+    random_state: RandomState = None,
+) -> tuple[Array, Array] | tuple[Array, Array, IndexArray]:
     """Subsample labelled data so that the class sizes fall geometrically.
 
     Class c of K, counted from the head, keeps ``n_max imbalance_ratio^(-c / (K - 1))`` rows,

@@ -1,6 +1,9 @@
 """Wrong labels planted by a known transition matrix."""
 
+from __future__ import annotations
+
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
@@ -10,6 +13,11 @@ from clusterlib.datasets._draws import class_codes, random_generator
 from clusterlib.kernels import cluster_sums, pairwise_distances
 from clusterlib.kernels.checks import as_matrix, check_finite
 from clusterlib.validation import checked_choice, checked_real
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import Array, ArrayLike, Float64Array, RandomState
 
 __all__ = ["make_noisy_labels"]
 
@@ -25,7 +33,14 @@ class _Noise(Enum):
     BOUNDARY = "boundary"
 
 
-def make_noisy_labels(y, *, noise_rate=0.2, kind="symmetric", X=None, random_state=None):
+def make_noisy_labels(
+    y: ArrayLike,
+    *,
+    noise_rate: float = 0.2,
+    kind: Literal["symmetric", "pair", "frequency", "next", "boundary"] = "symmetric",
+    X: ArrayLike | None = None,
+    random_state: RandomState = None,
+) -> tuple[Array, Float64Array]:
     """Replace labels by wrong ones, each independently, and tell with which probabilities.
 
     Parameters

@@ -1,9 +1,25 @@
 """Balls of unit noise around centres that are all equally far apart."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
 import numpy as np
 
 from clusterlib.datasets._draws import checked_dtype, checked_weights, seeded_generator
 from clusterlib.validation import checked_flag, checked_integer, checked_real
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import (
+        ArrayLike,
+        DTypeLike,
+        Float64Array,
+        FloatArray,
+        IndexArray,
+        RandomState,
+    )
 
 __all__ = ["equidistant_centers", "make_separated_mixture", "recovery_distance"]
 
@@ -11,17 +27,41 @@ __all__ = ["equidistant_centers", "make_separated_mixture", "recovery_distance"]
 _PIECE = 2**20
 
 
+@overload
 def make_separated_mixture(
-    n_samples=1000,
-    n_features=20,
+    n_samples: int = ...,
+    n_features: int = ...,
     *,
-    n_clusters=4,
-    separation=6.0,
-    weights=None,
-    dtype=np.float64,
-    return_means=False,
-    random_state=None,
-):
+    n_clusters: int = ...,
+    separation: float = ...,
+    weights: ArrayLike | None = ...,
+    dtype: DTypeLike = ...,
+    return_means: Literal[False] = ...,
+    random_state: RandomState = ...,
+) -> tuple[FloatArray, IndexArray]: ...
+@overload
+def make_separated_mixture(
+    n_samples: int = ...,
+    n_features: int = ...,
+    *,
+    n_clusters: int = ...,
+    separation: float = ...,
+    weights: ArrayLike | None = ...,
+    dtype: DTypeLike = ...,
+    return_means: Literal[True],
+    random_state: RandomState = ...,
+) -> tuple[FloatArray, IndexArray, Float64Array]: ...
+def make_separated_mixture(
+    n_samples: int = 1000,
+    n_features: int = 20,
+    *,
+    n_clusters: int = 4,
+    separation: float = 6.0,
+    weights: ArrayLike | None = None,
+    dtype: DTypeLike = np.float64,
+    return_means: bool = False,
+    random_state: RandomState = None,
+) -> tuple[FloatArray, IndexArray] | tuple[FloatArray, IndexArray, Float64Array]:
     """Draw unit Gaussian noise around centres that are all equally far apart.
 
     Cluster k has its centre at ``separation / sqrt(2) * e_k`` with e_k the k-th axis, so that
@@ -105,7 +145,9 @@ def make_separated_mixture(
     return (X, labels, means) if return_means else (X, labels)
 
 
-def recovery_distance(n_samples, n_features, n_clusters, *, sampling_rate=1.0):
+def recovery_distance(
+    n_samples: int, n_features: int, n_clusters: int, *, sampling_rate: float = 1.0
+) -> float:
     """Distance of the centres above which k-means by semidefinite programming makes no error.
 
     For balls of unit noise and equal sizes it is

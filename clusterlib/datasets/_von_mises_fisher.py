@@ -1,10 +1,26 @@
 """Mixtures of von Mises-Fisher laws: clusters on the unit sphere, as embeddings form them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
 import numpy as np
 
 from clusterlib.datasets._draws import checked_dtype, checked_weights, random_generator
 from clusterlib.kernels.checks import as_matrix, as_vector, check_finite
 from clusterlib.validation import checked_flag, checked_integer
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import (
+        ArrayLike,
+        DTypeLike,
+        Float64Array,
+        FloatArray,
+        IndexArray,
+        RandomState,
+    )
 
 __all__ = ["make_von_mises_fisher"]
 
@@ -12,18 +28,44 @@ __all__ = ["make_von_mises_fisher"]
 _CHUNK_VALUES = 1 << 20
 
 
+@overload
 def make_von_mises_fisher(
-    n_samples=1000,
-    n_features=64,
+    n_samples: int = ...,
+    n_features: int = ...,
     *,
-    n_components=8,
-    weights=None,
-    concentration=None,
-    means=None,
-    dtype=np.float64,
-    return_means=False,
-    random_state=None,
-):
+    n_components: int = ...,
+    weights: ArrayLike | None = ...,
+    concentration: float | ArrayLike | None = ...,
+    means: ArrayLike | None = ...,
+    dtype: DTypeLike = ...,
+    return_means: Literal[False] = ...,
+    random_state: RandomState = ...,
+) -> tuple[FloatArray, IndexArray]: ...
+@overload
+def make_von_mises_fisher(
+    n_samples: int = ...,
+    n_features: int = ...,
+    *,
+    n_components: int = ...,
+    weights: ArrayLike | None = ...,
+    concentration: float | ArrayLike | None = ...,
+    means: ArrayLike | None = ...,
+    dtype: DTypeLike = ...,
+    return_means: Literal[True],
+    random_state: RandomState = ...,
+) -> tuple[FloatArray, IndexArray, Float64Array]: ...
+def make_von_mises_fisher(
+    n_samples: int = 1000,
+    n_features: int = 64,
+    *,
+    n_components: int = 8,
+    weights: ArrayLike | None = None,
+    concentration: float | ArrayLike | None = None,
+    means: ArrayLike | None = None,
+    dtype: DTypeLike = np.float64,
+    return_means: bool = False,
+    random_state: RandomState = None,
+) -> tuple[FloatArray, IndexArray] | tuple[FloatArray, IndexArray, Float64Array]:
     """Draw unit rows from a mixture of von Mises-Fisher laws, exactly.
 
     The density of a component on the sphere is proportional to ``exp(kappa <mu, x>)``. The cosine

@@ -1,13 +1,18 @@
 """Scores of a partition: accuracy under the best matching, and balance of the sizes."""
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from clusterlib.kernels.checks import as_vector, checked_integer
 from clusterlib.metrics._labels import contingency_table, encode_labels
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Weights
 
 __all__ = ["ClusterBalance", "cluster_balance", "clustering_accuracy", "matched_labels"]
 
@@ -45,7 +50,14 @@ def _match(y_true, y_pred, sample_weight, noise_label):
     return _Matching(classes, table, pred_codes, class_of_cluster, total_weight)
 
 
-def clustering_accuracy(y_true, y_pred, *, sample_weight=None, normalize=True, noise_label=None):
+def clustering_accuracy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: Weights = None,
+    normalize: bool = True,
+    noise_label: object = None,
+) -> float:
     """Accuracy of a clustering under the best one-to-one matching of clusters to classes.
 
     The matching maximises the weight of the samples whose cluster is matched to their class (the
@@ -118,7 +130,14 @@ def clustering_accuracy(y_true, y_pred, *, sample_weight=None, normalize=True, n
     return agreement / matching.total_weight
 
 
-def matched_labels(y_true, y_pred, *, sample_weight=None, noise_label=None, unmatched=None):
+def matched_labels(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: Weights = None,
+    noise_label: object = None,
+    unmatched: object = None,
+) -> Array:
     """Rename clusters to the classes they match best, one to one.
 
     Parameters
@@ -219,7 +238,13 @@ class ClusterBalance(NamedTuple):
     imbalance_factor: float
 
 
-def cluster_balance(labels, *, n_clusters=None, sample_weight=None, noise_label=None):
+def cluster_balance(
+    labels: ArrayLike,
+    *,
+    n_clusters: int | None = None,
+    sample_weight: Weights = None,
+    noise_label: object = None,
+) -> ClusterBalance:
     """Measure how evenly samples spread over clusters, without knowing the classes.
 
     Parameters

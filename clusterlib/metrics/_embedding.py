@@ -1,13 +1,19 @@
 """How embeddings spread over the unit sphere: uniformity, and tolerance to samples of a class."""
 
+from __future__ import annotations
+
 import math
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.kernels import cluster_sums, pairwise_logsumexp
 from clusterlib.kernels.checks import as_matrix, check_finite
 from clusterlib.metrics._labels import encode_labels
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike
 
 __all__ = ["tolerance", "uniformity"]
 
@@ -21,7 +27,7 @@ def _check_rows(X):
         raise ValueError(f"row {int(np.argmax(zero_rows))} of X is zero; it has no direction")
 
 
-def uniformity(X, t=2.0):
+def uniformity(X: ArrayLike, t: float = 2.0) -> float:
     """Uniformity loss of embeddings on the unit sphere; the lower, the more evenly spread.
 
     ``log mean_{i != j} exp(-t |x_i - x_j|^2)`` over the rows scaled to unit length, the
@@ -92,7 +98,7 @@ def uniformity(X, t=2.0):
     return min(0.0, total - math.log(len(X)) - math.log(len(X) - 1))
 
 
-def tolerance(X, y):
+def tolerance(X: ArrayLike, y: ArrayLike) -> float:
     """Tolerance of embeddings: mean cosine similarity of two samples of the same class.
 
     Parameters

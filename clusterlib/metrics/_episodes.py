@@ -1,10 +1,18 @@
 """Accuracy over few-shot episodes, with its confidence interval."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.validation import checked_integer
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from clusterlib.datasets._episodes import Episodes
+    from clusterlib.typing import ArrayLike, Float64Array
 
 __all__ = ["EpisodeAccuracy", "episode_accuracy", "evaluate_episodes"]
 
@@ -27,10 +35,10 @@ class EpisodeAccuracy(NamedTuple):
 
     mean: float
     half_width: float
-    accuracies: np.ndarray
+    accuracies: Float64Array
 
 
-def episode_accuracy(y_true, y_pred):
+def episode_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> EpisodeAccuracy:
     """Share of right answers in each episode, their mean and its confidence interval.
 
     Parameters
@@ -73,7 +81,9 @@ def episode_accuracy(y_true, y_pred):
     return EpisodeAccuracy(float(accuracies.mean()), float(half_width), accuracies)
 
 
-def evaluate_episodes(classifier, episodes, *, batch_size=1000):
+def evaluate_episodes(
+    classifier: Any, episodes: Episodes, *, batch_size: int = 1000
+) -> EpisodeAccuracy:
     """Accuracy of a few-shot classifier over many episodes.
 
     Parameters

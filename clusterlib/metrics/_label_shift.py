@@ -1,12 +1,17 @@
 """Scores of latent label shift: labels and class shares under one matching, and yardsticks."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from clusterlib.kernels.checks import as_matrix, check_finite
 from clusterlib.metrics._labels import contingency_table, encode_labels
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, IndexArray
 
 __all__ = [
     "LabelShiftFloors",
@@ -34,7 +39,7 @@ class LatentLabelShiftScores(NamedTuple):
 
     accuracy: float
     marginal_error: float
-    class_of_label: np.ndarray
+    class_of_label: IndexArray
 
 
 class LabelShiftFloors(NamedTuple):
@@ -52,7 +57,9 @@ class LabelShiftFloors(NamedTuple):
     domain_only_accuracy: float
 
 
-def label_marginal_error(label_marginals, estimated, *, class_of_label=None):
+def label_marginal_error(
+    label_marginals: ArrayLike, estimated: ArrayLike, *, class_of_label: ArrayLike | None = None
+) -> float:
     """Mean absolute error of estimated class shares of domains, names of classes matched.
 
     Parameters
@@ -103,7 +110,14 @@ def label_marginal_error(label_marginals, estimated, *, class_of_label=None):
     return _error(true, found, class_of_label)
 
 
-def latent_label_shift_scores(y_true, y_pred, label_marginals, estimated, *, classes=None):
+def latent_label_shift_scores(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    label_marginals: ArrayLike,
+    estimated: ArrayLike,
+    *,
+    classes: ArrayLike | None = None,
+) -> LatentLabelShiftScores:
     """Accuracy of labels and error of class shares, found labels matched to classes once for both.
 
     Parameters
@@ -170,7 +184,13 @@ def latent_label_shift_scores(y_true, y_pred, label_marginals, estimated, *, cla
     return LatentLabelShiftScores(float(hits / len(true_codes)), error, class_of_label)
 
 
-def label_shift_floors(label_marginals, y, domains, *, classes=None):
+def label_shift_floors(
+    label_marginals: ArrayLike,
+    y: ArrayLike,
+    domains: ArrayLike,
+    *,
+    classes: ArrayLike | None = None,
+) -> LabelShiftFloors:
     """Error of class shares with every label known, and accuracy without any look at the rows.
 
     Parameters

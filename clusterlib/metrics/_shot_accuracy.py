@@ -1,12 +1,17 @@
 """Accuracy on classes with many, some and few training rows."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.kernels.checks import as_vector
 from clusterlib.metrics._labels import encode_labels
 from clusterlib.validation import checked_integer
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Float64Array, Int64Array, Weights
 
 __all__ = ["ShotAccuracy", "shot_accuracy"]
 
@@ -36,12 +41,20 @@ class ShotAccuracy(NamedTuple):
     medium: float
     few: float
     balanced: float
-    classes: np.ndarray
-    recalls: np.ndarray
-    train_sizes: np.ndarray
+    classes: Array
+    recalls: Float64Array
+    train_sizes: Int64Array
 
 
-def shot_accuracy(y_true, y_pred, y_train, *, many=100, few=20, sample_weight=None):
+def shot_accuracy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    y_train: ArrayLike,
+    *,
+    many: int = 100,
+    few: int = 20,
+    sample_weight: Weights = None,
+) -> ShotAccuracy:
     """Accuracy on classes with many, some and few training rows, and the balanced accuracy.
 
     Every class counts alike within its group, whatever the shares of the classes among the scored

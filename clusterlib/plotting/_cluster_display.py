@@ -1,9 +1,22 @@
 """Three views of a fitted k-means: sizes, convergence, and the plane through the centres."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.plotting._projection import principal_plane
 from clusterlib.plotting._rows import some_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike, IntArray
 
 __all__ = ["ClusterDisplay"]
 
@@ -54,17 +67,20 @@ class ClusterDisplay:
     >>> plt.close(display.figure_)
     """
 
+    ax_: Array
+    figure_: Figure
+
     def __init__(
         self,
         *,
-        cluster_sizes,
-        history,
-        projected_centers,
-        projected_rows=None,
-        labels=None,
-        explained_variance_ratio=None,
-        history_name="history",
-    ):
+        cluster_sizes: Array,
+        history: Array,
+        projected_centers: Array,
+        projected_rows: Array | None = None,
+        labels: IntArray | None = None,
+        explained_variance_ratio: float | None = None,
+        history_name: str = "history",
+    ) -> None:
         self.cluster_sizes = cluster_sizes
         self.history = history
         self.projected_centers = projected_centers
@@ -74,7 +90,14 @@ class ClusterDisplay:
         self.history_name = history_name
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, *, max_rows=2000, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike | None = None,
+        *,
+        max_rows: int = 2000,
+        ax: Sequence[Axes] | None = None,
+    ) -> Self:
         """Draw a fitted k-means.
 
         Parameters
@@ -127,7 +150,7 @@ class ClusterDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Sequence[Axes] | None = None) -> ClusterDisplay:
         """Draw the three views.
 
         Parameters

@@ -1,8 +1,21 @@
 """Where rows lie in the simplex of the classes, as their domains tell it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike
 
 __all__ = ["DomainSimplexDisplay"]
 
@@ -53,14 +66,25 @@ class DomainSimplexDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, points, *, corners, labels, class_names):
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(self, points: Array, *, corners: Array, labels: Array, class_names: Array) -> None:
         self.points = points
         self.corners = corners
         self.labels = labels
         self.class_names = class_names
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, classes=None, max_rows=2000, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        classes: Sequence[int] | None = None,
+        max_rows: int = 2000,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw what the domains say of the rows of X.
 
         Parameters
@@ -113,15 +137,15 @@ class DomainSimplexDisplay:
     @classmethod
     def from_probabilities(
         cls,
-        f,
-        domain_given_class,
+        f: ArrayLike,
+        domain_given_class: ArrayLike,
         *,
-        shares=None,
-        labels=None,
-        classes=None,
-        max_rows=2000,
-        ax=None,
-    ):
+        shares: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        classes: Sequence[int] | None = None,
+        max_rows: int = 2000,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw rows of domain probabilities and corners.
 
         Parameters
@@ -176,7 +200,7 @@ class DomainSimplexDisplay:
             class_names=names,
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> DomainSimplexDisplay:
         """Draw the rows, the corners and the edges between these.
 
         Parameters

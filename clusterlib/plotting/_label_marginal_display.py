@@ -1,8 +1,21 @@
 """Shares of the classes in each domain, with their intervals where these are known."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike
 
 __all__ = ["LabelMarginalDisplay"]
 
@@ -56,14 +69,26 @@ class LabelMarginalDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, marginals, *, interval, domain_names, class_names):
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(
+        self, marginals: Array, *, interval: Array | None, domain_names: Array, class_names: Array
+    ) -> None:
         self.marginals = marginals
         self.interval = interval
         self.domain_names = domain_names
         self.class_names = class_names
 
     @classmethod
-    def from_estimator(cls, estimator, *, interval=None, class_names=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        interval: ArrayLike | None = None,
+        class_names: Sequence[object] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the shares that an estimator has found.
 
         Parameters
@@ -112,8 +137,14 @@ class LabelMarginalDisplay:
 
     @classmethod
     def from_marginals(
-        cls, marginals, *, interval=None, domain_names=None, class_names=None, ax=None
-    ):
+        cls,
+        marginals: ArrayLike,
+        *,
+        interval: ArrayLike | None = None,
+        domain_names: Sequence[object] | None = None,
+        class_names: Sequence[object] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw given shares.
 
         Parameters
@@ -158,7 +189,7 @@ class LabelMarginalDisplay:
             class_names=_checked_names("class_names", class_names, n_classes),
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> LabelMarginalDisplay:
         """Draw the shares.
 
         Parameters

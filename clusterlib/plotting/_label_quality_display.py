@@ -1,9 +1,22 @@
 """What a model of wrong labels has found: by class, by row, and which classes are confused."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
 from clusterlib.plotting._label_quality_views import draw_classes, draw_quality, draw_transition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike, IntArray
 
 __all__ = ["LabelQualityDisplay"]
 
@@ -69,16 +82,20 @@ class LabelQualityDisplay:
     >>> plt.close(display.figure_)
     """
 
+    order_: IntArray
+    ax_: Axes
+    figure_: Figure
+
     def __init__(
         self,
-        label_quality,
+        label_quality: Array,
         *,
-        effective_counts,
-        transition,
-        class_names,
-        label_counts=None,
-        sample_weight=None,
-    ):
+        effective_counts: Array,
+        transition: Array,
+        class_names: Array,
+        label_counts: Array | None = None,
+        sample_weight: Array | None = None,
+    ) -> None:
         self.label_quality = label_quality
         self.effective_counts = effective_counts
         self.transition = transition
@@ -89,15 +106,15 @@ class LabelQualityDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        y=None,
+        estimator: Any,
+        y: ArrayLike | None = None,
         *,
-        sample_weight=None,
-        class_names=None,
-        kind=None,
-        log=None,
-        ax=None,
-    ):
+        sample_weight: ArrayLike | None = None,
+        class_names: Sequence[object] | None = None,
+        kind: Literal["classes", "quality", "transition"] | None = None,
+        log: bool | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw what an estimator has found.
 
         Parameters
@@ -162,7 +179,13 @@ class LabelQualityDisplay:
             sample_weight=weight,
         ).plot(kind, log=log, ax=ax)
 
-    def plot(self, kind=None, *, log=None, ax=None):
+    def plot(
+        self,
+        kind: Literal["classes", "quality", "transition"] | None = None,
+        *,
+        log: bool | None = None,
+        ax: Axes | None = None,
+    ) -> LabelQualityDisplay:
         """Draw one of the pictures.
 
         Parameters

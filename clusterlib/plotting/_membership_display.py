@@ -1,8 +1,20 @@
 """Who is with whom: the membership matrix of a relaxed clustering, cluster by cluster."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike
 
 __all__ = ["MembershipDisplay"]
 
@@ -52,14 +64,26 @@ class MembershipDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, together, *, cell_edges, cluster_edges, cluster_names):
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(
+        self, together: Array, *, cell_edges: Array, cluster_edges: Array, cluster_names: Array
+    ) -> None:
         self.together = together
         self.cell_edges = cell_edges
         self.cluster_edges = cluster_edges
         self.cluster_names = cluster_names
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, *, max_cells=400, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike | None = None,
+        *,
+        max_cells: int = 400,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the memberships of a fitted estimator.
 
         Parameters
@@ -106,7 +130,14 @@ class MembershipDisplay:
         return cls.from_membership(W, labels=labels, max_cells=max_cells, ax=ax)
 
     @classmethod
-    def from_membership(cls, W, *, labels=None, max_cells=400, ax=None):
+    def from_membership(
+        cls,
+        W: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        max_cells: int = 400,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the matrix ``W D^-1 W'`` of a factor.
 
         Parameters
@@ -163,7 +194,7 @@ class MembershipDisplay:
             cluster_names=names,
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> MembershipDisplay:
         """Draw the heat map.
 
         Parameters

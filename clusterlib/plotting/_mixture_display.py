@@ -1,10 +1,22 @@
 """Gaussian groups as ellipses among the rows they were fitted to."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
 from clusterlib.plotting._projection import principal_plane
 from clusterlib.plotting._rows import some_rows
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike, IntArray
 
 __all__ = ["MixtureDisplay"]
 
@@ -57,16 +69,19 @@ class MixtureDisplay:
     >>> plt.close(display.figure_)
     """
 
+    ax_: Axes
+    figure_: Figure
+
     def __init__(
         self,
-        means,
-        covariances,
+        means: Array,
+        covariances: Array,
         *,
-        rows=None,
-        labels=None,
-        axis_names=("first axis", "second axis"),
-        title="",
-    ):
+        rows: Array | None = None,
+        labels: IntArray | None = None,
+        axis_names: tuple[str, str] = ("first axis", "second axis"),
+        title: str = "",
+    ) -> None:
         self.means = means
         self.covariances = covariances
         self.rows = rows
@@ -75,7 +90,15 @@ class MixtureDisplay:
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, *, features=None, max_rows=2000, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike | None = None,
+        *,
+        features: tuple[int, int] | None = None,
+        max_rows: int = 2000,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw a fitted mixture.
 
         Parameters
@@ -141,7 +164,7 @@ class MixtureDisplay:
             title=title,
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> MixtureDisplay:
         """Draw the rows, the means and two ellipses for each group.
 
         Parameters

@@ -1,9 +1,21 @@
 """Prototypes before and after they were moved to a batch of queries."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
 from clusterlib.plotting._projection import principal_plane
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike, IntArray
 
 __all__ = ["PrototypeAlignmentDisplay"]
 
@@ -48,16 +60,19 @@ class PrototypeAlignmentDisplay:
     >>> plt.close(display.figure_)
     """
 
+    ax_: Axes
+    figure_: Figure
+
     def __init__(
         self,
         *,
-        projected_queries,
-        projected_before,
-        projected_after,
-        classes=None,
-        query_labels=None,
-        explained_variance_ratio=None,
-    ):
+        projected_queries: Array,
+        projected_before: Array,
+        projected_after: Array,
+        classes: Array | None = None,
+        query_labels: IntArray | None = None,
+        explained_variance_ratio: float | None = None,
+    ) -> None:
         self.projected_queries = projected_queries
         self.projected_before = projected_before
         self.projected_after = projected_after
@@ -66,7 +81,9 @@ class PrototypeAlignmentDisplay:
         self.explained_variance_ratio = explained_variance_ratio
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, ax=None):
+    def from_estimator(
+        cls, estimator: Any, X: ArrayLike, y: ArrayLike | None = None, *, ax: Axes | None = None
+    ) -> Self:
         """Draw what a fitted classifier does with a batch of queries.
 
         Parameters
@@ -110,7 +127,16 @@ class PrototypeAlignmentDisplay:
         )
 
     @classmethod
-    def from_alignment(cls, queries, before, after, *, classes=None, query_labels=None, ax=None):
+    def from_alignment(
+        cls,
+        queries: ArrayLike,
+        before: ArrayLike,
+        after: ArrayLike,
+        *,
+        classes: ArrayLike | None = None,
+        query_labels: ArrayLike | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw queries and prototypes in the plane in which queries differ most.
 
         Parameters
@@ -165,7 +191,7 @@ class PrototypeAlignmentDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> PrototypeAlignmentDisplay:
         """Draw the plane.
 
         Parameters

@@ -1,10 +1,21 @@
 """How a transport solver came to its plan: error and dual objective, iteration by iteration."""
 
+from __future__ import annotations
+
 import textwrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array
 
 __all__ = ["SinkhornConvergenceDisplay"]
 
@@ -56,14 +67,20 @@ class SinkhornConvergenceDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, error, *, dual=None, tol=None, method=""):
+    ax_: Axes
+    dual_ax_: Axes | None
+    figure_: Figure
+
+    def __init__(
+        self, error: Array, *, dual: Array | None = None, tol: float | None = None, method: str = ""
+    ) -> None:
         self.error = error
         self.dual = dual
         self.tol = tol
         self.method = method
 
     @classmethod
-    def from_result(cls, result, *, tol=None, ax=None):
+    def from_result(cls, result: Any, *, tol: float | None = None, ax: Axes | None = None) -> Self:
         """Draw the history of a result of the solver or of a fitted estimator.
 
         Parameters
@@ -113,7 +130,7 @@ class SinkhornConvergenceDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> SinkhornConvergenceDisplay:
         """Draw error and dual objective.
 
         Parameters

@@ -1,10 +1,22 @@
 """Sizes of classes and of the subclasses they were cut into."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike, IntArray
 
 __all__ = ["SubclassSizeDisplay"]
 
@@ -60,14 +72,32 @@ class SubclassSizeDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, subclass_sizes, parent, *, threshold, class_names):
+    order_: IntArray
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(
+        self,
+        subclass_sizes: IntArray,
+        parent: IntArray,
+        *,
+        threshold: float | None,
+        class_names: Array,
+    ) -> None:
         self.subclass_sizes = subclass_sizes
         self.parent = parent
         self.threshold = threshold
         self.class_names = class_names
 
     @classmethod
-    def from_estimator(cls, estimator, *, class_names=None, log=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        class_names: Sequence[object] | None = None,
+        log: bool | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the subclasses that an estimator has made.
 
         Parameters
@@ -113,8 +143,15 @@ class SubclassSizeDisplay:
 
     @classmethod
     def from_sizes(
-        cls, subclass_sizes, parent, *, threshold=None, class_names=None, log=None, ax=None
-    ):
+        cls,
+        subclass_sizes: ArrayLike,
+        parent: ArrayLike,
+        *,
+        threshold: float | None = None,
+        class_names: Sequence[object] | None = None,
+        log: bool | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw given sizes.
 
         Parameters
@@ -160,7 +197,7 @@ class SubclassSizeDisplay:
         display = cls(sizes, parent, threshold=threshold, class_names=names)
         return display.plot(log=log, ax=ax)
 
-    def plot(self, *, log=None, ax=None):
+    def plot(self, *, log: bool | None = None, ax: Axes | None = None) -> SubclassSizeDisplay:
         """Draw the sizes.
 
         Parameters

@@ -1,8 +1,20 @@
 """A transport plan as a picture: who sends how much to whom."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.plotting._figures import checked_axes
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from clusterlib.typing import Array, ArrayLike
 
 __all__ = ["TransportPlanDisplay"]
 
@@ -50,15 +62,27 @@ class TransportPlanDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, plan, *, row_labels=None, column_labels=None):
+    ax_: Axes
+    marginal_axes_: tuple[Axes, Axes]
+    figure_: Figure
+
+    def __init__(
+        self, plan: Array, *, row_labels: Array | None = None, column_labels: Array | None = None
+    ) -> None:
         self.plan = plan
         self.row_labels = row_labels
         self.column_labels = column_labels
 
     @classmethod
     def from_result(
-        cls, result, *, row_labels=None, column_labels=None, max_entries=1_000_000, ax=None
-    ):
+        cls,
+        result: Any,
+        *,
+        row_labels: ArrayLike | None = None,
+        column_labels: ArrayLike | None = None,
+        max_entries: int = 1_000_000,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the plan of a result of the solver or of a fitted estimator.
 
         Parameters
@@ -100,7 +124,7 @@ class TransportPlanDisplay:
         )
         return cls(plan, row_labels=row_labels, column_labels=column_labels).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> TransportPlanDisplay:
         """Draw the heat map and the marginals.
 
         Parameters

@@ -5,7 +5,7 @@
 #   make test    all tests but the slow ones
 #   make bench   the short bench, under five minutes
 #   make papers  one trend of each paper reproduced, under fifteen minutes, in docs/papers
-#   make docs    the documentation, in docs/_build/html
+#   make docs    the documentation, in docs/_build/html; its code is run
 #   make lint    ruff, as a check and for the format
 #   make clean   remove what the commands above have made
 
@@ -43,7 +43,8 @@ papers: $(STAMPS)/papers
 	$(PY) -m bench.papers
 
 docs: $(STAMPS)/docs
-	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(PY) -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
+	$(PY) -m sphinx -W --keep-going -q -b doctest -d docs/_build/doctrees docs docs/_build/doctest
 
 lint: $(STAMPS)/lint
 	$(VENV)/bin/ruff check .

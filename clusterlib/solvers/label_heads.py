@@ -1,7 +1,9 @@
 """Choosing how to classify from wrong labels, by how well left-out labels are foretold."""
 
-from enum import Enum
-from typing import NamedTuple
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -13,6 +15,13 @@ from clusterlib.solvers.label_parts import (
     noisy_label_logs,
     part_scores,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from clusterlib.solvers.label_parts import LabelParts
+    from clusterlib.typing import Array, Float64Array, IntArray
 
 __all__ = [
     "HeadChoice",
@@ -41,7 +50,7 @@ _FACTOR_TOLERANCE = 0.02
 _ROUNDING = 1e-10
 
 
-class HeadKind(Enum):
+class HeadKind(StrEnum):
     """Ways to classify, the simplest first.
 
     Attributes
@@ -65,7 +74,7 @@ class HeadKind(Enum):
     TRANSITION = "transition"
 
     @classmethod
-    def recovered(cls):
+    def recovered(cls) -> tuple[HeadKind, ...]:
         """Heads that rest on what the noise model says of each label.
 
         The others may foretell labels better for a bad reason: they imitate wrong ones that depend
@@ -93,10 +102,10 @@ class LabelHead(NamedTuple):
     """
 
     kind: HeadKind
-    parts: tuple
+    parts: tuple[Any, ...]
     factors: tuple[float, ...]
 
-    def strengths(self):
+    def strengths(self) -> dict[str, Any]:
         """The logistic regressions among the parts, as :func:`fitted_parts` takes them.
 
         Returns
@@ -104,7 +113,7 @@ class LabelHead(NamedTuple):
         strengths : dict
             A list with one C for each kind.
         """
-        return {kind: [C] for kind, C in self.parts if kind is not PartKind.GAUSSIAN}
+        return {kind: [C] for kind, C in self.parts if kind != PartKind.GAUSSIAN}
 
 
 class HeadChoice(NamedTuple):
@@ -127,25 +136,25 @@ class HeadChoice(NamedTuple):
 
     head: LabelHead
     heads: tuple[LabelHead, ...]
-    scores: np.ndarray
-    standard_errors: np.ndarray
+    scores: Float64Array
+    standard_errors: Float64Array
     n_scored: int
 
 
 def choose_head(
-    views,
-    codes,
-    n_classes,
-    shrinkages,
-    rng,
+    views: Sequence[Array],
+    codes: IntArray,
+    n_classes: int,
+    shrinkages: Sequence[float],
+    rng: np.random.Generator,
     *,
-    kinds=None,
-    sample_weight=None,
-    max_rows=3000,
-    max_iter=40,
-    tol=1e-4,
-    callback=None,
-):
+    kinds: tuple[HeadKind, ...] | None = None,
+    sample_weight: Array | None = None,
+    max_rows: int = 3000,
+    max_iter: int = 40,
+    tol: float = 1e-4,
+    callback: Callable[..., Any] | None = None,
+) -> HeadChoice:
     """Choose how to classify by cross-validation with labels that may be wrong.
 
     Rows are left out in 3 folds and the parts of all heads fitted to the others. The scores of a
@@ -235,12 +244,12 @@ def choose_head(
     losses = [paired_loss(logs[scores.argmax()], of_rows, left_out.share) for of_rows in logs]
     within = [loss <= error + _ROUNDING for loss, error in losses]
     alike = [head for head, near in zip(heads, within, strict=True) if near]
-    combined = [head for head in alike if head.kind is HeadKind.COMBINED]
+    combined = [head for head in alike if head.kind == HeadKind.COMBINED]
     errors = np.array([error for _, error in losses])
     return HeadChoice([*combined, *alike][0], heads, scores, errors, n_scored)
 
 
-def head_scores(views, parts, head):
+def head_scores(views: Sequence[Array], parts: LabelParts, head: LabelHead) -> Float64Array:
     """Scores of rows by a head: logarithms of the probabilities of classes with equal shares.
 
     Parameters
@@ -293,7 +302,7 @@ class _LeftOut:
         """Keep the scores of the rows of a fold by parts that were fitted without them."""
         held = self._folds == fold
         names = [(PartKind.GAUSSIAN, view) for view in range(len(views))]
-        for name in [*names, *parts.logistic]:
+        for name in [*names, *((kind, C) for kind, C, _ in parts.logistic)]:
             scores = part_scores(views, parts, name)
             if name not in self.scores:
                 self.scores[name] = np.zeros((len(held), scores.shape[1]))
@@ -345,17 +354,17 @@ def _strengths(kinds, unit):
 
 
 def _part_of(kind):
-    return PartKind.WEIGHTED if kind is HeadKind.COMBINED else PartKind(kind.value)
+    return PartKind.WEIGHTED if kind == HeadKind.COMBINED else PartKind(kind)
 
 
 def _best_head(kind, left_out, n_views, strengths):
     """The head of a kind with its best strength and factors, and the logs of left-out labels."""
-    of_labels = kind is HeadKind.LOGISTIC
+    of_labels = kind == HeadKind.LOGISTIC
     names, factors = [], []
     if kind in (HeadKind.GAUSSIAN, HeadKind.COMBINED):
         names = [(PartKind.GAUSSIAN, view) for view in range(n_views)]
         factors = [left_out.factor(left_out.scores[name])[0] for name in names]
-    if kind is not HeadKind.GAUSSIAN:
+    if kind != HeadKind.GAUSSIAN:
         part = _part_of(kind)
         found = {
             C: left_out.factor(left_out.scores[part, C], of_labels=of_labels)
@@ -380,6 +389,6 @@ def _usual_head(kind, n_views, C):
     names = []
     if kind in (HeadKind.GAUSSIAN, HeadKind.COMBINED):
         names = [(PartKind.GAUSSIAN, view) for view in range(n_views)]
-    if kind is not HeadKind.GAUSSIAN:
+    if kind != HeadKind.GAUSSIAN:
         names.append((_part_of(kind), C))
     return LabelHead(kind, tuple(names), (1.0,) * len(names))

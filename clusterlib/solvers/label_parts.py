@@ -1,7 +1,9 @@
 """What a classifier of wrongly labelled rows is put together from, and how its parts score rows."""
 
-from enum import Enum
-from typing import NamedTuple
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,12 @@ from clusterlib.solvers.noisy_logistic import (
     noisy_logistic,
     noisy_logistic_scores,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from clusterlib.typing import Array, Float64Array, IndexArray, IntArray
 
 __all__ = [
     "LabelParts",
@@ -31,8 +39,10 @@ _FEWEST_RIGHT_LABELS = 1.0
 _ROWS = 4096
 
 
-class PartKind(Enum):
+class PartKind(StrEnum):
     """Parts of a classifier: all score rows as if classes had equal shares.
+
+    Strings, and compared as such: formats that run no code while they read know no members.
 
     Attributes
     ----------
@@ -59,8 +69,9 @@ class LabelParts(NamedTuple):
     ----------
     gaussians : tuple of NoisyGaussians
         One for each view of the rows.
-    logistic : dict
-        The fits of the other parts, by their kind and strength C.
+    logistic : tuple of tuple (kind, C, NoisyLogistic)
+        The fits of the other parts, with their kind and strength. No dict: formats that store
+        estimators without running code know no tuples as keys.
     transition : ndarray of shape (n_classes, n_classes), float64
         Mean over the views.
     class_prior : ndarray of shape (n_classes,), float64
@@ -72,14 +83,23 @@ class LabelParts(NamedTuple):
     """
 
     gaussians: tuple[NoisyGaussians, ...]
-    logistic: dict[tuple[PartKind, float], NoisyLogistic]
-    transition: np.ndarray
-    class_prior: np.ndarray
-    label_quality: np.ndarray
-    label_shares: np.ndarray
+    logistic: tuple[tuple[PartKind, float, NoisyLogistic], ...]
+    transition: Float64Array
+    class_prior: Float64Array
+    label_quality: Float64Array
+    label_shares: Float64Array
 
 
-def fitted_parts(views, codes, n_classes, shrinkages, strengths, *, sample_weight=None, **options):
+def fitted_parts(
+    views: Sequence[Array],
+    codes: IntArray,
+    n_classes: int,
+    shrinkages: Sequence[float],
+    strengths: dict[str, Any],
+    *,
+    sample_weight: Array | None = None,
+    **options: Any,
+) -> LabelParts:
     """Fit a noise model to each view of rows, and logistic regressions to the first view.
 
     Parameters
@@ -115,7 +135,7 @@ def fitted_parts(views, codes, n_classes, shrinkages, strengths, *, sample_weigh
     >>> from clusterlib.solvers import PartKind, fitted_parts
     >>> X, codes = np.array([[-3.0], [-2.0], [2.0], [3.0]]), np.array([0, 0, 1, 1])
     >>> parts = fitted_parts([X], codes, 2, [5.0], {PartKind.WEIGHTED: [0.1, 1.0]})
-    >>> [C for kind, C in parts.logistic]
+    >>> [C for kind, C, fit in parts.logistic]
     [0.1, 1.0]
     """
     gaussians = tuple(
@@ -138,13 +158,13 @@ def fitted_parts(views, codes, n_classes, shrinkages, strengths, *, sample_weigh
             "class_prior": class_prior,
         },
     }
-    logistic = {}
+    logistic = []
     for kind, several in strengths.items():
         fit = None
         for C in several:
             fit = noisy_logistic(views[0], codes, n_classes, C=C, start=fit, **settings[kind])
-            logistic[kind, C] = fit
-    return LabelParts(gaussians, logistic, transition, class_prior, quality, shares)
+            logistic.append((kind, C, fit))
+    return LabelParts(gaussians, tuple(logistic), transition, class_prior, quality, shares)
 
 
 def balanced(weight, codes, n_classes):
@@ -158,7 +178,7 @@ def balanced(weight, codes, n_classes):
     return weight * (weight.sum() / n_classes / np.maximum(totals, fewest))[codes]
 
 
-def part_scores(views, parts, name):
+def part_scores(views: Sequence[Array], parts: LabelParts, name: tuple[Any, ...]) -> Float64Array:
     """Log densities, or logarithms of probabilities, of rows in the classes by one part.
 
     Parameters
@@ -185,10 +205,11 @@ def part_scores(views, parts, name):
     array([0, 0, 1, 1])
     """
     kind, which = name
-    if kind is PartKind.GAUSSIAN:
+    if kind == PartKind.GAUSSIAN:
         scores = noisy_gaussian_scores(views[which], parts.gaussians[which])
     else:
-        scores = noisy_logistic_scores(views[0], parts.logistic[name])
+        fit = next(fit for *other, fit in parts.logistic if tuple(other) == name)
+        scores = noisy_logistic_scores(views[0], fit)
     return scores - scores.max(axis=1, keepdims=True)
 
 
@@ -220,7 +241,7 @@ def noisy_label_logs(scores, codes, log_prior, transition):
     return joint[np.arange(len(codes)), codes] - total
 
 
-def other_classes(views, codes, parts):
+def other_classes(views: Sequence[Array], codes: IntArray, parts: LabelParts) -> IndexArray:
     """Find for each row the class that it most likely has if its label is wrong.
 
     Parameters

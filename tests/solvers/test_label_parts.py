@@ -70,7 +70,7 @@ def test_gaussians_are_those_of_the_solver_for_each_view(weighted):
         mean = (getattr(fits[0], name) + getattr(fits[1], name)) / 2
         assert_allclose(getattr(parts, name), mean, rtol=1e-14, err_msg=name)
         assert (getattr(fits[0], name) != getattr(fits[1], name)).any()
-    assert parts.logistic == {}
+    assert parts.logistic == ()
     w = np.ones(len(codes)) if weight is None else weight
     shares = [w[codes == k].sum() / w.sum() for k in range(4)]
     assert_allclose(parts.label_shares, shares, rtol=1e-12)
@@ -88,7 +88,7 @@ def test_logistic_regressions_are_those_of_scikit_learn(kind, weighted):
     views, codes, weight = two_views()
     given = weight if weighted else None
     parts = fitted_parts(views, codes, 4, SHRINKAGES, {kind: [0.01, 1.0]}, sample_weight=given)
-    assert list(parts.logistic) == [(kind, 0.01), (kind, 1.0)]
+    assert [(which, C) for which, C, _ in parts.logistic] == [(kind, 0.01), (kind, 1.0)]
     w = weight if weighted else np.ones(len(codes))
     if kind is PartKind.WEIGHTED:
         w = w * parts.label_quality
@@ -98,7 +98,7 @@ def test_logistic_regressions_are_those_of_scikit_learn(kind, weighted):
         model.fit(views[0], codes, sample_weight=w)
         scores = part_scores(views, parts, (kind, C))
         assert_allclose(softmax(scores, axis=1), model.predict_proba(views[0]), atol=1e-2)
-    weak, strong = (parts.logistic[kind, C].coefficients for C in (0.01, 1.0))
+    weak, strong = (fit.coefficients for _, _, fit in parts.logistic)
     assert np.abs(weak - strong).max() > 0.05
 
 
@@ -115,7 +115,8 @@ def test_the_transition_is_in_the_likelihood_of_its_part():
         class_prior=parts.class_prior,
         sample_weight=weight,
     )
-    assert_same_tuple(parts.logistic[PartKind.TRANSITION, 0.1], expected)
+    ((_, _, found),) = parts.logistic
+    assert_same_tuple(found, expected)
 
 
 def test_scores_of_parts_have_a_highest_of_0():
@@ -123,9 +124,7 @@ def test_scores_of_parts_have_a_highest_of_0():
     new = [rows[:50] + 0.1 for rows in views]
     strengths = {PartKind.TRANSITION: [0.1], PartKind.LOGISTIC: [0.2]}
     parts = fitted_parts(views, codes, 4, SHRINKAGES, strengths)
-    plain = {
-        (kind, C): noisy_logistic_scores(new[0], fit) for (kind, C), fit in parts.logistic.items()
-    }
+    plain = {(kind, C): noisy_logistic_scores(new[0], fit) for kind, C, fit in parts.logistic}
     for view, fit in enumerate(parts.gaussians):
         densities = [
             log_density(new[view], fit.means[k], fit.covariances[k], None) for k in range(4)

@@ -96,11 +96,8 @@ def beside(*rows: tuple, digits: int = 1) -> Table:
 
 def as_dict(name: str, paper: Paper, found: Found, *, version: str, seconds: float) -> dict:
     """The record of a paper, ready for json."""
-    checks = [
-        asdict(check) | {"value": round(float(check.value), 5), "passed": check.passed}
-        for check in found.checks
-    ]
-    ours = asdict(found) | {"checks": checks, "missing": [asdict(part) for part in found.missing]}
+    checks = [asdict(check) | {"passed": check.passed} for check in found.checks]
+    ours = _rounded(asdict(found) | {"checks": checks})
     return {
         "name": name,
         "passed": found.passed,
@@ -109,3 +106,12 @@ def as_dict(name: str, paper: Paper, found: Found, *, version: str, seconds: flo
         "paper": asdict(paper),
         "ours": ours,
     }
+
+
+def _rounded(part):
+    """The same with plain numbers of five digits."""
+    if isinstance(part, dict):
+        return {key: _rounded(value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_rounded(value) for value in part]
+    return round(float(part), 5) if isinstance(part, float) else part

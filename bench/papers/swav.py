@@ -1,9 +1,11 @@
 """SwAV: equal shares against collapse, the strength of the entropy, and the queue of small batches."""
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
+from bench.papers.network import OUTPUT, Adam, embedded, gradients, new_weights
 from bench.papers.record import Check, Found, Missing, Paper, Table, beside, figures, mean
 from clusterlib.cluster import SinkhornClustering
 from clusterlib.datasets import load_embeddings
@@ -33,11 +35,14 @@ PAPER = Paper(
 
 PUBLISHED_LOSS = 0.012  # of a small batch with a queue
 EPSILONS = (0.01, 0.02, 0.05, 0.1, 0.2)
+COLLAPSING = (0.01, 0.05, 0.2)
 FLAT = 2.0  # an epsilon with which a code says nothing about its row
-PUBLISHED_EPSILON = 0.05
+PUBLISHED_EPSILON, TEMPERATURE = 0.05, 0.1
+BATCH, EPOCHS, VIEW_NOISE = 256, 40, 0.3  # of the training of a network
 NEAR = 0.01  # spread of first prototypes that are nearly one
 BATCHES = (16, 32, 64)
-QUEUE, PASSES, SOFT_STEPS = 512, 10, 300
+QUEUE, PASSES, SOFT_STEPS = 512, 10, 100
+N_TEXTS = 2000
 
 
 def reproduce(*, quick: bool = False) -> Found:
@@ -45,9 +50,9 @@ def reproduce(*, quick: bool = False) -> Found:
     seeds = range(1 if quick else 10)
     data, missing = _data(quick)
     used = {
-        (name, e): _collapse(X, k, e, seeds)
+        (name, e): _collapse(X, k, e, seeds[:5])
         for name, (X, _, k) in data.items()
-        for e in (EPSILONS[:1] if quick else EPSILONS)
+        for e in (COLLAPSING[:1] if quick else COLLAPSING)
     }
     X, y, k = data["digits"]
     fits = [SinkhornClustering(k, random_state=seed).fit(X) for seed in seeds]
@@ -60,6 +65,10 @@ def reproduce(*, quick: bool = False) -> Found:
         for size in (BATCHES[-1:] if quick else BATCHES)
         for queue in (0, QUEUE)
     }
+    learned = {
+        equal: [_trained(X, k, seed, 1 if quick else EPOCHS, equal=equal) for seed in seeds]
+        for equal in (False, True)
+    }
     tables = (
         beside(
             (
@@ -69,8 +78,16 @@ def reproduce(*, quick: bool = False) -> Found:
             ),
         ),
         Table(
-            "Clusters that codes tell apart: the exponential of the information of a code on its "
-            "row, 1 after a collapse. First prototypes nearly alike, codes and means in turn.",
+            "Clusters that predictions tell apart after a network was trained on codes of the other "
+            "view of each row: the exponential of what a prediction says about its row, 1 after a "
+            f"collapse and {k} at most. Digits.",
+            ("codes without a condition", "equal shares, 3 iterations"),
+            (tuple(figures(values) for values in learned.values()),),
+            digits=2,
+        ),
+        Table(
+            "The same of codes where rows stay as they are: first prototypes nearly alike, then codes "
+            "and means in turn.",
             ("data", "epsilon", "codes without a condition", "equal shares, 3 iterations"),
             tuple(
                 (name, f"{e:g}", *(figures(v) for v in pair)) for (name, e), pair in used.items()
@@ -94,12 +111,16 @@ def reproduce(*, quick: bool = False) -> Found:
     )
     return Found(
         setting="Digits of scikit-learn, 32 principal components, ten prototypes; sentence "
-        "embeddings of 20 Newsgroups, centred, twenty prototypes. Rows have length 1.",
+        f"embeddings of {N_TEXTS} posts of 20 Newsgroups, centred, twenty prototypes. Rows have "
+        "length 1. The first table of clusters is of the first five seeds.",
         seeds=f"{seeds.start} to {seeds.stop - 1}",
         tables=tables,
-        checks=tuple(_checks(data, used, entropy, streamed, whole)),
-        limits="Rows stay as they are: no network is trained, and prototypes move to means, not "
-        "along a gradient. Accuracy is that of clusters, not of a linear classifier.",
+        checks=tuple(_checks(learned, entropy, streamed, whole)),
+        limits="A network with one hidden layer stands for one that sees images. Where rows stay as "
+        "they are nothing collapses at a small epsilon even without a condition on the codes, which "
+        "we had expected to see in the table of such rows: collapse comes from training. The queue "
+        "is that of `partial_fit`, which moves prototypes to means, and accuracy is that of "
+        "clusters, not of a linear classifier.",
         missing=missing,
     )
 
@@ -112,7 +133,7 @@ def _data(quick):
         part = load_embeddings("20newsgroups-train")
     except FileNotFoundError:
         return found, (Missing("20 Newsgroups"),)
-    rows = np.random.default_rng(0).permutation(len(part["data"]))[: 200 if quick else 4000]
+    rows = np.random.default_rng(0).permutation(len(part["data"]))[: 200 if quick else N_TEXTS]
     X = part["data"][rows]
     return found | {"20 Newsgroups": (unit_rows(X - X.mean(axis=0)), part["target"][rows], 20)}, ()
 
@@ -134,11 +155,41 @@ def _collapse(X, k, epsilon, seeds):
 def _soft_codes(X, C, epsilon):
     """Codes that are plain softmaxes, after prototypes have followed them."""
     for _ in range(SOFT_STEPS):
-        scores = X @ C.T / epsilon
-        codes = np.exp(scores - scores.max(axis=1, keepdims=True))
-        codes /= codes.sum(axis=1, keepdims=True)
+        codes = softmax(X @ C.T / epsilon, axis=1)
         C = unit_rows(codes.T @ X)
     return codes
+
+
+def _trained(X, k, seed, epochs, *, equal):
+    """What predictions tell after a network has learned codes of the other view of each row."""
+    rng = np.random.default_rng(seed)
+    X = X / X.std(axis=0)
+    weights, C = new_weights(rng, X.shape[1]), unit_rows(rng.normal(size=(k, OUTPUT)))
+    adam = Adam([*weights, C])
+    for _ in range(epochs):
+        order = rng.permutation(len(X))
+        for start in range(0, len(X) - BATCH + 1, BATCH):
+            rows = order[start : start + BATCH]
+            views = [X[rows] + VIEW_NOISE * rng.normal(size=(BATCH, X.shape[1])) for _ in range(2)]
+            passes = [embedded(view, weights) for view in views]
+            scores = [one[0] @ C.T for one in passes]
+            codes = [_codes(one, equal) for one in scores]
+            total = [np.zeros_like(array) for array in adam.arrays]
+            for view, one, mine, target in zip(views, passes, scores, codes[::-1], strict=True):
+                g = (softmax(mine / TEMPERATURE, axis=1) - target) / (TEMPERATURE * BATCH)
+                for sum_, part in zip(
+                    total, (*gradients(view, one, weights, g @ C), g.T @ one[0]), strict=True
+                ):
+                    sum_ += part
+            adam.move(total)
+            C[:] = unit_rows(C)
+    return _told_apart(softmax(embedded(X, weights)[0] @ C.T / TEMPERATURE, axis=1))
+
+
+def _codes(scores, equal):
+    if equal:
+        return sinkhorn_assign(scores, PUBLISHED_EPSILON, n_iters=3)
+    return softmax(scores / PUBLISHED_EPSILON, axis=1)
 
 
 def _told_apart(codes):
@@ -170,19 +221,9 @@ def _streamed(X, y, k, size, queue, seed, passes):
     return _accuracy(model, X, y)
 
 
-def _checks(data, used, entropy, streamed, whole):
-    for name, (_, _, k) in data.items():
-        epsilon = PUBLISHED_EPSILON if (name, PUBLISHED_EPSILON) in used else EPSILONS[0]
-        free, equal = (mean(values) / k for values in used[name, epsilon])
-        yield Check(
-            f"{name}, epsilon {epsilon:g}: equal shares tell at least eight of ten apart",
-            equal,
-            ">=",
-            0.8,
-        )
-        yield Check("without a condition less than half as many", free / equal, "<", 0.5)
-    largest = [mean(free) for (_, e), (free, _) in used.items() if e == max(e for _, e in used)]
-    yield Check("which have become one at the largest epsilon", max(largest), "<", 1.1)
+def _checks(learned, entropy, streamed, whole):
+    yield Check("without a condition training collapses", mean(learned[False]), "<", 1.5)
+    yield Check("with equal shares half of the clusters and more", mean(learned[True]), ">", 5)
     steps = np.diff(list(entropy.values()))
     yield Check("the entropy of codes rises with epsilon, at every step", steps.min(), ">", 0)
     yield Check(f"codes say next to nothing at epsilon = {FLAT:g}", entropy[FLAT], ">=", 0.95)

@@ -37,6 +37,7 @@ __all__ = [
     "IntArray",
     "MetricName",
     "RandomState",
+    "Rows",
     "SparseMatrix",
     "SupportsArray",
     "Weights",
@@ -76,6 +77,9 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 
 CsrArray: TypeAlias = "csr_array"
 SparseMatrix: TypeAlias = Union["sparray", "spmatrix"]
+
+Rows: TypeAlias = Union[ArrayLike, "Blocks"]
+"""Rows in memory, or in a carrier: what solvers take."""
 
 Carrier: TypeAlias = Union[
     ArrayLike,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from clusterlib.typing import Array, ArrayLike, DTypeLike, FloatArray
+    from clusterlib.typing import Array, ArrayLike, DTypeLike, FloatArray, Rows
 
 __all__ = ["MappedBlocks", "mapped"]
 
@@ -118,10 +118,7 @@ class MappedBlocks(Blocks):
             yield Block(start, stop, rows)
 
     def map(
-        self,
-        fn: Callable[..., Any],
-        row_aligned: Sequence[Any] = (),
-        broadcast: Sequence[Any] = (),
+        self, fn: Callable[..., Any], row_aligned: Sequence[Any] = (), broadcast: Sequence[Any] = ()
     ) -> Iterator[Any]:
         """Yield ``fn(rows, *slices of row_aligned, *broadcast)`` of every block, lazily."""
         return self._blocks.map(
@@ -142,7 +139,7 @@ class MappedBlocks(Blocks):
 
 
 def mapped(
-    X: Blocks | ArrayLike,
+    X: Rows,
     fn: Callable[..., Any],
     n_features: int,
     dtype: DTypeLike,

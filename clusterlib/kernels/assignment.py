@@ -34,7 +34,9 @@ points. Where the largest absolute value M of X and Y is neither 0 nor from 2^-4
 and prices are scaled back; what leaves float64 on the way back becomes infinite or 0.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -42,6 +44,10 @@ from clusterlib.kernels import assignment_checks as door
 from clusterlib.kernels.checks import checked_threads
 from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.sinkhorn_checks import as_cost, as_points
+
+if TYPE_CHECKING:
+    from clusterlib.kernels.metrics import Metric
+    from clusterlib.typing import ArrayLike, Backend, Float64Array, Int32Array, MetricName
 
 __all__ = [
     "CapacityAssignment",
@@ -69,8 +75,8 @@ class CapacityAssignment(NamedTuple):
         Augmenting paths: how far the prices were off when rows were first assigned by them.
     """
 
-    labels: np.ndarray
-    prices: np.ndarray
+    labels: Int32Array
+    prices: Float64Array
     cost: float
     dual_gap: float
     n_paths: int
@@ -78,8 +84,14 @@ class CapacityAssignment(NamedTuple):
 
 @follows_data
 def capacity_assignment(
-    C, size_min=None, size_max=None, *, prices=None, n_threads=None, backend=None
-):
+    C: ArrayLike,
+    size_min: int | ArrayLike | None = None,
+    size_max: int | ArrayLike | None = None,
+    *,
+    prices: float | ArrayLike | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> CapacityAssignment:
     """Assign rows to clusters of bounded sizes at the least total cost, exactly.
 
     Parameters
@@ -148,16 +160,16 @@ def capacity_assignment(
 
 @follows_data
 def capacity_assignment_points(
-    X,
-    Y,
-    size_min=None,
-    size_max=None,
+    X: ArrayLike,
+    Y: ArrayLike,
+    size_min: int | ArrayLike | None = None,
+    size_max: int | ArrayLike | None = None,
     *,
-    metric="sqeuclidean",
-    prices=None,
-    n_threads=None,
-    backend=None,
-):
+    metric: MetricName | Metric = "sqeuclidean",
+    prices: float | ArrayLike | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> CapacityAssignment:
     """Assign rows to centres that take a bounded number of rows, at the least total distance.
 
     The result is that of :func:`capacity_assignment` for the matrix of distances.
@@ -218,7 +230,15 @@ def capacity_assignment_points(
 
 
 @follows_data
-def priced_argmin(X, Y, prices, *, metric="sqeuclidean", n_threads=None, backend=None):
+def priced_argmin(
+    X: ArrayLike,
+    Y: ArrayLike,
+    prices: float | ArrayLike,
+    *,
+    metric: MetricName | Metric = "sqeuclidean",
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> Int32Array:
     """Find the centre at which distance plus price is smallest, for each row.
 
     That is where the prices of a :class:`CapacityAssignment` would send a row that is new. Sizes are

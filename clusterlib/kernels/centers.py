@@ -1,5 +1,9 @@
 """Contracts of the two steps of k-means: labels that bounds may keep, and sums by cluster."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels.checks import (
@@ -14,11 +18,30 @@ from clusterlib.kernels.checks import (
 from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.leaves import BOUND_GROUPS, LEAF_ROWS
 
+if TYPE_CHECKING:
+    from clusterlib.typing import (
+        Array,
+        ArrayLike,
+        Backend,
+        Float32Array,
+        Float64Array,
+        Int32Array,
+        Weights,
+    )
+
 __all__ = ["BOUND_GROUPS", "LEAF_ROWS", "bounded_argmin", "cluster_sums"]
 
 
 @follows_data
-def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, backend=None):
+def cluster_sums(
+    X: ArrayLike,
+    labels: ArrayLike,
+    n_clusters: int,
+    *,
+    sample_weight: Weights = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> tuple[Float64Array, Float64Array]:
     """Sum the rows and the weights of each cluster in float64, in a fixed order.
 
     The order, and so every bit, is part of the contract. Rows are cut into leaves of
@@ -97,8 +120,17 @@ def cluster_sums(X, labels, n_clusters, *, sample_weight=None, n_threads=None, b
 
 @follows_data
 def bounded_argmin(
-    X, centers, moves, labels, upper, lower, *, sample=False, n_threads=None, backend=None
-):
+    X: Array,
+    centers: Array,
+    moves: Float32Array,
+    labels: Int32Array,
+    upper: Float32Array,
+    lower: Float32Array,
+    *,
+    sample: bool = False,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> tuple[int, int]:
     """Bring the labels of the nearest centres up to date, skipping rows that cannot have changed.
 
     The labels are those of ``pairwise_argmin(X, centers)``, exactly. What is skipped follows from

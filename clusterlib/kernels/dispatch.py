@@ -5,11 +5,21 @@ PyTorch's) are never brought to the host unasked. Public kernels are wrapped in
 :func:`follows_data`, which calls the function of the same name in ``kernels/_cupy`` for them.
 """
 
+from __future__ import annotations
+
 import functools
 import importlib
 import importlib.util
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
+
+    _P = ParamSpec("_P")
+    _T = TypeVar("_T")
 
 __all__ = [
     "BACKENDS",
@@ -39,7 +49,7 @@ _CURES = {
 
 
 @functools.cache
-def available_backends():
+def available_backends() -> tuple[str, ...]:
     """Names of the backends that can run in this installation.
 
     Returns
@@ -57,7 +67,7 @@ def available_backends():
     return tuple(name for name in BACKENDS if importlib.util.find_spec(_REQUIREMENTS[name]))
 
 
-def active_backend():
+def active_backend() -> str:
     """Name of the backend that runs when a kernel is called with ``backend=None``.
 
     Returns
@@ -144,7 +154,7 @@ def is_device_array(value):
     return value.__dlpack_device__()[0] in _CUDA_MEMORY
 
 
-def follows_data(kernel):
+def follows_data(kernel: Callable[_P, _T]) -> Callable[_P, _T]:
     """Let a public kernel run where its arrays are.
 
     Parameters
@@ -165,7 +175,7 @@ def follows_data(kernel):
     """
 
     @functools.wraps(kernel)
-    def run(*args, **kwargs):
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         for value in args:
             if is_device_array(value):
                 return _device_version(kernel)(*args, **kwargs)

@@ -1,11 +1,16 @@
 """Contract of the kernel that pairs rows with columns, one to one, at the least total cost."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.kernels.checks import as_matrix, as_numeric
 from clusterlib.kernels.dispatch import follows_data, implementation
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, Backend, Float64Array, Int64Array
 
 __all__ = ["LinearAssignment", "linear_assignment"]
 
@@ -31,16 +36,18 @@ class LinearAssignment(NamedTuple):
         By how much ``cost`` could exceed the least cost, at most. At least 0.
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
+    rows: Int64Array
+    columns: Int64Array
     cost: float
-    u: np.ndarray
-    v: np.ndarray
+    u: Float64Array
+    v: Float64Array
     dual_gap: float
 
 
 @follows_data
-def linear_assignment(C, *, maximize=False, backend=None):
+def linear_assignment(
+    C: ArrayLike, *, maximize: bool = False, backend: Backend = None
+) -> LinearAssignment:
     """Give every line of the shorter side of C a line of the other, at the least total cost.
 
     Among all ways to choose ``min(n, m)`` entries of C, no two in the same row or column, the one

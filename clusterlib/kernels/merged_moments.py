@@ -1,8 +1,11 @@
 """Moments of classes, and how those of two sets of rows become those of their union."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array
 
 __all__ = ["ClassMoments", "merge_moments"]
 
@@ -21,12 +24,12 @@ class ClassMoments(NamedTuple):
         by the weights they are covariances.
     """
 
-    weights: np.ndarray
-    means: np.ndarray
-    scatters: np.ndarray
+    weights: Float64Array
+    means: Float64Array
+    scatters: Float64Array
 
 
-def merge_moments(left, right):
+def merge_moments(left: ClassMoments, right: ClassMoments) -> ClassMoments:
     """Moments of the union of two sets of rows, from those of each: the pairwise update [1]_.
 
     Parameters

@@ -6,7 +6,9 @@ maximisation for both factors, :func:`mixture_weights` fits the weights of singl
 :func:`tempered_posterior` is the step for rows that have one outcome each, their domain.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,6 +28,9 @@ from clusterlib.kernels.mixture_checks import (
     check_extremes,
     checked_neighbors,
 )
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, Backend, Float64Array, FloatArray, Int32Array
 
 __all__ = ["TemperedPosterior", "mixture_weights", "plsa_step", "tempered_posterior"]
 
@@ -55,15 +60,25 @@ class TemperedPosterior(NamedTuple):
         ``sum_i weight_i log s_i``.
     """
 
-    responsibilities: np.ndarray | None
-    posterior: np.ndarray | None
-    counts: np.ndarray
-    totals: np.ndarray
+    responsibilities: FloatArray | None
+    posterior: FloatArray | None
+    counts: Float64Array
+    totals: Float64Array
     log_likelihood: float
 
 
 @follows_data
-def plsa_step(indptr, indices, data, W, H, *, beta=1.0, n_threads=None, backend=None):
+def plsa_step(
+    indptr: ArrayLike,
+    indices: ArrayLike,
+    data: ArrayLike,
+    W: ArrayLike,
+    H: ArrayLike,
+    *,
+    beta: float = 1.0,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> tuple[FloatArray, FloatArray, float]:
     """Expected counts of the components of a sparse table, one step of (tempered) PLSA.
 
     A cell with count v in row i and column j has the products ``p_t = W_it H_jt`` with sum s and
@@ -164,8 +179,17 @@ def _leaves(indptr, n_columns):
 
 @follows_data
 def mixture_weights(
-    indptr, indices, data, H, *, W=None, max_iter=100, tol=0.0, n_threads=None, backend=None
-):
+    indptr: ArrayLike,
+    indices: ArrayLike,
+    data: ArrayLike,
+    H: ArrayLike,
+    *,
+    W: ArrayLike | None = None,
+    max_iter: int = 100,
+    tol: float = 0.0,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> tuple[FloatArray, Int32Array]:
     """Fit the weights of known components to every row of a sparse table.
 
     For each row the w in the probability simplex that maximises ``sum_j v_j log (H w)_j``, by
@@ -245,20 +269,20 @@ def mixture_weights(
 
 @follows_data
 def tempered_posterior(
-    H,
-    D,
-    domains,
+    H: ArrayLike,
+    D: ArrayLike,
+    domains: ArrayLike,
     *,
-    neighbors=None,
-    floor=0.0,
-    tau=1.0,
-    beta=1.0,
-    weight=None,
-    return_posterior=False,
-    return_responsibilities=True,
-    n_threads=None,
-    backend=None,
-):
+    neighbors: ArrayLike | None = None,
+    floor: float = 0.0,
+    tau: float = 1.0,
+    beta: float = 1.0,
+    weight: ArrayLike | None = None,
+    return_posterior: bool = False,
+    return_responsibilities: bool = True,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> TemperedPosterior:
     """Posteriors of rows that come with a domain, and their sums by domain, in one pass.
 
     ``h_i`` is row i of H, or the mean of H over the neighbours of row i, plus ``floor``; it is

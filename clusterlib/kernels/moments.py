@@ -1,5 +1,9 @@
 """Contract of the moments of classes: weights, means and scatters for Gaussians per class."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels.checks import (
@@ -13,11 +17,22 @@ from clusterlib.kernels.checks import (
 from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.merged_moments import ClassMoments, merge_moments
 
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, Backend, Weights
+
 __all__ = ["ClassMoments", "class_moments", "merge_moments"]
 
 
 @follows_data
-def class_moments(X, labels, n_classes, *, sample_weight=None, n_threads=None, backend=None):
+def class_moments(
+    X: ArrayLike,
+    labels: ArrayLike,
+    n_classes: int,
+    *,
+    sample_weight: Weights = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> ClassMoments:
     """Weight, mean and scatter of the rows of each class, in float64.
 
     Two passes: first the sums of :func:`cluster_sums`, then the scatter about the means that come

@@ -4,7 +4,10 @@
 residuals of the cells that have weight.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +22,24 @@ from clusterlib.kernels.checks import (
 from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.sinkhorn_checks import checked_number
 
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, Backend, Float64Array, FloatArray
+
 __all__ = ["hals_sweep", "masked_hals_sweep"]
 
 _MOST_SWEEPS = 10**5
 
 
 @follows_data
-def hals_sweep(W, R, G, *, n_sweeps=1, n_threads=None, backend=None):
+def hals_sweep(
+    W: FloatArray,
+    R: ArrayLike,
+    G: ArrayLike,
+    *,
+    n_sweeps: int = 1,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> Float64Array:
     """Minimise ``|x_i - w_i H|^2`` over non-negative rows w_i, one coordinate after the other.
 
     With ``R = X H'`` and ``G = H H'`` every row of W goes ``n_sweeps`` times through t = 0, 1, ...,
@@ -115,7 +129,18 @@ def hals_sweep(W, R, G, *, n_sweeps=1, n_threads=None, backend=None):
 
 
 @follows_data
-def masked_hals_sweep(W, X, V, H, *, n_sweeps=1, l1=0.0, l2=0.0, n_threads=None, backend=None):
+def masked_hals_sweep(
+    W: FloatArray,
+    X: ArrayLike,
+    V: ArrayLike,
+    H: ArrayLike,
+    *,
+    n_sweeps: int = 1,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> tuple[Float64Array, float]:
     """Minimise weighted squares over non-negative rows, one coordinate after the other.
 
     Every row w of W, with the row x of X and the weights v of its cells, goes ``n_sweeps`` times

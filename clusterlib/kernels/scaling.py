@@ -5,30 +5,37 @@ cache between their two uses. Sums over columns and over leaves of rows as in
 :mod:`clusterlib.kernels.sinkhorn`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels import sinkhorn_checks as door
 from clusterlib.kernels.checks import checked_integer, checked_state, checked_threads
 from clusterlib.kernels.dispatch import follows_data, implementation
 
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, Backend, Float64Array
+
 __all__ = ["scaling_iterate", "weighted_gram_product"]
 
 
 @follows_data
 def scaling_iterate(
-    K,
-    a,
-    b,
-    u,
-    v,
+    K: ArrayLike,
+    a: ArrayLike,
+    b: ArrayLike,
+    u: Float64Array,
+    v: Float64Array,
     *,
-    relaxation=1.0,
-    n_iters=1,
-    tol=0.0,
-    limit=1e6,
-    n_threads=None,
-    backend=None,
-):
+    relaxation: float = 1.0,
+    n_iters: int = 1,
+    tol: float = 0.0,
+    limit: float = 1e6,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> Float64Array:
     """Run Sinkhorn iterations in the scaling form, on a stored kernel.
 
     An iteration is ``u = a / (K v)``, ``s = K' u`` and ``v_j = v_j^(1 - relaxation) (b_j /
@@ -112,7 +119,14 @@ def scaling_iterate(
 
 
 @follows_data
-def weighted_gram_product(K, weight, vector, *, n_threads=None, backend=None):
+def weighted_gram_product(
+    K: ArrayLike,
+    weight: ArrayLike,
+    vector: ArrayLike,
+    *,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> Float64Array:
     """Multiply a vector by ``K' diag(weight) K``, reading K once.
 
     The product of a Newton step on the dual: with K the plan and 1 / a the weights it is the part

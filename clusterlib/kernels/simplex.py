@@ -5,7 +5,9 @@ low-rank semidefinite programs for clustering: it minimises an augmented Lagrang
 whose rows are in the simplex, without ever forming the n x n matrix X X'.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +24,9 @@ from clusterlib.kernels.checks import (
 from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.leaves import TILE_ROWS
 from clusterlib.kernels.simplex_constants import LONGEST
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Backend, Float64Array, FloatArray
 
 __all__ = ["SimplexDescent", "simplex_descent", "simplex_projection"]
 
@@ -44,14 +49,16 @@ class SimplexDescent(NamedTuple):
         First step of a next call.
     """
 
-    history: np.ndarray
-    violation: np.ndarray
-    sizes: np.ndarray
+    history: Float64Array
+    violation: Float64Array
+    sizes: Float64Array
     step: float
 
 
 @follows_data
-def simplex_projection(V, *, out=None, n_threads=None, backend=None):
+def simplex_projection(
+    V: ArrayLike, *, out: Array | None = None, n_threads: int | None = None, backend: Backend = None
+) -> FloatArray:
     """Project rows onto the probability simplex, in the Euclidean sense.
 
     The nearest w with ``w >= 0`` and ``sum w = 1`` is ``max(v - theta, 0)``; theta is found by
@@ -107,24 +114,24 @@ def simplex_projection(V, *, out=None, n_threads=None, backend=None):
 
 @follows_data
 def simplex_descent(
-    X,
-    W,
-    n_rows,
+    X: FloatArray,
+    W: FloatArray,
+    n_rows: int,
     *,
-    target,
-    multiplier,
-    penalty,
-    group=None,
-    constraint=None,
-    linear=None,
-    precisions=None,
-    tol=0.0,
-    n_iters=1,
-    step=0.0,
-    spare=None,
-    n_threads=None,
-    backend=None,
-):
+    target: ArrayLike,
+    multiplier: ArrayLike,
+    penalty: float,
+    group: ArrayLike | None = None,
+    constraint: ArrayLike | None = None,
+    linear: FloatArray | None = None,
+    precisions: ArrayLike | None = None,
+    tol: float = 0.0,
+    n_iters: int = 1,
+    step: float = 0.0,
+    spare: FloatArray | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> SimplexDescent:
     """Descend on a factor whose rows lie in the simplex, in place.
 
     With ``d_c = sum_i W_ic``, ``M_c = X'W_c`` and the group g(c) of column c,

@@ -25,7 +25,10 @@ Sums of rows are added up in the dtype for a few thousand terms at most, those o
 and then in float64. The NumPy backend calculates in float64, as Numba does between points.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +36,13 @@ from clusterlib.kernels import sinkhorn_checks as door
 from clusterlib.kernels.checks import as_metric, checked_threads
 from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.leaves import SWEEP_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.kernels.metrics import Metric
+    from clusterlib.typing import ArrayLike, Backend, Float64Array, MetricName
 
 __all__ = [
     "SWEEP_ROWS",
@@ -45,20 +55,20 @@ __all__ = [
 
 @follows_data
 def sinkhorn_sweep(
-    C,
-    epsilon,
-    log_a,
-    f,
-    g,
+    C: ArrayLike,
+    epsilon: float,
+    log_a: ArrayLike,
+    f: Float64Array,
+    g: ArrayLike,
     *,
-    tau_a=1.0,
-    f_max=math.inf,
-    update_f=True,
-    precise=False,
-    scores=False,
-    n_threads=None,
-    backend=None,
-):
+    tau_a: float = 1.0,
+    f_max: float = math.inf,
+    update_f: bool = True,
+    precise: bool = False,
+    scores: bool = False,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> Float64Array:
     """Update the row potentials and sum the columns of their plan, reading the cost once.
 
     For every row ``f_i = min(f_max, tau_a epsilon (log_a_i - log sum_j exp((g_j - C_ij) /
@@ -146,20 +156,20 @@ def sinkhorn_sweep(
 
 @follows_data
 def sinkhorn_sweep_points(
-    X,
-    Y,
-    epsilon,
-    log_a,
-    f,
-    g,
+    X: ArrayLike,
+    Y: ArrayLike,
+    epsilon: float,
+    log_a: ArrayLike,
+    f: Float64Array,
+    g: ArrayLike,
     *,
-    metric="sqeuclidean",
-    tau_a=1.0,
-    f_max=math.inf,
-    update_f=True,
-    n_threads=None,
-    backend=None,
-):
+    metric: MetricName | Metric | Callable[..., Any] = "sqeuclidean",
+    tau_a: float = 1.0,
+    f_max: float = math.inf,
+    update_f: bool = True,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> Float64Array:
     """Do what :func:`sinkhorn_sweep` does for the cost between two point clouds, never stored.
 
     Parameters
@@ -212,22 +222,22 @@ def sinkhorn_sweep_points(
 
 @follows_data
 def sinkhorn_iterate(
-    C,
-    epsilon,
-    log_a,
-    log_b,
-    f,
-    g,
+    C: ArrayLike,
+    epsilon: float,
+    log_a: ArrayLike,
+    log_b: ArrayLike,
+    f: Float64Array,
+    g: Float64Array,
     *,
-    tau_a=1.0,
-    tau_b=1.0,
-    relaxation=1.0,
-    n_iters=1,
-    tol=0.0,
-    precise=False,
-    n_threads=None,
-    backend=None,
-):
+    tau_a: float = 1.0,
+    tau_b: float = 1.0,
+    relaxation: float = 1.0,
+    n_iters: int = 1,
+    tol: float = 0.0,
+    precise: bool = False,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> Float64Array:
     """Run Sinkhorn iterations, each with the error and the dual value of its potentials.
 
     An iteration is a :func:`sinkhorn_sweep`, which gives f and the column sums s, and the step
@@ -315,23 +325,23 @@ def sinkhorn_iterate(
 
 @follows_data
 def sinkhorn_iterate_points(
-    X,
-    Y,
-    epsilon,
-    log_a,
-    log_b,
-    f,
-    g,
+    X: ArrayLike,
+    Y: ArrayLike,
+    epsilon: float,
+    log_a: ArrayLike,
+    log_b: ArrayLike,
+    f: Float64Array,
+    g: Float64Array,
     *,
-    metric="sqeuclidean",
-    tau_a=1.0,
-    tau_b=1.0,
-    relaxation=1.0,
-    n_iters=1,
-    tol=0.0,
-    n_threads=None,
-    backend=None,
-):
+    metric: MetricName | Metric | Callable[..., Any] = "sqeuclidean",
+    tau_a: float = 1.0,
+    tau_b: float = 1.0,
+    relaxation: float = 1.0,
+    n_iters: int = 1,
+    tol: float = 0.0,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> Float64Array:
     """Do what :func:`sinkhorn_iterate` does for the cost between two point clouds, never stored.
 
     Parameters

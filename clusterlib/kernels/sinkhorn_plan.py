@@ -3,13 +3,18 @@
 Notation and error are those of :mod:`clusterlib.kernels.sinkhorn`.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.kernels import sinkhorn_checks as door
 from clusterlib.kernels.checks import checked_integer, checked_output, checked_threads
 from clusterlib.kernels.dispatch import follows_data, implementation
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Backend, Float64Array, Int32Array
 
 __all__ = ["SinkhornPlan", "sinkhorn_batch", "sinkhorn_plan"]
 
@@ -29,27 +34,27 @@ class SinkhornPlan(NamedTuple):
         ``sum_i row_weight_i P_ij^2``; None unless weights were given.
     """
 
-    plan: np.ndarray
-    row_sums: np.ndarray
-    column_sums: np.ndarray
-    column_squares: np.ndarray | None
+    plan: Array
+    row_sums: Float64Array
+    column_sums: Float64Array
+    column_squares: Float64Array | None
 
 
 @follows_data
 def sinkhorn_plan(
-    C,
-    epsilon,
-    f,
-    g,
+    C: ArrayLike,
+    epsilon: float,
+    f: Float64Array,
+    g: ArrayLike,
     *,
-    log_a=None,
-    row_weight=None,
-    precise=False,
-    scores=False,
-    out=None,
-    n_threads=None,
-    backend=None,
-):
+    log_a: ArrayLike | None = None,
+    row_weight: ArrayLike | None = None,
+    precise: bool = False,
+    scores: bool = False,
+    out: Array | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> SinkhornPlan:
     """Write the plan of two potentials, and its sums.
 
     ``P_ij = exp((f_i + g_j - C_ij) / epsilon)``. With ``log_a`` f is updated first, and every row
@@ -131,20 +136,20 @@ def sinkhorn_plan(
 
 @follows_data
 def sinkhorn_batch(
-    C,
-    epsilon,
-    log_a,
-    log_b,
-    f,
-    g,
+    C: ArrayLike,
+    epsilon: float | ArrayLike,
+    log_a: ArrayLike,
+    log_b: ArrayLike,
+    f: Float64Array,
+    g: Float64Array,
     *,
-    tau_a=1.0,
-    tau_b=1.0,
-    max_iter=1000,
-    tol=0.0,
-    n_threads=None,
-    backend=None,
-):
+    tau_a: float = 1.0,
+    tau_b: float = 1.0,
+    max_iter: int = 1000,
+    tol: float = 0.0,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> tuple[Int32Array, Float64Array]:
     """Solve many small problems of one size, each by itself.
 
     Every problem is iterated as by :func:`sinkhorn_iterate`, from its own g, until its error is at

@@ -1,12 +1,17 @@
 """Contract of the row softmax: posteriors of classes from their scores, in the log domain."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.kernels.checks import as_matrix, as_vector, checked_integer, checked_threads
 from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.softmax_checks import check_rows, checked_posteriors
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Backend, FloatArray, Int32Array, Weights
 
 __all__ = ["RowSoftmax", "row_softmax"]
 
@@ -24,15 +29,21 @@ class RowSoftmax(NamedTuple):
         The column of the largest z of each row, the lowest one on ties.
     """
 
-    posteriors: np.ndarray
-    lse: np.ndarray
-    labels: np.ndarray | None
+    posteriors: FloatArray
+    lse: FloatArray
+    labels: Int32Array | None
 
 
 @follows_data
 def row_softmax(
-    scores, *, log_weight=None, return_labels=False, out=None, n_threads=None, backend=None
-):
+    scores: ArrayLike,
+    *,
+    log_weight: Weights = None,
+    return_labels: bool = False,
+    out: Array | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> RowSoftmax:
     """Normalise the exponentials of each row: ``P_ij = exp(z_ij - lse_i)``, ``z = scores + log_weight``.
 
     This is the expectation step of every mixture: scores are log-densities, weights the priors of

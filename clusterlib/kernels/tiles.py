@@ -1,10 +1,17 @@
 """Rows in tiles: the layout that the descent on the simplex works on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels.checks import as_numeric, as_vector, checked_integer
 from clusterlib.kernels.dispatch import follows_data
 from clusterlib.kernels.leaves import TILE_ROWS
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, DTypeLike, FloatArray
 
 __all__ = ["pack_rows", "unpack_rows"]
 
@@ -13,7 +20,9 @@ _CHUNK_ROWS = 4096
 
 
 @follows_data
-def pack_rows(X, *, shift=None, scale=1.0, dtype=None):
+def pack_rows(
+    X: ArrayLike, *, shift: Array | None = None, scale: float = 1.0, dtype: DTypeLike | None = None
+) -> FloatArray:
     """Copy rows into tiles of 16, with the rows of a tile side by side.
 
     Element (i, j) becomes ``tiles[i // 16, j, i % 16]``, so a register holds a feature of several
@@ -77,7 +86,7 @@ def pack_rows(X, *, shift=None, scale=1.0, dtype=None):
 
 
 @follows_data
-def unpack_rows(tiles, n):
+def unpack_rows(tiles: Array, n: int) -> Array:
     """Copy rows out of tiles.
 
     Parameters

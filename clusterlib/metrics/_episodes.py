@@ -11,7 +11,6 @@ from clusterlib.validation import checked_integer
 if TYPE_CHECKING:
     from typing import Any
 
-    from clusterlib.datasets._episodes import Episodes
     from clusterlib.typing import ArrayLike, Float64Array
 
 __all__ = ["EpisodeAccuracy", "episode_accuracy", "evaluate_episodes"]
@@ -81,9 +80,7 @@ def episode_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> EpisodeAccuracy:
     return EpisodeAccuracy(float(accuracies.mean()), float(half_width), accuracies)
 
 
-def evaluate_episodes(
-    classifier: Any, episodes: Episodes, *, batch_size: int = 1000
-) -> EpisodeAccuracy:
+def evaluate_episodes(classifier: Any, episodes: Any, *, batch_size: int = 1000) -> EpisodeAccuracy:
     """Accuracy of a few-shot classifier over many episodes.
 
     Parameters

@@ -1,12 +1,18 @@
 """Rows and their centres: which is nearest, how far it is, what all of it costs."""
 
+from __future__ import annotations
+
 import operator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.blocks import as_blocks, leaf_sum, map_blocks, map_reduce, tree_reduce
 from clusterlib.kernels import Metric, pairwise_argmin, pairwise_distances, pairwise_topk
 from clusterlib.solvers.geometry import Flat, Sphere
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, FloatArray, Int32Array, IntArray, Rows
 
 __all__ = [
     "assign",
@@ -24,7 +30,7 @@ __all__ = [
 _CHUNK_VALUES = 1 << 14
 
 
-def assign(X, centers, *, spherical=False):
+def assign(X: Rows, centers: Array, *, spherical: bool = False) -> Int32Array:
     """Find the nearest centre of every row.
 
     Parameters
@@ -62,7 +68,9 @@ def pairwise_labels(rows, centers, metric):
     return pairwise_argmin(rows, centers, metric=metric)
 
 
-def assign_several(X, centers, n_assign, *, spherical=False):
+def assign_several(
+    X: Rows, centers: Array, n_assign: int, *, spherical: bool = False
+) -> tuple[FloatArray, Int32Array]:
     """Find the nearest centres of every row.
 
     Parameters
@@ -105,7 +113,7 @@ def _several(rows, centers, n_assign, metric):
     return pairwise_topk(rows, centers, n_assign, metric=metric)
 
 
-def center_distances(X, centers, *, spherical=False):
+def center_distances(X: Rows, centers: Array, *, spherical: bool = False) -> FloatArray:
     """Compute the distance of every row to every centre.
 
     Parameters
@@ -142,7 +150,9 @@ def _all(rows, centers, metric):
     return pairwise_distances(rows, centers, metric=metric)
 
 
-def costs_of_assignment(X, centers, labels, *, spherical=False):
+def costs_of_assignment(
+    X: Rows, centers: Array, labels: IntArray, *, spherical: bool = False
+) -> Float64Array:
     """Compute what every row costs at its centre, in float64.
 
     Parameters
@@ -174,8 +184,7 @@ def costs_of_assignment(X, centers, labels, *, spherical=False):
     >>> costs_of_assignment(np.array([[1.0], [5.0]]), np.array([[0.0], [3.0]]), np.array([0, 1]))
     array([1., 4.])
     """
-    blocks = as_blocks(X)
-    if not blocks.on_host:
+    if not (blocks := as_blocks(X)).on_host:
         return _costs_at_nearest(blocks, centers, spherical)
     return blocks.joined(blocks.map(row_costs, (labels,), (centers.astype(np.float64), spherical)))
 
@@ -209,7 +218,7 @@ def row_costs(rows, labels, centers, spherical):
     return costs
 
 
-def weighted_total(values, sample_weight=None):
+def weighted_total(values: Float64Array, sample_weight: Array | None = None) -> float:
     """Add up values times weights; a weight of zero removes even an infinite value.
 
     Parameters
@@ -245,7 +254,14 @@ def weighted_total(values, sample_weight=None):
         return leaf_sum(products)
 
 
-def cost_of_assignment(X, centers, labels, *, sample_weight=None, spherical=False):
+def cost_of_assignment(
+    X: Rows,
+    centers: Array,
+    labels: IntArray,
+    *,
+    sample_weight: Array | None = None,
+    spherical: bool = False,
+) -> float:
     """Add up what the rows cost at their centres, without keeping a cost for each row.
 
     Parameters
@@ -288,7 +304,9 @@ def _cost(rows, labels, sample_weight, centers, spherical):
     return weighted_total(row_costs(rows, labels, centers, spherical), sample_weight)
 
 
-def assign_with_cost(X, centers, *, sample_weight=None, spherical=False):
+def assign_with_cost(
+    X: Rows, centers: Array, *, sample_weight: Array | None = None, spherical: bool = False
+) -> tuple[Int32Array, float]:
     """Find the nearest centre of every row and what all rows cost there, in one pass.
 
     Parameters
@@ -339,7 +357,9 @@ def _labels_and_cost(rows, sample_weight, centers, spherical):
     return labels, _cost(rows, labels, sample_weight, centers.astype(np.float64), spherical)
 
 
-def total_cost(X, centers, *, sample_weight=None, spherical=False):
+def total_cost(
+    X: Rows, centers: Array, *, sample_weight: Array | None = None, spherical: bool = False
+) -> float:
     """Add up what the rows cost at their nearest centres.
 
     Parameters
@@ -372,9 +392,8 @@ def total_cost(X, centers, *, sample_weight=None, spherical=False):
     blocks = as_blocks(X)
     if not blocks.on_host:
         return weighted_total(_costs_at_nearest(blocks, centers, spherical), sample_weight)
-    return map_reduce(
-        _nearest_cost, operator.add, blocks, sample_weight, broadcast=(centers, spherical)
-    )
+    broadcast = (centers, spherical)
+    return map_reduce(_nearest_cost, operator.add, blocks, sample_weight, broadcast=broadcast)
 
 
 def _nearest_cost(rows, sample_weight, centers, spherical):

@@ -1,6 +1,8 @@
 """Lloyd's iteration for clusters of bounded sizes, with an exact assignment in every step."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -9,6 +11,21 @@ from clusterlib.kernels import capacity_assignment_points, priced_argmin
 from clusterlib.solvers.balanced_exchange import exchange_rows
 from clusterlib.solvers.cluster_means import cluster_means
 from clusterlib.solvers.geometry import Flat, Sphere
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.kernels.assignment import CapacityAssignment
+    from clusterlib.typing import (
+        Array,
+        ArrayLike,
+        Float64Array,
+        FloatArray,
+        Int32Array,
+        IntArray,
+        Rows,
+    )
 
 __all__ = ["PricedPartition", "assign_bounded", "assign_priced", "balanced_lloyd"]
 
@@ -42,29 +59,29 @@ class PricedPartition(NamedTuple):
         Inertia after each iteration.
     """
 
-    labels: np.ndarray
-    centers: np.ndarray
-    prices: np.ndarray
+    labels: Int32Array
+    centers: FloatArray
+    prices: Float64Array
     inertia: float
     dual_gap: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def balanced_lloyd(
-    X,
-    centers,
-    size_min,
-    size_max,
+    X: ArrayLike,
+    centers: Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
     *,
-    spherical=False,
-    max_iter=300,
-    tol=0.0,
-    prices=None,
-    exchange=False,
-    callback=None,
-):
+    spherical: bool = False,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    prices: Float64Array | None = None,
+    exchange: bool = False,
+    callback: Callable[..., Any] | None = None,
+) -> PricedPartition:
     """Run k-means with bounded cluster sizes from given centres until nothing falls any more.
 
     An iteration moves the centres to the means of their rows and assigns the rows anew, at the
@@ -152,7 +169,15 @@ def balanced_lloyd(
     )  # fmt: skip
 
 
-def assign_bounded(X, centers, size_min, size_max, *, prices=None, spherical=False):
+def assign_bounded(
+    X: ArrayLike,
+    centers: Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
+    *,
+    prices: Float64Array | None = None,
+    spherical: bool = False,
+) -> CapacityAssignment:
     """Assign rows to centres within bounds of the cluster sizes, at the least cost.
 
     Parameters
@@ -188,7 +213,9 @@ def assign_bounded(X, centers, size_min, size_max, *, prices=None, spherical=Fal
     return capacity_assignment_points(X, centers, size_min, size_max, metric=metric, prices=prices)
 
 
-def assign_priced(X, centers, prices, *, spherical=False):
+def assign_priced(
+    X: Rows, centers: Array, prices: Float64Array, *, spherical: bool = False
+) -> Int32Array:
     """Find the centre of every row at which cost plus price is least.
 
     Parameters

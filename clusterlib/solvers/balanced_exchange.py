@@ -5,7 +5,9 @@ two centres, and where clusters are small that is worth more than the change its
 that are full are kept by letting two rows change places.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from clusterlib.kernels import pairwise_distances
 from clusterlib.solvers.assignment import costs_of_assignment
 from clusterlib.solvers.cluster_worth import ClusterWorth
 from clusterlib.solvers.geometry import Flat, Sphere
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Float64Array, Int32Array, IntArray
 
 __all__ = ["exchange_rows"]
 
@@ -51,7 +56,16 @@ class _Changes(NamedTuple):
     gain: np.ndarray
 
 
-def exchange_rows(X, labels, centers, prices, size_min, size_max, *, spherical=False):
+def exchange_rows(
+    X: ArrayLike,
+    labels: Int32Array,
+    centers: Array,
+    prices: Float64Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
+    *,
+    spherical: bool = False,
+) -> Int32Array:
     """Let rows change places, two by two or alone where sizes allow it, while that gains.
 
     Every change is made on its exact gain, the moves of both centres included: for rows i of

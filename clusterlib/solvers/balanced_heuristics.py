@@ -1,5 +1,9 @@
 """Balanced k-means with assignments that are not exact: entropic ones that are rounded, greedy ones."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks import as_blocks
@@ -11,6 +15,12 @@ from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.greedy_assignment import greedy_assignment
 from clusterlib.solvers.sinkhorn import sinkhorn
 from clusterlib.solvers.transport_problem import PointCost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, ArrayLike, Float64Array, Int32Array, Int64Array, IntArray
 
 __all__ = ["balanced_heuristic", "equal_sizes", "regret_assignment", "sinkhorn_assignment"]
 
@@ -25,17 +35,17 @@ _LARGEST_EXPONENT = 200
 
 
 def balanced_heuristic(
-    X,
-    centers,
-    size_min,
-    size_max,
+    X: ArrayLike,
+    centers: Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
     *,
-    entropic=False,
-    spherical=False,
-    max_iter=300,
-    tol=0.0,
-    callback=None,
-):
+    entropic: bool = False,
+    spherical: bool = False,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    callback: Callable[..., Any] | None = None,
+) -> PricedPartition:
     """Run k-means with bounded sizes whose assignments are cheap approximations.
 
     The inertia need not fall, so the best iterate is returned. One exact assignment to its centres
@@ -113,7 +123,15 @@ def balanced_heuristic(
     )
 
 
-def sinkhorn_assignment(X, centers, size_min, size_max, *, prices=None, spherical=False):
+def sinkhorn_assignment(
+    X: ArrayLike,
+    centers: Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
+    *,
+    prices: Float64Array | None = None,
+    spherical: bool = False,
+) -> tuple[Int32Array, Float64Array, float]:
     """Assign rows by entropic transport to sizes as equal as possible, and round.
 
     Parameters
@@ -189,7 +207,9 @@ def _entropic_prices(X, centers, sizes, prices, spherical):
     return np.where(sizes > 0, -result.g, 0.0)
 
 
-def equal_sizes(n_samples, size_min, size_max, n_clusters):
+def equal_sizes(
+    n_samples: int, size_min: int | IntArray, size_max: int | IntArray, n_clusters: int
+) -> Int64Array:
     """Sizes within bounds that are as equal as possible.
 
     Parameters
@@ -232,7 +252,14 @@ def equal_sizes(n_samples, size_min, size_max, n_clusters):
     return sizes
 
 
-def regret_assignment(X, centers, prices, sizes, *, spherical=False):
+def regret_assignment(
+    X: ArrayLike,
+    centers: Array,
+    prices: Float64Array,
+    sizes: Int64Array,
+    *,
+    spherical: bool = False,
+) -> Int32Array:
     """Assign rows to clusters of given sizes, those first that would regret it most.
 
     Every row asks for its cheapest open cluster. One with too many of them takes those for which

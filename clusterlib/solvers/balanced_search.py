@@ -1,10 +1,21 @@
 """Search beyond the nearest minimum of balanced k-means: centres tried in other places."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.solvers.assignment import costs_of_assignment
 from clusterlib.solvers.balanced import balanced_lloyd
 from clusterlib.solvers.geometry import Flat, Sphere
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.solvers.balanced import PricedPartition
+    from clusterlib.typing import ArrayLike, IntArray
 
 __all__ = ["swap_centers"]
 
@@ -13,19 +24,19 @@ _TRIAL_ITERATIONS = 5
 
 
 def swap_centers(
-    X,
-    start,
-    size_min,
-    size_max,
-    n_swaps,
-    rng,
+    X: ArrayLike,
+    start: PricedPartition,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
+    n_swaps: int,
+    rng: np.random.Generator,
     *,
-    spherical=False,
-    max_iter=300,
-    tol=0.0,
-    exchange=False,
-    callback=None,
-):
+    spherical: bool = False,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    exchange: bool = False,
+    callback: Callable[..., Any] | None = None,
+) -> PricedPartition:
     """Try centres in other places, one at a time, and keep what lowers the inertia.
 
     A centre goes to a row; some iterations of :func:`balanced_lloyd` show what that is worth. The

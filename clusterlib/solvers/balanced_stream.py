@@ -1,5 +1,9 @@
 """Balanced k-means on rows that are read block by block."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks import as_blocks
@@ -8,6 +12,12 @@ from clusterlib.solvers.far_rows import relocate_empty
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.streamed_assignment import assign_streamed
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, IntArray, Rows
+
 __all__ = ["balanced_stream"]
 
 # After an iteration that changed more labels than this share, prices are no hint for the next one.
@@ -15,17 +25,17 @@ _FEW_CHANGES = 0.1
 
 
 def balanced_stream(
-    X,
-    centers,
-    size_min,
-    size_max,
+    X: Rows,
+    centers: Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
     *,
-    spherical=False,
-    max_iter=300,
-    tol=0.0,
-    callback=None,
-    most_rows=None,
-):
+    spherical: bool = False,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    callback: Callable[..., Any] | None = None,
+    most_rows: int | None = None,
+) -> PricedPartition:
     """Run k-means with bounded cluster sizes on rows that need not be in memory.
 
     The iteration of :func:`balanced_lloyd` without exchanges, with the assignments of

@@ -1,10 +1,15 @@
 """Calibration of class probabilities: slopes and offsets of their logarithms, by Newton's method."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import linalg
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, IntArray
 
 __all__ = [
     "Calibration",
@@ -58,12 +63,12 @@ class Calibration(NamedTuple):
         Penalised log loss of the identity and after each step; it never rises.
     """
 
-    slope: np.ndarray
-    offset: np.ndarray
+    slope: Float64Array
+    offset: Float64Array
     log_loss: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def floored_logarithms(probabilities):
@@ -90,7 +95,7 @@ def floored_logarithms(probabilities):
     return np.log(np.maximum(probabilities, _FLOOR), dtype=np.float64)
 
 
-def calibrated(logarithms, slope, offset):
+def calibrated(logarithms: Float64Array, slope: Array, offset: Array) -> Float64Array:
     """Probabilities after calibration.
 
     Parameters
@@ -119,7 +124,16 @@ def calibrated(logarithms, slope, offset):
     return scores
 
 
-def calibrate(logarithms, codes, kind, *, weight=None, strength=1.0, max_iter=100, tol=1e-12):
+def calibrate(
+    logarithms: Float64Array,
+    codes: IntArray,
+    kind: CalibrationKind,
+    *,
+    weight: Array | None = None,
+    strength: float = 1.0,
+    max_iter: int = 100,
+    tol: float = 1e-12,
+) -> Calibration:
     """Slopes and offsets of the highest likelihood of labels that the classifier has not seen.
 
     Minimises the weighted mean of ``-log softmax(slope log p_i + offset)_{y_i}``, a convex

@@ -1,7 +1,9 @@
 """Which model predicts the classes of a row: chosen by the domains of rows that were held out."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +15,14 @@ from clusterlib.solvers.frozen_em import frozen_em
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.micro_clusters import sampled_rows
 from clusterlib.solvers.seeding import random_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from clusterlib.solvers.class_mixture import ClassMixture
+    from clusterlib.solvers.class_network import ClassNetwork
+    from clusterlib.typing import Float64Array, FloatArray, Int32Array, Rows
 
 __all__ = ["ClassModel", "MicroClasses", "ModelChoice", "chosen_model", "pooled_posteriors"]
 
@@ -58,8 +68,8 @@ class MicroClasses(NamedTuple):
         q(class | micro-cluster).
     """
 
-    centers: np.ndarray
-    classes: np.ndarray
+    centers: FloatArray
+    classes: FloatArray
 
     def pooled(self, rows):
         """q(class | row), shape (len(rows), k)."""
@@ -85,10 +95,20 @@ class ModelChoice(NamedTuple):
 
     model: NamedTuple
     name: ClassModel
-    log_likelihoods: dict
+    log_likelihoods: dict[ClassModel, float]
 
 
-def chosen_model(X, domains, micro, labels, domain_given_class, rng, *, models, callback=None):
+def chosen_model(
+    X: Rows,
+    domains: Int32Array,
+    micro: MicroClasses,
+    labels: Int32Array,
+    domain_given_class: Float64Array,
+    rng: np.random.Generator,
+    *,
+    models: Sequence[ClassModel],
+    callback: Callable[..., Any] | None = None,
+) -> ModelChoice:
     """Fit models of q(class | row) that see more than the micro-cluster of a row, and choose.
 
     Parameters
@@ -186,7 +206,7 @@ class _Sample(NamedTuple):
         return float(np.log(np.einsum("ik,ik->i", pooled[self.held_out], D)).mean())
 
 
-def pooled_posteriors(X, model):
+def pooled_posteriors(X: Rows, model: MicroClasses | ClassMixture | ClassNetwork) -> FloatArray:
     """Classes of rows whose domain is not known.
 
     Parameters

@@ -1,13 +1,22 @@
 """One Gaussian for each class: from the rows that are trusted, and rows drawn from it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels import class_moments
 
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, BoolArray, Float64Array, IndexArray, IntArray
+
 __all__ = ["inlier_gaussians", "sample_gaussians"]
 
 
-def inlier_gaussians(X, codes, n_classes, inliers):
+def inlier_gaussians(
+    X: Array, codes: IntArray, n_classes: int, inliers: BoolArray
+) -> tuple[Float64Array, Float64Array]:
     """Means and covariances of the classes, of the rows that are inliers.
 
     Parameters
@@ -49,7 +58,9 @@ def inlier_gaussians(X, codes, n_classes, inliers):
     return means, covariances
 
 
-def sample_gaussians(means, covariances, counts, rng):
+def sample_gaussians(
+    means: Float64Array, covariances: Float64Array, counts: IntArray, rng: np.random.Generator
+) -> tuple[Float64Array, IndexArray]:
     """Draw rows from Gaussians.
 
     Parameters

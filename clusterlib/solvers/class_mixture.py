@@ -1,10 +1,18 @@
 """Gaussian components shared by all classes: q(class | row) where clusters overlap."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.kernels import LEAF_ROWS, tempered_posterior
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, Float64Array, FloatArray, Int32Array
 
 __all__ = ["ClassMixture", "class_mixture"]
 
@@ -37,11 +45,11 @@ class ClassMixture(NamedTuple):
         q(class | component); rows sum to 1.
     """
 
-    origin: np.ndarray
-    centers: np.ndarray
+    origin: FloatArray
+    centers: FloatArray
     variance: float
-    log_weights: np.ndarray
-    classes: np.ndarray
+    log_weights: Float64Array
+    classes: FloatArray
 
     def pooled(self, rows):
         """q(class | row), shape (len(rows), k)."""
@@ -64,7 +72,15 @@ class ClassMixture(NamedTuple):
         return scores
 
 
-def class_mixture(X, domains, targets, domain_given_class, centers, *, callback=None):
+def class_mixture(
+    X: FloatArray,
+    domains: Int32Array,
+    targets: FloatArray,
+    domain_given_class: Array,
+    centers: FloatArray,
+    *,
+    callback: Callable[..., Any] | None = None,
+) -> ClassMixture:
     """Fit Gaussian components to rows, and classes to their domains.
 
     First the components alone: equal spherical covariances, means and shares by EM. Then, with

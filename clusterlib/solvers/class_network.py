@@ -1,10 +1,18 @@
 """A small network for q(class | row), trained on nothing but the domains of the rows."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.kernels import tempered_posterior
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, FloatArray, Int32Array
 
 __all__ = ["ClassNetwork", "class_network"]
 
@@ -40,11 +48,11 @@ class ClassNetwork(NamedTuple):
         Their offsets.
     """
 
-    center: np.ndarray
-    hidden: np.ndarray
-    hidden_offset: np.ndarray
-    output: np.ndarray
-    output_offset: np.ndarray
+    center: FloatArray
+    hidden: FloatArray
+    hidden_offset: FloatArray
+    output: FloatArray
+    output_offset: FloatArray
 
     def pooled(self, rows):
         """q(class | row), shape (len(rows), k)."""
@@ -57,7 +65,16 @@ class ClassNetwork(NamedTuple):
         return self._replace(output=output, output_offset=self.output_offset[order])
 
 
-def class_network(X, domains, targets, domain_given_class, rng, *, n_hidden=64, callback=None):
+def class_network(
+    X: FloatArray,
+    domains: Int32Array,
+    targets: FloatArray,
+    domain_given_class: Array,
+    rng: np.random.Generator,
+    *,
+    n_hidden: int = 64,
+    callback: Callable[..., Any] | None = None,
+) -> ClassNetwork:
     """Train a network on the log-likelihood of the domains.
 
     Maximises ``sum_i log sum_y D[d_i, y] h_y(x_i)`` over networks h and matrices D, after a first

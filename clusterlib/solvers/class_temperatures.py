@@ -1,7 +1,9 @@
 """A temperature for each class: loose classes get a higher one."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,6 +12,11 @@ from clusterlib.kernels.checks import as_matrix, check_finite
 from clusterlib.solvers.assignment import costs_of_assignment
 from clusterlib.solvers.subclass_groups import class_numbers, subclass_groups
 from clusterlib.solvers.transport_problem import checked_member, checked_real
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import Array, ArrayLike, Float64Array
 
 __all__ = ["ClassTemperatures", "TemperatureForm", "class_temperatures"]
 
@@ -42,14 +49,21 @@ class ClassTemperatures(NamedTuple):
         How loose each class is, before it was limited by percentiles.
     """
 
-    classes: np.ndarray
-    temperatures: np.ndarray
-    spread: np.ndarray
+    classes: Array
+    temperatures: Float64Array
+    spread: Float64Array
 
 
 def class_temperatures(
-    Z, y, subclass_labels=None, *, temperature, form="exponential", offset=10.0, percentiles=None
-):
+    Z: ArrayLike,
+    y: ArrayLike,
+    subclass_labels: ArrayLike | None = None,
+    *,
+    temperature: float,
+    form: Literal["exponential", "linear"] | TemperatureForm = "exponential",
+    offset: float = 10.0,
+    percentiles: tuple[float, float] | None = None,
+) -> ClassTemperatures:
     """Give every class a temperature by how loose it is.
 
     With ``t_c`` the mean of class c, its spread is

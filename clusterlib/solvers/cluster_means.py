@@ -1,5 +1,9 @@
 """Sums and means of clusters whose labels are given."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks import as_blocks, map_reduce
@@ -8,12 +12,17 @@ from clusterlib.solvers.far_rows import relocate_empty
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.labelling import add_totals
 
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, Int32Array, Rows
+
 __all__ = ["cluster_means", "cluster_totals", "cluster_weights"]
 
 _COUNTED_ROWS = 1 << 16
 
 
-def cluster_totals(X, labels, n_clusters, weight=None):
+def cluster_totals(
+    X: Rows, labels: Int32Array, n_clusters: int, weight: Float64Array | None = None
+) -> tuple[Float64Array, Float64Array]:
     """Add up the rows and the weights of every cluster, block by block in a fixed order.
 
     Parameters
@@ -54,7 +63,9 @@ def _sums(rows, weight, labels, n_clusters):
     return cluster_sums(rows, labels, n_clusters, sample_weight=weight)
 
 
-def cluster_weights(labels, n_clusters, sample_weight=None):
+def cluster_weights(
+    labels: Int32Array, n_clusters: int, sample_weight: Float64Array | None = None
+) -> Float64Array:
     """Add up the weights of the rows of every cluster, without a copy of the labels.
 
     Parameters
@@ -90,7 +101,14 @@ def cluster_weights(labels, n_clusters, sample_weight=None):
     return weights
 
 
-def cluster_means(X, labels, centers, *, weight=None, spherical=False):
+def cluster_means(
+    X: Rows,
+    labels: Int32Array,
+    centers: Array,
+    *,
+    weight: Float64Array | None = None,
+    spherical: bool = False,
+) -> Array:
     """Move centres to the means of their rows; those without rows go to far rows.
 
     Parameters

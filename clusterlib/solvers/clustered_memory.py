@@ -1,6 +1,8 @@
 """Steps of a memory of past rows that is cut into balanced partitions."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,11 @@ from clusterlib.kernels import cluster_sums, pairwise_distances, pairwise_topk
 from clusterlib.solvers.assignment import assign
 from clusterlib.solvers.geometry import unit_rows
 from clusterlib.solvers.sinkhorn_codes import sinkhorn_assign
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import Array, Float64Array, Int32Array, Int64Array, IntArray
 
 __all__ = [
     "PartitionSums",
@@ -30,11 +37,18 @@ class PartitionSums(NamedTuple):
         How many rows each has, in the same order.
     """
 
-    sums: np.ndarray
-    sizes: np.ndarray
+    sums: Float64Array
+    sizes: Float64Array
 
 
-def balanced_labels(rows, prototypes, epsilon, *, n_iters=10, metric="euclidean"):
+def balanced_labels(
+    rows: Array,
+    prototypes: Array,
+    epsilon: float,
+    *,
+    n_iters: int | None = 10,
+    metric: Literal["euclidean", "cosine"] = "euclidean",
+) -> Int32Array:
     """Label a batch so that prototypes get nearly equal parts of it.
 
     The labels are the largest entries of codes that :func:`sinkhorn_assign` computes from the
@@ -80,7 +94,7 @@ def balanced_labels(rows, prototypes, epsilon, *, n_iters=10, metric="euclidean"
     return np.argmax(codes, axis=1).astype(np.int32)
 
 
-def partition_sums(bank, labels, n_clusters):
+def partition_sums(bank: Array, labels: Int32Array, n_clusters: int) -> PartitionSums:
     """Sum the rows of each partition.
 
     Parameters
@@ -111,7 +125,14 @@ def partition_sums(bank, labels, n_clusters):
     return PartitionSums(*cluster_sums(bank, labels, n_clusters))
 
 
-def replace_rows(bank, labels, partitions, slots, rows, new_labels):
+def replace_rows(
+    bank: Array,
+    labels: Int32Array,
+    partitions: PartitionSums,
+    slots: IntArray,
+    rows: Array,
+    new_labels: Int32Array,
+) -> PartitionSums:
     """Overwrite stored rows and keep the sums of partitions right.
 
     Parameters
@@ -158,7 +179,7 @@ def replace_rows(bank, labels, partitions, slots, rows, new_labels):
     )
 
 
-def moved_prototypes(prototypes, partitions, momentum):
+def moved_prototypes(prototypes: Array, partitions: PartitionSums, momentum: float) -> Array:
     """Move prototypes towards the means of their partitions.
 
     ``(1 - momentum) mean + momentum prototype``; the prototype of an empty partition stays.
@@ -196,7 +217,9 @@ def moved_prototypes(prototypes, partitions, momentum):
     return moved.astype(prototypes.dtype)
 
 
-def nearest_in_partition(queries, bank, labels, prototypes, n_neighbors):
+def nearest_in_partition(
+    queries: Array, bank: Array, labels: Int32Array, prototypes: Array, n_neighbors: int
+) -> tuple[Array, Int64Array]:
     """Find the stored rows nearest to queries by cosine, each in the partition of its prototype.
 
     Where that partition has no more than ``n_neighbors`` rows, the whole bank is searched.

@@ -1,12 +1,19 @@
 """Which component of one fit is which of another."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, Int64Array
 
 __all__ = ["matched_components"]
 
 
-def matched_components(H, other):
+def matched_components(H: Array, other: Array) -> tuple[Int64Array, Float64Array]:
     """Match components by the cosines of their angles, to the largest sum.
 
     Parameters

@@ -1,9 +1,14 @@
 """Class shares of unlabelled rows, from how a classifier confuses the classes."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import optimize
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, FloatArray, IntArray
 
 __all__ = ["ConfusionPrior", "class_confusion", "confusion_covariance", "confusion_prior"]
 
@@ -27,13 +32,15 @@ class ConfusionPrior(NamedTuple):
         Condition number of the confusion matrix; infinite if it has no inverse.
     """
 
-    prior: np.ndarray
-    unconstrained: np.ndarray
+    prior: Float64Array
+    unconstrained: Float64Array
     residual: float
     condition: float
 
 
-def class_confusion(predictions, codes, n_classes, *, weight=None):
+def class_confusion(
+    predictions: FloatArray, codes: IntArray, n_classes: int, *, weight: Array | None = None
+) -> Float64Array:
     """Mean prediction within each class.
 
     Parameters
@@ -67,7 +74,7 @@ def class_confusion(predictions, codes, n_classes, *, weight=None):
     return np.array(sums) / np.bincount(codes, weight, n_classes)
 
 
-def confusion_prior(confusion, predicted):
+def confusion_prior(confusion: Float64Array, predicted: Float64Array) -> ConfusionPrior:
     """Shares of the classes under which the predictions come out as they did.
 
     Under label shift the mean prediction is ``confusion @ prior`` [1]_. The prior minimises the

@@ -1,9 +1,18 @@
 """One number that says how large a cost is: epsilon is chosen relative to it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.solvers.sides import side_of
 from clusterlib.solvers.transport_problem import PointCost
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import ArrayLike
 
 __all__ = ["cost_scale"]
 
@@ -13,7 +22,9 @@ _DIGIT_BITS = 16
 _KINDS = ("max", "mean", "median")
 
 
-def cost_scale(cost, kind="max"):
+def cost_scale(
+    cost: ArrayLike | PointCost, kind: Literal["max", "mean", "median"] = "max"
+) -> float:
     """Measure a cost matrix: its largest, mean or median absolute value.
 
     Parameters

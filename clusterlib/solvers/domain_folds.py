@@ -1,9 +1,14 @@
 """Rows that are left out in turn, with the neighbours that the others have without them."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.sparse
+
+if TYPE_CHECKING:
+    from clusterlib.typing import CsrArray, Float64Array, Int32Array, Int64Array
 
 __all__ = ["DomainFold", "blended_log_likelihoods", "domain_folds"]
 
@@ -28,14 +33,23 @@ class DomainFold(NamedTuple):
         Nearest kept rows of those left out.
     """
 
-    kept: np.ndarray
-    left_out: np.ndarray
+    kept: Int64Array
+    left_out: Int64Array
     f: scipy.sparse.csr_array
-    neighbors: np.ndarray
-    left_out_neighbors: np.ndarray
+    neighbors: Int32Array
+    left_out_neighbors: Int32Array
 
 
-def domain_folds(neighbors, domains, n_domains, n_folds, *, rng, f=None, n_averaged=10):
+def domain_folds(
+    neighbors: Int32Array,
+    domains: Int32Array,
+    n_domains: int,
+    n_folds: int,
+    *,
+    rng: np.random.Generator,
+    f: CsrArray | None = None,
+    n_averaged: int = 10,
+) -> list[DomainFold]:
     """Leave out each row of a domain once, as long as another stays.
 
     Parameters
@@ -91,7 +105,7 @@ def domain_folds(neighbors, domains, n_domains, n_folds, *, rng, f=None, n_avera
     return folds
 
 
-def blended_log_likelihoods(likelihoods, others):
+def blended_log_likelihoods(likelihoods: Float64Array, others: Float64Array) -> Float64Array:
     """Logarithms of a prediction mixed with another, by the share that is best for all rows.
 
     Parameters

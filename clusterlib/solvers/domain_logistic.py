@@ -1,13 +1,18 @@
 """Logistic regressions of the domains of rows, one without each fold, from the same passes."""
 
+from __future__ import annotations
+
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 
 from clusterlib.blocks import as_blocks, leaf_sum, mapped, tree_reduce
 from clusterlib.kernels import LEAF_ROWS, row_softmax
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array, Int32Array, IntArray, Rows
 
 __all__ = ["DomainLogistic", "domain_logistic", "standard_units"]
 
@@ -31,9 +36,9 @@ class DomainLogistic(NamedTuple):
         Whether the gradient ended below the tolerance.
     """
 
-    center: np.ndarray
-    scale: np.ndarray
-    parameters: np.ndarray
+    center: Float64Array
+    scale: Float64Array
+    parameters: Float64Array
     n_iter: int
     n_passes: int
     converged: bool
@@ -74,7 +79,17 @@ class DomainLogistic(NamedTuple):
         return mapped(X, fn, self.parameters.shape[1], np.float64, beside=beside)
 
 
-def domain_logistic(X, codes, n_domains, *, C, folds=None, n_folds=0, max_iter=200, tol=5e-3):
+def domain_logistic(
+    X: Rows,
+    codes: Int32Array,
+    n_domains: int,
+    *,
+    C: float,
+    folds: IntArray | None = None,
+    n_folds: int = 0,
+    max_iter: int = 200,
+    tol: float = 5e-3,
+) -> DomainLogistic:
     """Fit logistic regressions of the domain of a row: without each fold, and to all rows.
 
     Each model minimises the mean of ``-log softmax(W z + b)[code]`` over its N rows plus

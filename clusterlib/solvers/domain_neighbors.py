@@ -1,9 +1,16 @@
 """The domains of the nearest rows: an estimate of q(domain | row) that needs no training."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.sparse
 
 from clusterlib.kernels import pairwise_topk
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, CsrArray, Int32Array
 
 __all__ = ["domain_histograms", "nearest_other_rows", "nearest_rows"]
 
@@ -11,7 +18,7 @@ __all__ = ["domain_histograms", "nearest_other_rows", "nearest_rows"]
 _CHUNK_ROWS = 4096
 
 
-def nearest_rows(X, Y, n_neighbors):
+def nearest_rows(X: Array, Y: Array, n_neighbors: int) -> Int32Array:
     """Find the nearest rows of Y for each row of X.
 
     Parameters
@@ -46,7 +53,7 @@ def nearest_rows(X, Y, n_neighbors):
     return neighbors
 
 
-def nearest_other_rows(X, n_neighbors):
+def nearest_other_rows(X: Array, n_neighbors: int) -> Int32Array:
     """Find the nearest other rows for each row.
 
     A row is never its own neighbour, also where it has copies: what its neighbours say of it knows
@@ -89,7 +96,7 @@ def nearest_other_rows(X, n_neighbors):
     return neighbors
 
 
-def domain_histograms(neighbors, domains, n_domains):
+def domain_histograms(neighbors: Int32Array, domains: Int32Array, n_domains: int) -> CsrArray:
     """Count the domains of the neighbours of each row.
 
     Parameters

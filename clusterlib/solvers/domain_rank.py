@@ -1,8 +1,13 @@
 """How many classes the table of clusters and domains shows: the rank of its dependence."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array
 
 __all__ = ["DomainRank", "class_margin", "domain_rank"]
 
@@ -24,12 +29,12 @@ class DomainRank(NamedTuple):
     """
 
     n_classes: int
-    singular_values: np.ndarray
+    singular_values: Float64Array
     threshold: float
     margin: float
 
 
-def domain_rank(counts):
+def domain_rank(counts: Array) -> DomainRank:
     """Count the classes that the domains tell apart, by a rank test.
 
     Rows of one class are spread over the domains in the same way wherever they lie, so that a
@@ -88,7 +93,7 @@ def domain_rank(counts):
     return DomainRank(above + 1, values, threshold, _clearness(values[:-1], above, threshold))
 
 
-def class_margin(rank, n_classes):
+def class_margin(rank: DomainRank, n_classes: int) -> float:
     """Compare the singular value that so many classes need with the threshold of the noise.
 
     Parameters

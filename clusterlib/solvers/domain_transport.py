@@ -1,5 +1,9 @@
 """Transport between two domains: costs between classes, and where new rows go."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels import Metric
@@ -11,6 +15,12 @@ from clusterlib.solvers.sides import side_of
 from clusterlib.solvers.transport_maps import dense_softmax_map, points_softmax_map
 from clusterlib.solvers.transport_objective import row_blocks
 from clusterlib.solvers.transport_problem import PointCost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from clusterlib.typing import Array, Float64Array, FloatArray, Int64Array
 
 __all__ = [
     "labelled_cost",
@@ -25,7 +35,12 @@ __all__ = [
 _ROUNDING = 1e-12
 
 
-def weighted_cost_scale(cost, kind, a=None, b=None):
+def weighted_cost_scale(
+    cost: PointCost,
+    kind: Literal["max", "mean", "median"],
+    a: Float64Array | None = None,
+    b: Float64Array | None = None,
+) -> float:
     """Measure the cost of weighted points, as if integer weights were repetitions.
 
     Parameters
@@ -84,7 +99,9 @@ def _mean_cost(cost, a, b):
     return sum(float(a[rows] @ np.abs(cost.block(rows)) @ b) for rows in blocks)
 
 
-def weights_of_relative_entropy(a, b, epsilon, rho_a=np.inf, rho_b=np.inf):
+def weights_of_relative_entropy(
+    a: Float64Array, b: Float64Array, epsilon: float, rho_a: float = np.inf, rho_b: float = np.inf
+) -> tuple[Float64Array, Float64Array, float]:
     """Weights with which :func:`sinkhorn` minimises the entropy relative to ``a b'``.
 
     The solver's entropy is that of P alone. As soon as a marginal is relaxed, the mass of its plan
@@ -125,7 +142,9 @@ def weights_of_relative_entropy(a, b, epsilon, rho_a=np.inf, rho_b=np.inf):
     return m * (n * a) ** (1 + epsilon / rho_a), n * (m * b) ** (1 + epsilon / rho_b), n * m
 
 
-def labelled_cost(cost, source_classes, target_classes, penalty):
+def labelled_cost(
+    cost: PointCost, source_classes: Int64Array, target_classes: Int64Array, penalty: float
+) -> FloatArray:
     """Store the cost of points and raise it between points of different classes.
 
     Parameters
@@ -163,7 +182,7 @@ def labelled_cost(cost, source_classes, target_classes, penalty):
     return np.where(differ, np.maximum(matrix, matrix.dtype.type(penalty)), matrix)
 
 
-def moved_to_means(X, cost, epsilon, g):
+def moved_to_means(X: Array, cost: PointCost, epsilon: float, g: Float64Array) -> Float64Array:
     """Move rows to means of targets, the entropic map.
 
     ``T(x) = sum_j w_j y_j``, where w is the softmax of ``(g_j - c(x, y_j)) / epsilon``. A row of
@@ -200,7 +219,7 @@ def moved_to_means(X, cost, epsilon, g):
     return points_softmax_map(cost, cost.as_sources(X), epsilon, g, None)
 
 
-def moved_by_matrix(matrix, targets, epsilon, g):
+def moved_by_matrix(matrix: Array, targets: Array, epsilon: float, g: Float64Array) -> Float64Array:
     """Move the rows of a stored cost to means of targets.
 
     Parameters
@@ -233,7 +252,7 @@ def moved_by_matrix(matrix, targets, epsilon, g):
     return dense_softmax_map(CostMatrix.checked(matrix), epsilon, g, targets)
 
 
-def moved_as_nearest(X, sources, means):
+def moved_as_nearest(X: Array, sources: Array, means: Callable[..., Any]) -> Float64Array:
     """Move every row as its nearest source is moved, which keeps differences between neighbours.
 
     ``T(x) = x + T(x_i) - x_i`` for the source x_i nearest to x in Euclidean distance, the lowest

@@ -5,12 +5,17 @@ q(domain | class y). So the rows of f lie in a simplex whose corners are the col
 cluster that holds one class alone sits on a corner.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import optimize
 
 from clusterlib.solvers.successive_projection import leading_coordinates, successive_projection
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, IntArray
 
 __all__ = ["RecoveredMarginals", "domain_counts", "domain_vertices", "recovered_marginals"]
 
@@ -32,12 +37,14 @@ class RecoveredMarginals(NamedTuple):
         Largest entry of ``D class_prior - shares``: 0 if the simplex holds the mean row.
     """
 
-    class_prior: np.ndarray
-    marginals: np.ndarray
+    class_prior: Float64Array
+    marginals: Float64Array
     residual: float
 
 
-def domain_counts(labels, domains, n_clusters, n_domains):
+def domain_counts(
+    labels: IntArray, domains: IntArray, n_clusters: int, n_domains: int
+) -> Float64Array:
     """Count the rows of each cluster in each domain.
 
     Parameters
@@ -65,7 +72,9 @@ def domain_counts(labels, domains, n_clusters, n_domains):
     return counts.reshape(n_clusters, n_domains).astype(np.float64)
 
 
-def domain_vertices(counts, n_classes, *, shares=None):
+def domain_vertices(
+    counts: Float64Array, n_classes: int, *, shares: Array | None = None
+) -> Float64Array:
     """Find the clusters at the corners of the simplex of domain shares.
 
     Parameters
@@ -117,7 +126,9 @@ def domain_vertices(counts, n_classes, *, shares=None):
     return np.ascontiguousarray(rows[corners].T)
 
 
-def recovered_marginals(domain_given_class, shares):
+def recovered_marginals(
+    domain_given_class: Float64Array, shares: Float64Array
+) -> RecoveredMarginals:
     """Turn q(domain | class) into the shares of the classes, overall and in each domain.
 
     Parameters

@@ -1,9 +1,17 @@
 """Random draws of rows that depend on what the rows are, not on where they stand."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks import map_blocks
 from clusterlib.kernels import Metric, pairwise_distances
+
+if TYPE_CHECKING:
+    from clusterlib.blocks._protocol import Blocks
+    from clusterlib.typing import Array, Float64Array, IntArray
 
 __all__ = ["RowDraws"]
 
@@ -91,7 +99,7 @@ class RowDraws:
     (2, array([0, 2]))
     """
 
-    def __init__(self, blocks, sample_weight=None):
+    def __init__(self, blocks: Blocks, sample_weight: Array | None = None) -> None:
         self.sample_weight = (
             np.ones(blocks.n_samples) if sample_weight is None else np.asarray(sample_weight)
         )
@@ -128,7 +136,9 @@ class RowDraws:
         group = self._group[row]
         return self._order[self._starts[group] : self._starts[group + 1]]
 
-    def draw(self, rng, size, mass=None):
+    def draw(
+        self, rng: np.random.Generator, size: int, mass: Float64Array | None = None
+    ) -> IntArray:
         """Draw rows with replacement, in proportion to their weights or to another mass.
 
         Parameters
@@ -174,7 +184,7 @@ class RowDraws:
             places[hit == leaf] = leaf * _LEAF_ROWS + _places(inside, targets[hit == leaf])
         return places
 
-    def draw_different(self, rng, size):
+    def draw_different(self, rng: np.random.Generator, size: int) -> IntArray:
         """Draw groups without replacement, in proportion to their weights.
 
         Parameters

@@ -1,12 +1,17 @@
 """Shares of the domains under classes that stay as a classifier predicts them."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.blocks import Blocks
 from clusterlib.kernels import tempered_posterior
 from clusterlib.solvers.row_classes import domain_step
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array, Int32Array
 
 __all__ = ["FrozenFit", "frozen_em"]
 
@@ -35,16 +40,23 @@ class FrozenFit(NamedTuple):
         The log-likelihood before each iteration.
     """
 
-    posteriors: np.ndarray | None
-    domain_given_class: np.ndarray
-    marginals: np.ndarray
+    posteriors: Float64Array | None
+    domain_given_class: Float64Array
+    marginals: Float64Array
     log_likelihood: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
-def frozen_em(pooled, domain_given_class, domains, *, max_iter=50, tol=1e-6):
+def frozen_em(
+    pooled: Blocks | Float64Array,
+    domain_given_class: Float64Array,
+    domains: Int32Array,
+    *,
+    max_iter: int = 50,
+    tol: float = 1e-6,
+) -> FrozenFit:
     """Fit q(domain | class) to class probabilities that know no domain and do not change.
 
     Maximises ``sum_i log sum_y D[d_i, y] h_iy`` over matrices D with columns of sum 1, which is

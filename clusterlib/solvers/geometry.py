@@ -1,9 +1,16 @@
 """The two geometries of k-means: what a centre is and what a row costs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks import as_blocks, map_blocks
 from clusterlib.kernels import Metric, pairwise_argmin
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array, FloatArray, Rows
 
 __all__ = ["Flat", "Sphere", "row_norms", "unit_rows"]
 
@@ -104,7 +111,7 @@ class Sphere:
         return distances
 
 
-def row_norms(X):
+def row_norms(X: Rows) -> Float64Array:
     """Compute the euclidean norm of every row; squares that overflow do no harm.
 
     Parameters
@@ -138,7 +145,7 @@ def _distances_to_nearest(rows, centers):
     return pairwise_argmin(rows, centers, metric=Metric.EUCLIDEAN, return_distance=True)[1]
 
 
-def unit_rows(rows):
+def unit_rows(rows: FloatArray) -> Float64Array:
     """Scale rows to length 1; rows of zeros stay as they are.
 
     Parameters

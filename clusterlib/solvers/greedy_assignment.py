@@ -1,12 +1,17 @@
 """Greedy assignment to clusters of bounded sizes: the closest pair of a row and a centre first."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.blocks import as_blocks, map_blocks
 from clusterlib.kernels import pairwise_argmin
 from clusterlib.solvers.geometry import Flat, Sphere
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Int32Array, IntArray, Rows
 
 __all__ = ["GreedyAssignment", "greedy_assignment"]
 
@@ -24,11 +29,18 @@ class GreedyAssignment(NamedTuple):
         Sum of the costs of the rows at their centres, in float64.
     """
 
-    labels: np.ndarray
+    labels: Int32Array
     cost: float
 
 
-def greedy_assignment(X, centers, size_min, size_max, *, spherical=False):
+def greedy_assignment(
+    X: Rows,
+    centers: Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
+    *,
+    spherical: bool = False,
+) -> GreedyAssignment:
     """Assign the closest pair of a row and an open centre, over and over.
 
     A centre closes when it has ``size_max`` rows. Once as many rows are left as centres lack for

@@ -1,9 +1,16 @@
 """Prices that tell the clusters of every row apart, where the optimum leaves them that freedom."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.blocks import as_blocks, map_reduce
 from clusterlib.kernels import pairwise_distances
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, IntArray, Rows
 
 __all__ = ["interior_prices", "nearest_prices"]
 
@@ -12,7 +19,16 @@ _LAST_SWEEPS = 32
 _STEP_VALUES = 1 << 20
 
 
-def interior_prices(X, centers, labels, prices, size_min, size_max, *, spherical=False):
+def interior_prices(
+    X: Rows,
+    centers: Array,
+    labels: IntArray,
+    prices: Float64Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
+    *,
+    spherical: bool = False,
+) -> Float64Array:
     """Move the prices of an optimal assignment off the ends of the intervals that they may take.
 
     An assignment that takes paths to the optimum ends with prices at which some rows are tied:

@@ -1,6 +1,8 @@
 """Latent label shift: classes and their shares in each domain, from rows and domains alone."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -12,6 +14,12 @@ from clusterlib.solvers.neighborhood_choice import chosen_neighborhood, neighbor
 from clusterlib.solvers.seeding import kmeans_plusplus
 from clusterlib.solvers.successive_projection import leading_coordinates
 from clusterlib.solvers.tempered_em import continued_em, tempered_em
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import CsrArray, Float64Array, Int32Array, IntArray
 
 __all__ = [
     "LabelShiftResult",
@@ -64,38 +72,38 @@ class LabelShiftResult(NamedTuple):
         Its log-likelihood at each iteration.
     """
 
-    posteriors: np.ndarray
-    responsibilities: np.ndarray
-    pooled: np.ndarray
-    domain_given_class: np.ndarray
-    marginals: np.ndarray
-    class_prior: np.ndarray
+    posteriors: Float64Array
+    responsibilities: Float64Array
+    pooled: Float64Array
+    domain_given_class: Float64Array
+    marginals: Float64Array
+    class_prior: Float64Array
     log_likelihood: float
-    start_log_likelihoods: np.ndarray
+    start_log_likelihoods: Float64Array
     start_agreement: float
     n_neighbors: int
     neighborhood_scores: dict[int, float]
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def tempered_label_shift(
-    f,
-    neighbors,
-    domains,
-    n_domains,
-    n_classes,
+    f: CsrArray,
+    neighbors: Int32Array,
+    domains: Int32Array,
+    n_domains: int,
+    n_classes: int,
     *,
-    rng,
-    choose_neighbors=False,
-    tau=2.0,
-    beta=3.0,
-    n_starts=12,
-    max_iter=300,
-    tol=1e-3,
-    callback=None,
-):
+    rng: np.random.Generator,
+    choose_neighbors: bool = False,
+    tau: float = 2.0,
+    beta: float = 3.0,
+    n_starts: int = 12,
+    max_iter: int = 300,
+    tol: float = 1e-3,
+    callback: Callable[..., Any] | None = None,
+) -> LabelShiftResult:
     """Find classes whose shares differ between domains.
 
     Each start clusters the rows of f, takes clusters at the corners of their simplex for classes,
@@ -189,7 +197,7 @@ def tempered_label_shift(
     return _result(finished, shares, np.array(likelihoods), size, scores)
 
 
-def domain_coordinates(f, shares, rank):
+def domain_coordinates(f: CsrArray, shares: Float64Array, rank: int) -> Float64Array:
     """Project the rows of f on their leading directions, columns having equal noise.
 
     Parameters
@@ -219,7 +227,9 @@ def domain_coordinates(f, shares, rank):
     return leading_coordinates(scaled, min(rank, f.shape[1]))
 
 
-def class_weights(f, domain_given_class, *, max_iter=100):
+def class_weights(
+    f: CsrArray, domain_given_class: Float64Array, *, max_iter: int = 100
+) -> Float64Array:
     """Project rows of q(domain | row) into the simplex of the classes.
 
     Parameters
@@ -251,7 +261,7 @@ def class_weights(f, domain_given_class, *, max_iter=100):
     return mixture_weights(*table, corners, max_iter=max_iter)[0]
 
 
-def class_agreement(first, second, n_classes):
+def class_agreement(first: IntArray, second: IntArray, n_classes: int) -> float:
     """Share of rows that two labellings agree on after the best matching of their classes.
 
     Parameters

@@ -1,6 +1,8 @@
 """How many classes: the fewest that predict the domains of rows as well as any number does."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,6 +14,12 @@ from clusterlib.solvers.label_shift import domain_coordinates, tempered_label_sh
 from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import kmeans_plusplus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from clusterlib.typing import CsrArray, Float64Array, Int32Array, Int64Array
 
 __all__ = ["ClassChoice", "choose_n_classes", "cluster_domain_table"]
 
@@ -50,31 +58,31 @@ class ClassChoice(NamedTuple):
     """
 
     n_classes: int
-    candidates: np.ndarray
-    scores: np.ndarray
-    errors: np.ndarray
-    left_out_scores: np.ndarray
+    candidates: Int64Array
+    scores: Float64Array
+    errors: Float64Array
+    left_out_scores: Float64Array
     rank_classes: int
     sure: bool
 
 
 def choose_n_classes(
-    neighbors,
-    domains,
-    n_domains,
+    neighbors: Int32Array,
+    domains: Int32Array,
+    n_domains: int,
     *,
-    rng,
-    f=None,
-    candidates=None,
-    n_averaged=10,
-    n_folds=4,
-    n_starts=4,
-    tau=2.0,
-    beta=3.0,
-    max_iter=40,
-    tol=1e-3,
-    callback=None,
-):
+    rng: np.random.Generator,
+    f: CsrArray | None = None,
+    candidates: Sequence[int] | None = None,
+    n_averaged: int = 10,
+    n_folds: int = 4,
+    n_starts: int = 4,
+    tau: float = 2.0,
+    beta: float = 3.0,
+    max_iter: int = 40,
+    tol: float = 1e-3,
+    callback: Callable[..., Any] | None = None,
+) -> ClassChoice:
     """Choose the number of classes by how well they predict the domains of rows.
 
     Candidates are compared twice. The score of k classes is the log-likelihood of the domains of
@@ -176,7 +184,14 @@ def choose_n_classes(
     return _choice({k: scored(k) if v is None else v for k, v in found.items()}, left_out, rank)
 
 
-def cluster_domain_table(f, domains, n_domains, rng, *, n_clusters=_TABLE_CLUSTERS):
+def cluster_domain_table(
+    f: CsrArray,
+    domains: Int32Array,
+    n_domains: int,
+    rng: np.random.Generator,
+    *,
+    n_clusters: int = _TABLE_CLUSTERS,
+) -> Float64Array:
     """Cluster rows by what their neighbours say of their domains, and count their own.
 
     Parameters

@@ -1,15 +1,33 @@
 """Domains of rows that were left out: how well classes predict what they have not seen."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.solvers.domain_folds import blended_log_likelihoods
 from clusterlib.solvers.label_shift import tempered_label_shift
 from clusterlib.solvers.tempered_em import posteriors_of_neighbors
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from clusterlib.solvers.domain_folds import DomainFold
+    from clusterlib.typing import Float64Array, Int32Array
+
 __all__ = ["left_out_log_likelihoods"]
 
 
-def left_out_log_likelihoods(folds, domains, n_domains, n_classes, *, rng, **options):
+def left_out_log_likelihoods(
+    folds: list[DomainFold],
+    domains: Int32Array,
+    n_domains: int,
+    n_classes: int,
+    *,
+    rng: np.random.Generator,
+    **options: Any,
+) -> Float64Array:
     """Log-likelihoods of the domains of rows by classes that were found without them.
 
     Parameters

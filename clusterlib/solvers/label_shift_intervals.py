@@ -1,7 +1,15 @@
 """Intervals of the shares of classes in domains: what sampling and what the fit leave open."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import special
+
+if TYPE_CHECKING:
+    from clusterlib.solvers.simulated_shift import SimulatedRefits
+    from clusterlib.typing import Array, Float64Array
 
 __all__ = ["corrected_marginals", "marginal_intervals"]
 
@@ -16,7 +24,7 @@ _LEAST_SPREAD = 1e-3
 _TINY = 1e-300
 
 
-def corrected_marginals(marginals, refits):
+def corrected_marginals(marginals: Float64Array, refits: SimulatedRefits) -> Float64Array:
     """Take off the shares what refits to simulated data have too much.
 
     Parameters
@@ -43,7 +51,14 @@ def corrected_marginals(marginals, refits):
     return corrected / corrected.sum(axis=1, keepdims=True)
 
 
-def marginal_intervals(marginals, refits, rows_of_domains, *, level=0.95, sampled_fraction=0.0):
+def marginal_intervals(
+    marginals: Float64Array,
+    refits: SimulatedRefits,
+    rows_of_domains: Array,
+    *,
+    level: float = 0.95,
+    sampled_fraction: float = 0.0,
+) -> Float64Array:
     """Intervals that hold the share of each class in each domain.
 
     Parameters

@@ -1,6 +1,8 @@
 """Whether the domains of a fit tell its classes apart at all, judged without any label."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,10 @@ from clusterlib.solvers.domain_folds import blended_log_likelihoods, domain_fold
 from clusterlib.solvers.domain_rank import class_margin, domain_rank
 from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
 from clusterlib.solvers.row_classes import RowClasses
+
+if TYPE_CHECKING:
+    from clusterlib.solvers.simulated_shift import SimulatedRefits
+    from clusterlib.typing import CsrArray, Float64Array, Int32Array
 
 __all__ = ["ShiftReport", "label_shift_report", "shift_strength"]
 
@@ -55,7 +61,7 @@ class ShiftReport(NamedTuple):
     """
 
     identified: bool
-    reasons: tuple
+    reasons: tuple[str, ...]
     shift_strength: float
     expected_accuracy: float | None
     rank_classes: int
@@ -69,16 +75,16 @@ class ShiftReport(NamedTuple):
 
 
 def label_shift_report(
-    pooled,
-    domain_given_class,
-    marginals,
-    domains,
-    table,
+    pooled: Float64Array | RowClasses,
+    domain_given_class: Float64Array,
+    marginals: Float64Array,
+    domains: Int32Array,
+    table: Float64Array,
     *,
-    start_agreement=1.0,
-    strength=None,
-    refits=None,
-):
+    start_agreement: float = 1.0,
+    strength: float | None = None,
+    refits: SimulatedRefits | None = None,
+) -> ShiftReport:
     """Judge whether the classes of a fit are identified by the domains.
 
     Parameters
@@ -155,21 +161,21 @@ def label_shift_report(
 
 
 def shift_strength(
-    neighbors,
-    domains,
-    n_domains,
-    n_classes,
+    neighbors: Int32Array,
+    domains: Int32Array,
+    n_domains: int,
+    n_classes: int,
     *,
-    rng,
-    f=None,
-    n_averaged=10,
-    n_folds=4,
-    n_starts=3,
-    tau=2.0,
-    beta=3.0,
-    max_iter=40,
-    tol=1e-3,
-):
+    rng: np.random.Generator,
+    f: CsrArray | None = None,
+    n_averaged: int = 10,
+    n_folds: int = 4,
+    n_starts: int = 3,
+    tau: float = 2.0,
+    beta: float = 3.0,
+    max_iter: int = 40,
+    tol: float = 1e-3,
+) -> float:
     """Measure what rows that were left out of the fit tell of their domains.
 
     Parameters

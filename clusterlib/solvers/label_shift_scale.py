@@ -1,7 +1,9 @@
 """Latent label shift for millions of rows and thousands of domains."""
 
+from __future__ import annotations
+
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,6 +22,12 @@ from clusterlib.solvers.label_shift import class_agreement
 from clusterlib.solvers.micro_clusters import domain_table, micro_clusters
 from clusterlib.solvers.row_classes import RowClasses, row_classes
 from clusterlib.solvers.tempered_plsa import TableStarts, tempered_plsa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from clusterlib.typing import Float64Array, FloatArray, Int32Array, Rows
 
 __all__ = ["ScaledLabelShift", "scaled_label_shift"]
 
@@ -72,39 +80,39 @@ class ScaledLabelShift(NamedTuple):
         Labels and what else is kept of each row in any case.
     """
 
-    posteriors: np.ndarray | None
-    pooled: np.ndarray | None
-    domain_given_class: np.ndarray
-    marginals: np.ndarray
-    class_prior: np.ndarray
+    posteriors: FloatArray | None
+    pooled: FloatArray | None
+    domain_given_class: Float64Array
+    marginals: Float64Array
+    class_prior: Float64Array
     model: MicroClasses | ClassMixture | ClassNetwork
-    model_log_likelihoods: dict
+    model_log_likelihoods: dict[ClassModel, float]
     log_likelihood: float
-    start_log_likelihoods: np.ndarray
+    start_log_likelihoods: Float64Array
     start_agreement: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
     rows: RowClasses
 
 
 def scaled_label_shift(
-    X,
-    domains,
-    n_domains,
-    n_classes,
+    X: Rows,
+    domains: Int32Array,
+    n_domains: int,
+    n_classes: int,
     *,
-    rng,
-    n_micro=None,
-    tau=1.0,
-    beta=3.0,
-    n_starts=3,
-    max_iter=10,
-    tol=1e-3,
-    models=(ClassModel.MIXTURE, ClassModel.NETWORK),
-    keep_posteriors=True,
-    callback=None,
-):
+    rng: np.random.Generator,
+    n_micro: int | None = None,
+    tau: float = 1.0,
+    beta: float = 3.0,
+    n_starts: int = 3,
+    max_iter: int = 10,
+    tol: float = 1e-3,
+    models: Sequence[ClassModel] = (ClassModel.MIXTURE, ClassModel.NETWORK),
+    keep_posteriors: bool = True,
+    callback: Callable[..., Any] | None = None,
+) -> ScaledLabelShift:
     """Find classes whose shares differ between domains, in time and memory linear in the rows.
 
     Micro-clusters stand for the rows while classes are sought: tempered EM on the sparse table of

@@ -1,5 +1,9 @@
 """Least squares in non-negative factors: what alternating descent needs to know of it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.sparse
 
@@ -9,6 +13,9 @@ from clusterlib.solvers.nonnegative_weights import (
     nonnegative_weights,
     simplex_weights,
 )
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, CsrArray, Float64Array, FloatArray
 
 __all__ = ["LeastSquares", "squared_error"]
 
@@ -64,7 +71,16 @@ class LeastSquares:
     25.0
     """
 
-    def __init__(self, X, *, sample_weight=None, simplex=False, l1=(0, 0), l2=(0, 0), volume=0.0):
+    def __init__(
+        self,
+        X: FloatArray | CsrArray,
+        *,
+        sample_weight: Float64Array | None = None,
+        simplex: bool = False,
+        l1: tuple[float, float] = (0, 0),
+        l2: tuple[float, float] = (0, 0),
+        volume: float = 0.0,
+    ) -> None:
         if scipy.sparse.issparse(X):
             self._transposed = X.T.tocsr()
             squares = np.asarray(X.multiply(X).sum(axis=1), dtype=np.float64).ravel()
@@ -250,7 +266,13 @@ def rounding(objective, total, epsilon):
     return 8 * epsilon * np.sqrt(2 * total * abs(objective))
 
 
-def squared_error(X, W, Ht, sample_weight=None, cell_weight=None):
+def squared_error(
+    X: FloatArray | CsrArray,
+    W: Array,
+    Ht: Array,
+    sample_weight: Float64Array | None = None,
+    cell_weight: Array | None = None,
+) -> float:
     """Compute the weighted sum of the squares of ``X - W H``.
 
     Parameters

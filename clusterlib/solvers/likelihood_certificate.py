@@ -1,6 +1,8 @@
 """Bounds of the likelihood-adjusted program for given covariances, from a partition."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
@@ -11,6 +13,9 @@ from clusterlib.solvers.eigenvalue_bounds import UNIT, dot_error, largest_pairs,
 from clusterlib.solvers.low_rank_likelihood import Trace
 from clusterlib.solvers.partition_certificate import checked_partition
 from clusterlib.solvers.transport_problem import checked_member, checked_real
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, IntArray
 
 __all__ = ["LikelihoodCertificate", "certify_likelihood"]
 
@@ -53,10 +58,18 @@ class LikelihoodCertificate(NamedTuple):
     value: float
     certified: bool
     rigorous: bool
-    history: np.ndarray
+    history: Float64Array
 
 
-def certify_likelihood(X, labels, covariances, *, log_weights=None, trace=Trace.GROUP, tol=1e-6):
+def certify_likelihood(
+    X: Array,
+    labels: IntArray,
+    covariances: Float64Array,
+    *,
+    log_weights: Array | None = None,
+    trace: Trace | str = Trace.GROUP,
+    tol: float = 1e-6,
+) -> LikelihoodCertificate:
     """Bound the value of every clustering by groups with given covariances.
 
     Parameters

@@ -1,8 +1,15 @@
 """Which model of Gaussian groups the data ask for: covariances, weights, dimension."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.solvers.gaussian import CovarianceType
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array
 
 __all__ = ["aic_of_rest", "candidate_dimensions", "corrected_aic"]
 
@@ -63,7 +70,7 @@ def corrected_aic(model, log_likelihood, sizes, n_features):
     return float(-2 * log_likelihood + 2 * penalty)
 
 
-def candidate_dimensions(n_samples, n_features, n_clusters):
+def candidate_dimensions(n_samples: int, n_features: int, n_clusters: int) -> tuple[int, ...]:
     """Numbers of principal components that groups may be looked for in.
 
     Parameters
@@ -96,7 +103,7 @@ def candidate_dimensions(n_samples, n_features, n_clusters):
     return (reduced, n_features)
 
 
-def aic_of_rest(variances, n_components, n_samples):
+def aic_of_rest(variances: Array, n_components: int, n_samples: int) -> float:
     """What the directions that a reduction left out add to the criterion of the others.
 
     Parameters

@@ -1,6 +1,8 @@
 """Groups with covariances of their own: programs and covariances in turn, from many starts."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,13 @@ from clusterlib.solvers.likelihood_program import Program
 from clusterlib.solvers.likelihood_screening import permuted_labels, screen
 from clusterlib.solvers.likelihood_starts import starting_labels
 from clusterlib.solvers.low_rank_likelihood import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.solvers.likelihood_starts import StartKind
+    from clusterlib.typing import Array, Float64Array, Int32Array
 
 __all__ = ["LikelihoodResult", "likelihood_sdp"]
 
@@ -67,11 +76,11 @@ class LikelihoodResult(NamedTuple):
         ``lifted``.
     """
 
-    labels: np.ndarray
-    memberships: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
-    weights: np.ndarray
+    labels: Int32Array
+    memberships: Float64Array
+    means: Float64Array
+    covariances: Float64Array
+    weights: Float64Array
     log_likelihood: float
     map_objective: float
     corrected_aic: float
@@ -79,28 +88,28 @@ class LikelihoodResult(NamedTuple):
     estimated_weights: bool
     n_iter: int
     converged: bool
-    objective_history: np.ndarray
+    objective_history: Float64Array
 
 
 def likelihood_sdp(
-    X,
-    n_clusters,
+    X: Float64Array,
+    n_clusters: int,
     *,
-    rng,
-    covariance_type=None,
-    estimated_weights=None,
-    covariances=None,
-    trace=Trace.GROUP,
-    rank=1,
-    start=None,
-    labels=None,
-    n_init=10,
-    max_iter=20,
-    tol=1e-6,
-    lifted=True,
-    callback=None,
-    n_threads=None,
-):
+    rng: np.random.Generator,
+    covariance_type: CovarianceType | None = None,
+    estimated_weights: bool | None = None,
+    covariances: Array | None = None,
+    trace: Trace = Trace.GROUP,
+    rank: int = 1,
+    start: StartKind | None = None,
+    labels: Int32Array | None = None,
+    n_init: int = 10,
+    max_iter: int = 20,
+    tol: float = 1e-6,
+    lifted: bool = True,
+    callback: Callable[..., Any] | None = None,
+    n_threads: int | None = None,
+) -> LikelihoodResult:
     """Find Gaussian groups by likelihood-adjusted semidefinite programs.
 
     A partition and its covariances are wanted with the largest likelihood of the classification

@@ -1,7 +1,9 @@
 """Lloyd's iteration: assign every row to its nearest centre, move centres to their means."""
 
+from __future__ import annotations
+
 import operator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +17,12 @@ from clusterlib.solvers.assignment import (
 from clusterlib.solvers.far_rows import relocate_empty
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.labelling import Labelling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, Float64Array, FloatArray, Int32Array, Rows
 
 __all__ = ["LloydResult", "lloyd", "scatter", "weight_of_directions"]
 
@@ -41,25 +49,25 @@ class LloydResult(NamedTuple):
         Sum of the squared moves of the centres in each iteration.
     """
 
-    labels: np.ndarray
-    centers: np.ndarray
+    labels: Int32Array
+    centers: FloatArray
     inertia: float
     n_iter: int
     converged: bool
     n_relocated: int
-    history: np.ndarray
+    history: Float64Array
 
 
 def lloyd(
-    X,
-    centers,
+    X: Rows,
+    centers: Array,
     *,
-    sample_weight=None,
-    max_iter=300,
-    tol=0.0,
-    spherical=False,
-    callback=None,
-):
+    sample_weight: Array | None = None,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    spherical: bool = False,
+    callback: Callable[..., Any] | None = None,
+) -> LloydResult:
     """Run k-means from given centres until they stand still.
 
     Parameters
@@ -149,7 +157,7 @@ def _settled(blocks, labelling, centers, stands, sample_weight, spherical):
     return labels, cost_of_assignment(blocks, centers, labels, **options)
 
 
-def scatter(X, *, sample_weight=None, spherical=False):
+def scatter(X: Rows, *, sample_weight: Array | None = None, spherical: bool = False) -> float:
     """Weighted variance of X, averaged over the features: the scale of ``tol``.
 
     Parameters
@@ -192,7 +200,7 @@ def scatter(X, *, sample_weight=None, spherical=False):
     return cost / total / blocks.n_features if total else 0.0
 
 
-def weight_of_directions(X, sample_weight=None):
+def weight_of_directions(X: Rows, sample_weight: Array | None = None) -> float:
     """Add up the weights of the rows that are not zero.
 
     Parameters

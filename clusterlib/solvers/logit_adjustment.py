@@ -1,11 +1,20 @@
 """Scores as if all classes had been equally frequent."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array, FloatArray
 
 __all__ = ["logit_adjustment"]
 
 
-def logit_adjustment(scores, class_prior, *, tau=1.0):
+def logit_adjustment(
+    scores: FloatArray, class_prior: Float64Array, *, tau: float = 1.0
+) -> FloatArray:
     """Take the frequency of the classes out of scores: ``s_iy - tau log pi_y``.
 
     Parameters

@@ -1,6 +1,9 @@
 """The likelihood-adjusted semidefinite program for given covariances, through low-rank factors."""
 
+from __future__ import annotations
+
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
@@ -14,6 +17,12 @@ from clusterlib.solvers.low_rank_sdp import (
     power_of_two,
     scaled_callback,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, Backend, Float64Array, IntArray
 
 __all__ = ["Trace", "group_memberships", "likelihood_value", "low_rank_likelihood"]
 
@@ -37,20 +46,20 @@ class Trace(Enum):
 
 
 def low_rank_likelihood(
-    X,
-    covariances,
+    X: Array,
+    covariances: Array,
     *,
-    rng,
-    log_weights=None,
-    rank=1,
-    trace=Trace.GROUP,
-    W=None,
-    tol=1e-6,
-    max_iter=5000,
-    callback=None,
-    n_threads=None,
-    backend=None,
-):
+    rng: np.random.Generator,
+    log_weights: Array | None = None,
+    rank: int = 1,
+    trace: Trace | str = Trace.GROUP,
+    W: Array | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 5000,
+    callback: Callable[..., Any] | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> LowRankResult:
     """Maximise ``sum_k <A_k, Z_k>`` over low-rank memberships of groups with known covariances.
 
     ``A_k[i, j] = -(x_i - x_j)' S_k^-1 (x_i - x_j) / 2 - log|S_k| + 2 log pi_k``. At a partition,
@@ -158,7 +167,7 @@ def low_rank_likelihood(
     )
 
 
-def group_memberships(W, group, n_groups):
+def group_memberships(W: Array, group: IntArray, n_groups: int) -> Float64Array:
     """Add up the columns of each group: soft labels.
 
     Parameters

@@ -1,12 +1,20 @@
 """The semidefinite relaxation of k-means, solved through a factor of low rank."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.kernels import cluster_sums, pack_rows, pairwise_argmin, unpack_rows
 from clusterlib.solvers.augmented_descent import FactorProblem, augmented_descent
 from clusterlib.solvers.seeding import kmeans_plusplus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, Backend, Float64Array, Int32Array
 
 __all__ = [
     "LowRankResult",
@@ -66,29 +74,29 @@ class LowRankResult(NamedTuple):
         Of the start that was kept: iterations so far, objective, trace error, residual.
     """
 
-    W: np.ndarray
-    group: np.ndarray
+    W: Float64Array
+    group: Int32Array
     objective: float
     trace_error: float
     residual: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def low_rank_sdp(
-    X,
-    n_clusters,
+    X: Array,
+    n_clusters: int,
     *,
-    rng,
-    rank=None,
-    W=None,
-    tol=1e-6,
-    max_iter=5000,
-    callback=None,
-    n_threads=None,
-    backend=None,
-):
+    rng: np.random.Generator,
+    rank: int | None = None,
+    W: Array | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 5000,
+    callback: Callable[..., Any] | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> LowRankResult:
     """Maximise ``<A, Z>`` with A the Gram matrix of the centred rows, over Z of low rank.
 
     Z ranges over ``W diag(W'1)^-1 W'`` with the rows of W in the simplex: exactly the matrices of
@@ -201,7 +209,7 @@ def low_rank_sdp(
     )
 
 
-def default_rank(n_samples, n_clusters):
+def default_rank(n_samples: int, n_clusters: int) -> int:
     """Columns of a factor that nobody has chosen.
 
     Parameters

@@ -1,10 +1,17 @@
 """Least squares in non-negative factors where cells are missing or have weights of their own."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels import masked_hals_sweep
 from clusterlib.solvers.least_squares import rounding
 from clusterlib.solvers.nonnegative_weights import settled
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array, FloatArray
 
 __all__ = ["MaskedLeastSquares"]
 
@@ -50,7 +57,15 @@ class MaskedLeastSquares:
     2.0
     """
 
-    def __init__(self, X, cell_weight, *, sample_weight=None, l1=(0, 0), l2=(0, 0)):
+    def __init__(
+        self,
+        X: FloatArray,
+        cell_weight: FloatArray,
+        *,
+        sample_weight: Float64Array | None = None,
+        l1: tuple[float, float] = (0, 0),
+        l2: tuple[float, float] = (0, 0),
+    ) -> None:
         self._X = np.where(cell_weight > 0, X, 0).astype(X.dtype, order="C")
         self._V = np.ascontiguousarray(cell_weight)
         self._Xt = np.ascontiguousarray(self._X.T)

@@ -1,6 +1,8 @@
 """Many small clusters of many rows, and the domains of the rows in each of them."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -9,6 +11,9 @@ from clusterlib.blocks import as_blocks
 from clusterlib.solvers.assignment import assign
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import random_rows
+
+if TYPE_CHECKING:
+    from clusterlib.typing import CsrArray, DTypeLike, FloatArray, Int32Array, Int64Array, Rows
 
 __all__ = ["MicroClusters", "domain_table", "micro_clusters", "sampled_rows"]
 
@@ -27,11 +32,11 @@ class MicroClusters(NamedTuple):
         Nearest centre of every row.
     """
 
-    centers: np.ndarray
-    labels: np.ndarray
+    centers: FloatArray
+    labels: Int32Array
 
 
-def sampled_rows(n_rows, size, rng):
+def sampled_rows(n_rows: int, size: int, rng: np.random.Generator) -> Int64Array:
     """Draw different rows.
 
     Parameters
@@ -58,7 +63,9 @@ def sampled_rows(n_rows, size, rng):
     return np.sort(rng.choice(n_rows, size, replace=False, shuffle=False))
 
 
-def micro_clusters(X, n_micro, rng, *, max_iter=8):
+def micro_clusters(
+    X: Rows, n_micro: int, rng: np.random.Generator, *, max_iter: int = 8
+) -> MicroClusters:
     """Cut the rows into many small clusters.
 
     A few of Lloyd's iterations on a sample of 40 rows for each centre, from random rows, and one
@@ -100,7 +107,13 @@ def micro_clusters(X, n_micro, rng, *, max_iter=8):
     return MicroClusters(centers, assign(blocks, centers))
 
 
-def domain_table(labels, domains, n_clusters, n_domains, dtype=np.float64):
+def domain_table(
+    labels: Int32Array,
+    domains: Int32Array,
+    n_clusters: int,
+    n_domains: int,
+    dtype: DTypeLike = np.float64,
+) -> CsrArray:
     """Count the rows of each cluster in each domain, without the zeros.
 
     Parameters

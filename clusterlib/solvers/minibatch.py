@@ -1,7 +1,9 @@
 """k-means on small batches: every batch pulls the centres a little, later ones less and less."""
 
+from __future__ import annotations
+
 from contextlib import closing
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +19,12 @@ from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.labelling import add_totals
 from clusterlib.solvers.races import race_rows
 from clusterlib.solvers.seeding import random_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, Float64Array, FloatArray, Rows
 
 __all__ = ["MiniBatchResult", "Pull", "minibatch", "pull"]
 
@@ -39,8 +47,8 @@ class Pull(NamedTuple):
         Centres that were put on rows of the batch.
     """
 
-    centers: np.ndarray
-    counts: np.ndarray
+    centers: FloatArray
+    counts: Float64Array
     inertia: float
     n_reassigned: int
 
@@ -67,16 +75,25 @@ class MiniBatchResult(NamedTuple):
         first one measures the start.
     """
 
-    centers: np.ndarray
-    counts: np.ndarray
+    centers: FloatArray
+    counts: Float64Array
     n_steps: int
     n_iter: int
     converged: bool
     n_reassigned: int
-    history: np.ndarray
+    history: Float64Array
 
 
-def pull(X, centers, counts, rng, *, sample_weight=None, reassignment_ratio=0.01, reassign=False):
+def pull(
+    X: Rows,
+    centers: Array,
+    counts: Float64Array,
+    rng: np.random.Generator,
+    *,
+    sample_weight: Array | None = None,
+    reassignment_ratio: float = 0.01,
+    reassign: bool = False,
+) -> Pull:
     """Move centres towards the rows of one batch.
 
     Each centre stays the weighted mean of the rows it has seen:
@@ -182,19 +199,19 @@ def _some_rows(blocks, n_rows, rng, sample_weight):
 
 
 def minibatch(
-    X,
-    centers,
-    rng,
+    X: Rows,
+    centers: Array,
+    rng: np.random.Generator,
     *,
-    draws=None,
-    sample_weight=None,
-    batch_size=1024,
-    max_iter=100,
-    tol=0.0,
-    max_no_improvement=10,
-    reassignment_ratio=0.01,
-    callback=None,
-):
+    draws: RowDraws | None = None,
+    sample_weight: Array | None = None,
+    batch_size: int = 1024,
+    max_iter: int = 100,
+    tol: float = 0.0,
+    max_no_improvement: int = 10,
+    reassignment_ratio: float = 0.01,
+    callback: Callable[..., Any] | None = None,
+) -> MiniBatchResult:
     """Run mini-batch k-means from given centres.
 
     With ``draws`` a batch is drawn with replacement in proportion to the weights, and its rows

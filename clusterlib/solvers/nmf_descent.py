@@ -1,8 +1,18 @@
 """Alternating descent for non-negative factors, with extrapolation that gives up when it fails."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.solvers.least_squares import LeastSquares
+    from clusterlib.solvers.masked_least_squares import MaskedLeastSquares
+    from clusterlib.typing import Array, Float64Array, FloatArray
 
 __all__ = ["FactorDescent", "NMFResult", "Pace", "alternate", "has_settled"]
 
@@ -30,12 +40,12 @@ class NMFResult(NamedTuple):
         measures before it steps; it never rises beyond rounding.
     """
 
-    W: np.ndarray
-    H: np.ndarray
+    W: FloatArray
+    H: FloatArray
     objective: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 class Pace:
@@ -148,7 +158,15 @@ class FactorDescent:
         return NMFResult(W, Ht.T, objective, self.n_iter, self.converged, history)
 
 
-def alternate(problem, starts, *, row_weights=None, max_iter=500, tol=1e-4, callback=None):
+def alternate(
+    problem: LeastSquares | MaskedLeastSquares,
+    starts: FloatArray,
+    *,
+    row_weights: Array | None = None,
+    max_iter: int = 500,
+    tol: float = 1e-4,
+    callback: Callable[..., Any] | None = None,
+) -> list[NMFResult]:
     """Improve weights and components in turn, all starts in step.
 
     Parameters

@@ -1,9 +1,16 @@
 """Components to start at: rows that are vertices, singular vectors, or random numbers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.sparse
 
 from clusterlib.solvers.successive_projection import right_singular_vectors, successive_projection
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, CsrArray, Float64Array, FloatArray, Int64Array
 
 __all__ = [
     "filled_by_margins",
@@ -23,7 +30,14 @@ def _mean_row(X, sample_weight):
     return np.asarray(X.T @ (sample_weight / sample_weight.sum())).ravel()
 
 
-def random_components(X, n_components, rng, *, n_starts=1, sample_weight=None):
+def random_components(
+    X: FloatArray | CsrArray,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    n_starts: int = 1,
+    sample_weight: Float64Array | None = None,
+) -> FloatArray:
     """Draw components whose entries are uniform between nothing and twice the mean row.
 
     Parameters
@@ -58,8 +72,15 @@ def random_components(X, n_components, rng, *, n_starts=1, sample_weight=None):
 
 
 def vertex_components(
-    X, n_components, rng, *, scale_rows, blend=False, sample_weight=None, rank=None
-):
+    X: FloatArray | CsrArray,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    scale_rows: bool,
+    blend: bool = False,
+    sample_weight: Float64Array | None = None,
+    rank: int | None = None,
+) -> tuple[FloatArray, Int64Array]:
     """Take rows of which the others are mixtures as components.
 
     Parameters
@@ -118,7 +139,13 @@ def _blended(H, mean):
     return ((1 - _BLEND) * H + _BLEND * share[:, None] * mean).astype(H.dtype)
 
 
-def singular_components(X, n_components, rng, *, sample_weight=None):
+def singular_components(
+    X: FloatArray | CsrArray,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    sample_weight: Float64Array | None = None,
+) -> FloatArray:
     """Take the larger sides of the leading singular vectors as components.
 
     Parameters
@@ -170,7 +197,7 @@ def singular_components(X, n_components, rng, *, sample_weight=None):
     return _blended(H, _mean_row(X, sample_weight))
 
 
-def filled_by_margins(X, cell_weight):
+def filled_by_margins(X: FloatArray, cell_weight: Array) -> FloatArray:
     """Fill cells without weight by what their row and their column have on average.
 
     Parameters

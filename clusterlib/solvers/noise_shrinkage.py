@@ -1,6 +1,8 @@
 """How much Gaussian classes with wrong labels share their covariance, chosen by rows left out."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,9 @@ from clusterlib.blocks import as_blocks
 from clusterlib.solvers.label_folds import N_FOLDS, label_folds, paired_loss, stratified_rows
 from clusterlib.solvers.noisy_gaussian_scores import noisy_label_likelihood
 from clusterlib.solvers.noisy_gaussians import noisy_gaussians
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, IntArray, Rows
 
 __all__ = ["ShrinkageChoice", "choose_shrinkage"]
 
@@ -40,25 +45,25 @@ class ShrinkageChoice(NamedTuple):
     """
 
     shrinkage: float
-    candidates: np.ndarray
-    scores: np.ndarray
-    standard_errors: np.ndarray
+    candidates: Float64Array
+    scores: Float64Array
+    standard_errors: Float64Array
     n_scored: int
 
 
 def choose_shrinkage(
-    X,
-    codes,
-    n_classes,
-    rng,
+    X: Rows,
+    codes: IntArray,
+    n_classes: int,
+    rng: np.random.Generator,
     *,
-    candidates=None,
-    degrees_of_freedom=None,
-    sample_weight=None,
-    max_rows=3000,
-    max_iter=40,
-    tol=1e-4,
-):
+    candidates: Float64Array | None = None,
+    degrees_of_freedom: float | None = None,
+    sample_weight: Array | None = None,
+    max_rows: int = 3000,
+    max_iter: int = 40,
+    tol: float = 1e-4,
+) -> ShrinkageChoice:
     """Choose the shrinkage of :func:`noisy_gaussians` by cross-validation, without clean labels.
 
     Rows are left out in 3 folds. A candidate is as good as the mean of

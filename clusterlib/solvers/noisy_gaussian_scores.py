@@ -1,7 +1,9 @@
 """What a fit of Gaussian classes with wrong labels says of rows: densities, labels, other classes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,10 +16,14 @@ from clusterlib.solvers.noisy_gaussian_sweep import (
 from clusterlib.solvers.noisy_shared_sweep import LinearScores, linear_scores
 from clusterlib.solvers.row_results import row_results
 
+if TYPE_CHECKING:
+    from clusterlib.solvers.noisy_gaussians import NoisyGaussians
+    from clusterlib.typing import Float64Array, IndexArray, IntArray, Rows
+
 __all__ = ["likely_other_classes", "noisy_gaussian_scores", "noisy_label_likelihood"]
 
 
-def likely_other_classes(X, codes, fit):
+def likely_other_classes(X: Rows, codes: IntArray, fit: NoisyGaussians) -> IndexArray:
     """Find for each row the class that it most likely has if its label is wrong.
 
     Parameters
@@ -55,7 +61,7 @@ def likely_other_classes(X, codes, fit):
     return row_results(_OtherClasses(*_compared(fit)), as_blocks(X), codes)
 
 
-def noisy_gaussian_scores(X, fit):
+def noisy_gaussian_scores(X: Rows, fit: NoisyGaussians) -> Float64Array:
     """Log densities of rows in the classes of a fit.
 
     The class with the highest one is the decision for equal shares of the classes; with
@@ -90,7 +96,7 @@ def noisy_gaussian_scores(X, fit):
     return row_results(_LogDensities(_densities(fit)), as_blocks(X))
 
 
-def noisy_label_likelihood(X, codes, fit):
+def noisy_label_likelihood(X: Rows, codes: IntArray, fit: NoisyGaussians) -> Float64Array:
     """Log probability of the labels of rows that were not fitted: the score of cross-validation.
 
     Parameters

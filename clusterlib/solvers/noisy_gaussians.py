@@ -1,7 +1,9 @@
 """Gaussian discriminant analysis where labels may be wrong, by EM over the classes behind them."""
 
+from __future__ import annotations
+
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +17,12 @@ from clusterlib.solvers.noisy_gaussian_sweep import (
 )
 from clusterlib.solvers.noisy_shared_sweep import SharedSweep, total_scatter
 from clusterlib.solvers.row_results import row_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, Float64Array, IntArray, Rows
 
 __all__ = ["NoisyGaussians", "noisy_gaussians"]
 
@@ -56,36 +64,36 @@ class NoisyGaussians(NamedTuple):
         As given.
     """
 
-    means: np.ndarray
-    covariances: np.ndarray
-    pooled: np.ndarray
-    transition: np.ndarray
-    class_prior: np.ndarray
-    label_quality: np.ndarray
-    history: np.ndarray
+    means: Float64Array
+    covariances: Float64Array
+    pooled: Float64Array
+    transition: Float64Array
+    class_prior: Float64Array
+    label_quality: Float64Array
+    history: Float64Array
     n_iter: int
     converged: bool
-    class_rows: np.ndarray
+    class_rows: Float64Array
     degrees_of_freedom: float | None
 
 
 def noisy_gaussians(
-    X,
-    codes,
-    n_classes,
+    X: Rows,
+    codes: IntArray,
+    n_classes: int,
     *,
-    shrinkage,
-    degrees_of_freedom=None,
-    mean_rows=2.0,
-    ridge=0.01,
-    transition_prior=None,
-    transition_rows=20.0,
-    prior_iter=20,
-    sample_weight=None,
-    max_iter=100,
-    tol=1e-6,
-    callback=None,
-):
+    shrinkage: float,
+    degrees_of_freedom: float | None = None,
+    mean_rows: float = 2.0,
+    ridge: float = 0.01,
+    transition_prior: Float64Array | None = None,
+    transition_rows: float = 20.0,
+    prior_iter: int = 20,
+    sample_weight: Array | None = None,
+    max_iter: int = 100,
+    tol: float = 1e-6,
+    callback: Callable[..., Any] | None = None,
+) -> NoisyGaussians:
     """Fit a Gaussian to each class although labels may be wrong, and find the wrong ones.
 
     Every row has a class that nobody sees; the class decides where the row lies, and which label

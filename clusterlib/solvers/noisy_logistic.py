@@ -1,6 +1,8 @@
 """Multinomial logistic regression where labels may be wrong, by known probabilities of each label."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -13,6 +15,12 @@ from clusterlib.solvers.noisy_logistic_loss import (
     weighted_mean,
 )
 from clusterlib.solvers.row_results import row_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, Float64Array, IntArray, Rows
 
 __all__ = ["NoisyLogistic", "noisy_logistic", "noisy_logistic_scores"]
 
@@ -40,28 +48,28 @@ class NoisyLogistic(NamedTuple):
         Objective after each iteration. It never falls.
     """
 
-    coefficients: np.ndarray
-    intercepts: np.ndarray
+    coefficients: Float64Array
+    intercepts: Float64Array
     objective: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def noisy_logistic(
-    X,
-    codes,
-    n_classes,
+    X: Rows,
+    codes: IntArray,
+    n_classes: int,
     *,
-    C,
-    transition=None,
-    class_prior=None,
-    sample_weight=None,
-    start=None,
-    max_iter=200,
-    tol=1e-4,
-    callback=None,
-):
+    C: float,
+    transition: Float64Array | None = None,
+    class_prior: Float64Array | None = None,
+    sample_weight: Array | None = None,
+    start: NoisyLogistic | None = None,
+    max_iter: int = 200,
+    tol: float = 1e-4,
+    callback: Callable[..., Any] | None = None,
+) -> NoisyLogistic:
     """Fit a logistic regression of the classes to labels that are wrong with known probabilities.
 
     Maximises ``sum_i w_i log sum_k p_k(x_i) T[k, label_i] - |W|^2 / (2 C)``, where ``p(x)`` is the
@@ -189,7 +197,7 @@ def noisy_logistic(
     )
 
 
-def noisy_logistic_scores(X, fit):
+def noisy_logistic_scores(X: Rows, fit: NoisyLogistic) -> Float64Array:
     """Scores of rows in the classes of a fit, without the logarithms of a prior.
 
     The class with the highest one is the decision for a ``class_prior`` of equal shares; with

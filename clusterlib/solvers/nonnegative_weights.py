@@ -4,9 +4,16 @@ Rows know nothing of each other: each of them stops by itself, so that its weigh
 the rows beside it. ``R = X H'`` and ``G = H H'`` are all that is needed of rows and components.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels import hals_sweep, simplex_projection
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array, FloatArray
 
 __all__ = ["improved_simplex_weights", "nonnegative_weights", "settled", "simplex_weights"]
 
@@ -25,7 +32,9 @@ _SLACK = 1e-12
 _ROWS_AT_A_TIME = 1 << 15
 
 
-def nonnegative_weights(R, G, *, start=None):
+def nonnegative_weights(
+    R: FloatArray, G: Float64Array, *, start: FloatArray | None = None
+) -> FloatArray:
     """Minimise ``|w H|^2 / 2 - w R`` over non-negative weights, for every row.
 
     Parameters
@@ -87,7 +96,7 @@ def _solve(W, R, G):
         W[first : first + step][right] = exact[right]
 
 
-def simplex_weights(R, G):
+def simplex_weights(R: FloatArray, G: Float64Array) -> FloatArray:
     """Minimise ``|w H|^2 / 2 - w R`` over weights that are not negative and sum to 1.
 
     Parameters
@@ -143,7 +152,9 @@ def settled(W, descend):
     return W
 
 
-def improved_simplex_weights(W, R, G, n_steps):
+def improved_simplex_weights(
+    W: FloatArray, R: FloatArray, G: Float64Array, n_steps: int
+) -> FloatArray:
     """Take steps of projected gradients with momentum, which a row loses where it leads uphill.
 
     Parameters

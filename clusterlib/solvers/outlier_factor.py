@@ -1,10 +1,16 @@
 """The local outlier factor, and the rows that it leaves in each class."""
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.kernels import pairwise_topk
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, BoolArray, Float64Array, IntArray
 
 __all__ = ["class_inliers", "local_outlier_factor"]
 
@@ -14,7 +20,7 @@ _FEWEST_ROWS = 4
 _LEAST_REACH = 2.0**-900
 
 
-def local_outlier_factor(X, n_neighbors):
+def local_outlier_factor(X: Array, n_neighbors: int) -> Float64Array:
     """Compare the density around each row with the densities around its neighbours.
 
     With k-dist(o) the distance of o to its k-th neighbour, and reach(p, o) the larger one of
@@ -68,7 +74,15 @@ def local_outlier_factor(X, n_neighbors):
     return (reach[:, None] / reach[neighbors]).mean(axis=1)
 
 
-def class_inliers(X, codes, n_classes, *, n_neighbors=20, threshold=1.5, least_rows=2):
+def class_inliers(
+    X: Array,
+    codes: IntArray,
+    n_classes: int,
+    *,
+    n_neighbors: int = 20,
+    threshold: float = 1.5,
+    least_rows: int = 2,
+) -> BoolArray:
     """Mark the rows that are no outliers among those of their own class.
 
     Parameters

@@ -1,7 +1,10 @@
 """First centres for k-means by k-means||: many rows a pass, few passes, no order of the rows."""
 
+from __future__ import annotations
+
 import operator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,19 +20,22 @@ from clusterlib.solvers.races import (
 )
 from clusterlib.solvers.seeding import Seeds, kmeans_plusplus
 
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Rows
+
 __all__ = ["kmeans_parallel"]
 
 
 def kmeans_parallel(
-    X,
-    n_clusters,
-    rng,
+    X: Rows,
+    n_clusters: int,
+    rng: np.random.Generator,
     *,
-    sample_weight=None,
-    spherical=False,
-    n_rounds=5,
-    oversampling=1.0,
-):
+    sample_weight: Array | None = None,
+    spherical: bool = False,
+    n_rounds: int = 5,
+    oversampling: float = 1.0,
+) -> Seeds:
     """Spread first centres out by k-means||: a few passes over any carrier [1]_.
 
     A first row is drawn by weight. Each round then draws ``oversampling * n_clusters`` different

@@ -1,12 +1,18 @@
 """What the solver of partial transport found."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterlib.solvers.transport_objective import plan_blocks, sum_p_log_p
 from clusterlib.solvers.transport_result import Certificate, SinkhornResult
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array
 
 __all__ = ["PartialSinkhornResult"]
 
@@ -70,22 +76,22 @@ class PartialSinkhornResult(SinkhornResult):
     shifted_level: float = field(repr=False)
 
     @cached_property
-    def f(self):
+    def f(self) -> Float64Array:
         return self.potentials[0]
 
     @cached_property
-    def g(self):
+    def g(self) -> Float64Array:
         return self.potentials[1] + self.problem.cost.offset
 
     @cached_property
-    def level(self):
+    def level(self) -> float:
         return self.shifted_level + self.problem.cost.offset
 
     @property
     def _mass_of_offset(self):
         return self.mass
 
-    def rounded_plan(self):
+    def rounded_plan(self) -> Float64Array:
         """A plan that exceeds neither a nor b and transports the mass to the last digits.
 
         Columns with too much are scaled down, all of it where it is more than the mass; what is
@@ -98,7 +104,7 @@ class PartialSinkhornResult(SinkhornResult):
         """
         return self._filled(self._rounded_blocks())
 
-    def certificate(self):
+    def certificate(self) -> Certificate:
         """Enclose the optimum between a feasible plan and the dual objective.
 
         Returns

@@ -1,7 +1,9 @@
 """Proof that a partition is a global optimum of k-means, by a dual built from it."""
 
+from __future__ import annotations
+
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -9,6 +11,9 @@ from clusterlib.kernels.checks import as_matrix, check_finite, checked_integer
 from clusterlib.solvers.eigenvalue_bounds import LowRank, dot_error, proved_top_sum_low_rank
 from clusterlib.solvers.partition_dual import ROOM, Correction, PartitionDual, most_directions
 from clusterlib.solvers.partition_geometry import checked_geometry, chunks
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, IntArray
 
 __all__ = ["PartitionCertificate", "certify_partition"]
 
@@ -54,7 +59,9 @@ class PartitionCertificate(NamedTuple):
         return True
 
 
-def certify_partition(X, labels, *, n_clusters=None):
+def certify_partition(
+    X: Array, labels: IntArray, *, n_clusters: int | None = None
+) -> PartitionCertificate:
     """Try to prove that no partition into as many clusters has a lower k-means cost.
 
     Parameters

@@ -1,9 +1,19 @@
 """Kullback-Leibler factors by the fused EM of probabilistic latent semantic analysis."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels import mixture_weights, plsa_step
 from clusterlib.solvers.nmf_descent import NMFResult, Pace, has_settled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, CsrArray, Float64Array, FloatArray
 
 __all__ = ["count_weights", "divergence", "plsa"]
 
@@ -13,7 +23,15 @@ _FOLDING_STEPS = 500
 _FOLDING_TOL = 1e-6
 
 
-def plsa(X, H, *, sample_weight=None, max_iter=500, tol=1e-4, callback=None):
+def plsa(
+    X: CsrArray,
+    H: FloatArray,
+    *,
+    sample_weight: Float64Array | None = None,
+    max_iter: int = 500,
+    tol: float = 1e-4,
+    callback: Callable[..., Any] | None = None,
+) -> NMFResult:
     """Minimise the Kullback-Leibler divergence of X from W H over non-negative factors.
 
     Every EM step keeps the row sums of X, and divides what a cell counts among the components;
@@ -132,7 +150,7 @@ def _unit_columns(Ht):
     return Ht * factor.astype(Ht.dtype)
 
 
-def count_weights(X, Ht, *, start=None):
+def count_weights(X: CsrArray, Ht: FloatArray, *, start: FloatArray | None = None) -> FloatArray:
     """Find the weights of rows for components that sum to 1, in the sense of Kullback and Leibler.
 
     Parameters
@@ -170,7 +188,9 @@ def count_weights(X, Ht, *, start=None):
     return W * sums[:, None].astype(W.dtype)
 
 
-def divergence(X, W, Ht, sample_weight=None):
+def divergence(
+    X: CsrArray, W: Array, Ht: Array, sample_weight: Float64Array | None = None
+) -> float:
     """Compute the Kullback-Leibler divergence of X from W H.
 
     Parameters

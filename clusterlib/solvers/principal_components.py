@@ -1,12 +1,17 @@
 """Directions in which rows spread the most, from one pass over them, and rows written in these."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.blocks import as_blocks, map_reduce, tree_reduce
 from clusterlib.kernels import class_moments, merge_moments
 from clusterlib.solvers.row_results import leaves, row_results
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, Rows
 
 __all__ = ["PrincipalComponents", "principal_components", "project"]
 
@@ -28,12 +33,14 @@ class PrincipalComponents(NamedTuple):
         Mean squares of the rows in these directions, falling.
     """
 
-    mean: np.ndarray
-    components: np.ndarray
-    variances: np.ndarray
+    mean: Float64Array
+    components: Float64Array
+    variances: Float64Array
 
 
-def principal_components(X, n_components, *, sample_weight=None):
+def principal_components(
+    X: Rows, n_components: int, *, sample_weight: Array | None = None
+) -> PrincipalComponents:
     """Find the orthogonal directions in which rows have the largest variances.
 
     Parameters
@@ -97,7 +104,7 @@ def principal_components(X, n_components, *, sample_weight=None):
     )
 
 
-def project(X, found):
+def project(X: Rows, found: PrincipalComponents) -> Float64Array:
     """Write rows in their principal components.
 
     Parameters

@@ -1,9 +1,14 @@
 """Class shares of unlabelled rows, from posteriors that were made for other shares."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import linalg, optimize
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, FloatArray
 
 __all__ = [
     "ShiftedPrior",
@@ -47,17 +52,24 @@ class ShiftedPrior(NamedTuple):
         Log-likelihood of the start and after each step; it never falls.
     """
 
-    prior: np.ndarray
+    prior: Float64Array
     log_likelihood: float
     gap: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def shifted_prior(
-    posteriors, source_prior, *, weight=None, start=None, max_iter=1000, tol=1e-9, newton=True
-):
+    posteriors: FloatArray,
+    source_prior: Array,
+    *,
+    weight: Array | None = None,
+    start: Array | None = None,
+    max_iter: int = 1000,
+    tol: float = 1e-9,
+    newton: bool = True,
+) -> ShiftedPrior:
     """Class shares of rows, given their posteriors under the shares of a source.
 
     Maximises ``sum_i w_i log sum_y (pi_y / b_y) h_iy``, with the weights w scaled to sum 1, over
@@ -138,7 +150,7 @@ def shifted_prior(
     return ShiftedPrior(prior, value, gap, len(history) - 1, gap <= tol, np.array(history))
 
 
-def prior_ratio(prior, source_prior):
+def prior_ratio(prior: Array, source_prior: Array) -> Float64Array:
     """Divide two priors, class by class: the importance weights of the classes.
 
     Parameters
@@ -163,7 +175,7 @@ def prior_ratio(prior, source_prior):
     return np.divide(prior, source_prior, out=ratio, where=source_prior > 0)
 
 
-def reweighted_posteriors(posteriors, ratio):
+def reweighted_posteriors(posteriors: FloatArray, ratio: Array) -> FloatArray:
     """Posteriors under another prior: ``h_iy r_y``, with rows of sum 1.
 
     Parameters

@@ -1,7 +1,9 @@
 """Rows drawn without replacement in one pass: exponential races by numbered random bits."""
 
+from __future__ import annotations
+
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -9,6 +11,9 @@ from clusterlib.blocks import as_blocks, map_reduce
 from clusterlib.kernels import LEAF_ROWS
 from clusterlib.solvers.geometry import Flat, Sphere, unit_rows
 from clusterlib.solvers.seeding import Seeds
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Rows
 
 __all__ = [
     "Race",
@@ -63,7 +68,14 @@ class Winners(NamedTuple):
     rows: np.ndarray
 
 
-def race_rows(X, n_rows, rng, *, sample_weight=None, spherical=False):
+def race_rows(
+    X: Rows,
+    n_rows: int,
+    rng: np.random.Generator,
+    *,
+    sample_weight: Array | None = None,
+    spherical: bool = False,
+) -> Seeds:
     """Take different rows at random, in proportion to their weights, in one pass.
 
     The draw of :func:`random_rows` without an order of all rows: nothing is kept for a row that

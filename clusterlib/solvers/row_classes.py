@@ -1,13 +1,19 @@
 """What is kept of the classes of rows that are many: no array of rows and classes."""
 
+from __future__ import annotations
+
 import operator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.blocks import as_blocks, map_reduce, tree_reduce
 from clusterlib.kernels import LEAF_ROWS, pairwise_argmin, tempered_posterior
 from clusterlib.solvers.domain_vertices import domain_counts
+
+if TYPE_CHECKING:
+    from clusterlib.blocks._protocol import Blocks
+    from clusterlib.typing import Array, Float64Array, Int32Array
 
 __all__ = ["RowClasses", "cluster_domain_counts", "domain_step", "row_classes"]
 
@@ -31,11 +37,11 @@ class RowClasses(NamedTuple):
         q(class | row, its domain), if they were asked for.
     """
 
-    labels: np.ndarray
-    likelihoods: np.ndarray
-    entropies: np.ndarray
-    source_prior: np.ndarray
-    posteriors: np.ndarray | None = None
+    labels: Int32Array
+    likelihoods: Float64Array
+    entropies: Float64Array
+    source_prior: Float64Array
+    posteriors: Array | None = None
 
     @property
     def log_likelihood(self):
@@ -43,7 +49,13 @@ class RowClasses(NamedTuple):
         return float(np.log(np.maximum(self.likelihoods, _TINY)).mean())
 
 
-def row_classes(pooled, domain_given_class, domains, *, keep_posteriors=False):
+def row_classes(
+    pooled: Blocks | Array,
+    domain_given_class: Float64Array,
+    domains: Int32Array,
+    *,
+    keep_posteriors: bool = False,
+) -> RowClasses:
     """Read class probabilities once, and keep 20 bytes of each row.
 
     Parameters

@@ -1,7 +1,9 @@
 """Lower bounds of the k-means cost over all partitions, by the relaxation of Peng and Wei."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +19,12 @@ from clusterlib.solvers.partition_geometry import (
 )
 from clusterlib.solvers.sdp_dual import solve_dual
 from clusterlib.solvers.transport_problem import checked_member, checked_real
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from clusterlib.typing import Array, Float64Array, IntArray
 
 __all__ = ["SDPBound", "kmeans_lower_bound"]
 
@@ -72,22 +80,22 @@ class SDPBound(NamedTuple):
     rigorous: bool
     method: str
     n_iter: int
-    history: np.ndarray
+    history: Float64Array
 
 
 def kmeans_lower_bound(
-    X,
-    labels,
-    n_clusters,
+    X: Array,
+    labels: IntArray,
+    n_clusters: int,
     *,
-    method="fast",
-    W=None,
-    block_size=_BLOCK_ROWS,
-    tol=1e-4,
-    max_iter=500,
-    rng=None,
-    callback=None,
-):
+    method: Literal["fast", "block", "full"] = "fast",
+    W: Float64Array | None = None,
+    block_size: int = _BLOCK_ROWS,
+    tol: float = 1e-4,
+    max_iter: int = 500,
+    rng: np.random.Generator | None = None,
+    callback: Callable[..., Any] | None = None,
+) -> SDPBound:
     """Bound the cost of the best k-means partition from below.
 
     Parameters

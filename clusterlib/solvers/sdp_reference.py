@@ -1,13 +1,18 @@
 """The semidefinite relaxations as they are written down, solved by cvxpy: slow and beyond doubt."""
 
+from __future__ import annotations
+
 import warnings
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from clusterlib.solvers.low_rank_likelihood import Trace
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, Float64Array
 
 __all__ = [
     "CVXPY_LIKELIHOOD_ROWS",
@@ -68,7 +73,7 @@ class SDPReference(NamedTuple):
         In the words of cvxpy.
     """
 
-    Z: np.ndarray
+    Z: Float64Array
     objective: float
     upper_value: float
     feasibility_error: float
@@ -77,7 +82,14 @@ class SDPReference(NamedTuple):
     status: str
 
 
-def solve_sdp_reference(X, n_clusters, *, solver=ConicSolver.SCS, tol=1e-6, max_iter=None):
+def solve_sdp_reference(
+    X: ArrayLike,
+    n_clusters: int,
+    *,
+    solver: ConicSolver | str = ConicSolver.SCS,
+    tol: float = 1e-6,
+    max_iter: int | None = None,
+) -> SDPReference:
     """Solve the semidefinite relaxation of k-means with a matrix of all pairs of rows.
 
     With the rows of X centred and A = X X', it is
@@ -143,15 +155,15 @@ def solve_sdp_reference(X, n_clusters, *, solver=ConicSolver.SCS, tol=1e-6, max_
 
 
 def solve_likelihood_sdp_reference(
-    X,
-    covariances,
+    X: ArrayLike,
+    covariances: ArrayLike,
     *,
-    log_weights=None,
-    trace=Trace.GROUP,
-    solver=ConicSolver.SCS,
-    tol=1e-6,
-    max_iter=None,
-):
+    log_weights: ArrayLike | None = None,
+    trace: Trace | str = Trace.GROUP,
+    solver: ConicSolver | str = ConicSolver.SCS,
+    tol: float = 1e-6,
+    max_iter: int | None = None,
+) -> SDPReference:
     """Solve the semidefinite relaxation of Gaussian groups with known covariances.
 
     With A_k from :func:`likelihood_gram` it is
@@ -219,7 +231,9 @@ def solve_likelihood_sdp_reference(
     )
 
 
-def likelihood_gram(X, covariances, log_weights=None):
+def likelihood_gram(
+    X: ArrayLike, covariances: ArrayLike, log_weights: ArrayLike | None = None
+) -> Float64Array:
     """Similarities of all pairs of rows as the groups see them.
 
     For group k with covariance S_k and share w_k,
@@ -275,7 +289,7 @@ def likelihood_gram(X, covariances, log_weights=None):
     return A
 
 
-def likelihood_reference_rows(n_groups):
+def likelihood_reference_rows(n_groups: int) -> int:
     """Rows up to which the likelihood form by cvxpy takes seconds.
 
     Parameters

@@ -1,7 +1,9 @@
 """From the factor of a relaxation to clusters: several ways, of which the cheapest end wins."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.factor_embedding import denoised_embedding, spectral_embedding
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import kmeans_plusplus
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, FloatArray, Int32Array, IntArray, Rows
 
 __all__ = [
     "RoundedPartition",
@@ -66,13 +71,13 @@ class RoundedPartition(NamedTuple):
         Which candidate it grew from.
     """
 
-    labels: np.ndarray
-    centers: np.ndarray
+    labels: Int32Array
+    centers: FloatArray
     inertia: float
     rounding: Rounding
 
 
-def unit_trace_columns(W):
+def unit_trace_columns(W: Float64Array) -> Float64Array:
     """Scale the columns of a row-stochastic factor so that ``U U'`` is the relaxation's matrix.
 
     Parameters
@@ -105,7 +110,16 @@ def unit_trace_columns(W):
     return W[:, live] / np.sqrt(sums[live])
 
 
-def round_membership(X, W, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=None):
+def round_membership(
+    X: Rows,
+    W: Float64Array,
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    n_kmeans: int = 0,
+    max_iter: int = 300,
+    draws: RowDraws | None = None,
+) -> RoundedPartition:
     """Turn the factor of a relaxation of k-means into a partition of low k-means cost.
 
     Parameters
@@ -164,7 +178,16 @@ def round_membership(X, W, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=N
     return _best_partition(X, candidates, n_clusters, rng, n_kmeans, max_iter, draws)
 
 
-def round_factor(X, U, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=None):
+def round_factor(
+    X: Rows,
+    U: Float64Array,
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    n_kmeans: int = 0,
+    max_iter: int = 300,
+    draws: RowDraws | None = None,
+) -> RoundedPartition:
     """Round any factor of a relaxed membership matrix ``Z = U U'``; signs do not matter.
 
     Parameters
@@ -195,7 +218,14 @@ def round_factor(X, U, n_clusters, rng, *, n_kmeans=0, max_iter=300, draws=None)
     return _best_partition(X, candidates, n_clusters, rng, n_kmeans, max_iter, draws)
 
 
-def candidate_labels(X, W, n_clusters, rng, *, group=None):
+def candidate_labels(
+    X: Rows,
+    W: Float64Array,
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    group: IntArray | None = None,
+) -> dict[Rounding, Array]:
     """Round a factor in every way that is known to be the best one on some data.
 
     Parameters

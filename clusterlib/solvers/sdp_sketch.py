@@ -1,6 +1,8 @@
 """Sketch and lift: the relaxation of some rows, and the clusters of all that follow from it."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -11,6 +13,12 @@ from clusterlib.solvers.lloyd import lloyd, scatter
 from clusterlib.solvers.low_rank_sdp import low_rank_sdp
 from clusterlib.solvers.sdp_rounding import Rounding, round_membership
 from clusterlib.solvers.seeding import kmeans_plusplus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Float64Array, FloatArray, Int32Array, Rows
 
 __all__ = ["SketchResult", "default_sketch_size", "sketch_sdp"]
 
@@ -48,18 +56,18 @@ class SketchResult(NamedTuple):
         iterations so far, k-means cost of all rows, trace error and residual of the relaxation.
     """
 
-    labels: np.ndarray
-    centers: np.ndarray
+    labels: Int32Array
+    centers: FloatArray
     inertia: float
     rounding: Rounding
     n_iter: int
     converged: bool
     trace_error: float
     residual: float
-    history: np.ndarray
+    history: Float64Array
 
 
-def default_sketch_size(n_clusters, rank):
+def default_sketch_size(n_clusters: int, rank: int) -> int:
     """Choose the rows of a sketch: ``50 n_clusters rank``, and no more than are solved in seconds.
 
     Parameters
@@ -83,18 +91,18 @@ def default_sketch_size(n_clusters, rank):
 
 
 def sketch_sdp(
-    X,
-    n_clusters,
-    rng,
+    X: Rows,
+    n_clusters: int,
+    rng: np.random.Generator,
     *,
-    sketch_size=None,
-    n_rounds=2,
-    rank=None,
-    tol=1e-6,
-    max_iter=5000,
-    n_threads=None,
-    callback=None,
-):
+    sketch_size: int | None = None,
+    n_rounds: int = 2,
+    rank: int | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 5000,
+    n_threads: int | None = None,
+    callback: Callable[..., Any] | None = None,
+) -> SketchResult:
     """Relax k-means on samples of the rows and carry the centres over to all of them.
 
     A pilot, k-means on a uniform sample, estimates the sizes of the clusters. Each round draws a

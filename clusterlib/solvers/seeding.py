@@ -1,6 +1,8 @@
 """First centres for k-means: drawn at random, or spread out by k-means++."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,9 @@ from clusterlib.blocks import as_blocks
 from clusterlib.kernels import pairwise_distances
 from clusterlib.solvers.draws import RowDraws
 from clusterlib.solvers.geometry import Flat, Sphere
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, IntArray, Rows
 
 __all__ = ["Seeds", "kmeans_plusplus", "random_rows"]
 
@@ -23,11 +28,19 @@ class Seeds(NamedTuple):
         Which rows they are.
     """
 
-    centers: np.ndarray
-    indices: np.ndarray
+    centers: Array
+    indices: IntArray
 
 
-def random_rows(X, n_clusters, rng, *, sample_weight=None, spherical=False, draws=None):
+def random_rows(
+    X: Rows,
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    sample_weight: Array | None = None,
+    spherical: bool = False,
+    draws: RowDraws | None = None,
+) -> Seeds:
     """Take different rows at random, in proportion to their weights.
 
     Parameters
@@ -72,8 +85,15 @@ def random_rows(X, n_clusters, rng, *, sample_weight=None, spherical=False, draw
 
 
 def kmeans_plusplus(
-    X, n_clusters, rng, *, sample_weight=None, n_local_trials=None, spherical=False, draws=None
-):
+    X: Rows,
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    sample_weight: Array | None = None,
+    n_local_trials: int | None = None,
+    spherical: bool = False,
+    draws: RowDraws | None = None,
+) -> Seeds:
     """Spread centres out: greedy k-means++.
 
     Each new centre is the best of some rows that are drawn in proportion to weight times cost,

@@ -5,7 +5,9 @@ and the classes are looked for again from nothing. What the refits get wrong abo
 says, without any label, what the fit gets wrong about the true ones.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -15,6 +17,12 @@ from clusterlib.solvers.domain_neighbors import domain_histograms
 from clusterlib.solvers.domain_vertices import domain_counts
 from clusterlib.solvers.label_shift import tempered_label_shift
 from clusterlib.solvers.tempered_em import FLOOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Float64Array, Int32Array
 
 __all__ = ["SimulatedRefits", "simulated_refits"]
 
@@ -30,26 +38,26 @@ class SimulatedRefits(NamedTuple):
         Share of the rows whose drawn class was found, under the best matching.
     """
 
-    errors: np.ndarray
-    accuracies: np.ndarray
+    errors: Float64Array
+    accuracies: Float64Array
 
 
 def simulated_refits(
-    posteriors,
-    domain_given_class,
-    neighbors,
-    domains,
+    posteriors: Float64Array,
+    domain_given_class: Float64Array,
+    neighbors: Int32Array,
+    domains: Int32Array,
     *,
-    rng,
-    n_averaged=10,
-    n_refits=10,
-    n_starts=4,
-    tau=2.0,
-    beta=3.0,
-    max_iter=40,
-    tol=1e-3,
-    callback=None,
-):
+    rng: np.random.Generator,
+    n_averaged: int = 10,
+    n_refits: int = 10,
+    n_starts: int = 4,
+    tau: float = 2.0,
+    beta: float = 3.0,
+    max_iter: int = 40,
+    tol: float = 1e-3,
+    callback: Callable[..., Any] | None = None,
+) -> SimulatedRefits:
     """Draw classes and domains from a fit, fit again, and compare.
 
     Parameters

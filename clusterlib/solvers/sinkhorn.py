@@ -1,5 +1,9 @@
 """Entropic optimal transport: the public solver."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels import sinkhorn_sweep, sinkhorn_sweep_points
@@ -13,30 +17,37 @@ from clusterlib.solvers.transport_problem import (
     transport_problem,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from clusterlib.solvers.transport_result import SinkhornResult
+    from clusterlib.typing import ArrayLike, Backend
+
 __all__ = ["sinkhorn"]
 
 _MOST_ITERATIONS = 2**31 - 1
 
 
 def sinkhorn(
-    cost,
-    epsilon,
+    cost: ArrayLike | PointCost,
+    epsilon: float,
     *,
-    a=None,
-    b=None,
-    rho_a=np.inf,
-    rho_b=np.inf,
-    mass=None,
-    method="auto",
-    max_iter=10_000,
-    tol=1e-6,
-    f=None,
-    g=None,
-    n_threads=None,
-    backend=None,
-    verbose=0,
-    callback=None,
-):
+    a: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    rho_a: float = np.inf,
+    rho_b: float = np.inf,
+    mass: float | None = None,
+    method: Literal["auto", "log", "newton", "scaling"] = "auto",
+    max_iter: int = 10_000,
+    tol: float = 1e-6,
+    f: ArrayLike | None = None,
+    g: ArrayLike | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+    verbose: int = 0,
+    callback: Callable[..., Any] | None = None,
+) -> SinkhornResult:
     """Solve entropic optimal transport in the log domain, and say how well.
 
     Minimises ``<C, P> + epsilon sum_ij P_ij (log P_ij - 1)`` over plans with the marginals a and

@@ -1,6 +1,9 @@
 """Thousands of small transport problems in one call."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +15,9 @@ from clusterlib.solvers.transport_problem import (
     checked_real,
     checked_weights,
 )
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Backend, Float64Array, Int32Array
 
 __all__ = ["SinkhornBatchResult", "sinkhorn_batch"]
 
@@ -56,13 +62,13 @@ class SinkhornBatchResult:
            [8., 0.]])
     """
 
-    costs: np.ndarray = field(repr=False)
-    epsilon: np.ndarray = field(repr=False)
-    f: np.ndarray = field(repr=False)
-    g: np.ndarray = field(repr=False)
-    marginal_error: np.ndarray = field(repr=False)
-    n_iter: np.ndarray = field(repr=False)
-    converged: np.ndarray = field(repr=False)
+    costs: Array = field(repr=False)
+    epsilon: Array = field(repr=False)
+    f: Float64Array = field(repr=False)
+    g: Float64Array = field(repr=False)
+    marginal_error: Array = field(repr=False)
+    n_iter: Int32Array = field(repr=False)
+    converged: Array = field(repr=False)
 
     def __repr__(self):
         return (
@@ -71,7 +77,7 @@ class SinkhornBatchResult:
             f"largest_error={self.marginal_error.max():.2g})"
         )
 
-    def plans(self):
+    def plans(self) -> Float64Array:
         """The plans ``P_ij = exp((f_i + g_j - C_ij) / epsilon)``.
 
         Returns
@@ -84,7 +90,7 @@ class SinkhornBatchResult:
         exponents /= self.epsilon[:, None, None]
         return np.exp(exponents, out=exponents)
 
-    def barycentric_maps(self, values):
+    def barycentric_maps(self, values: ArrayLike) -> Float64Array:
         """Move every row to the mean of its columns, ``sum_j P_ij v_j / sum_j P_ij``.
 
         Parameters
@@ -116,19 +122,19 @@ class SinkhornBatchResult:
 
 
 def sinkhorn_batch(
-    costs,
-    epsilon,
+    costs: ArrayLike,
+    epsilon: float | ArrayLike,
     *,
-    a=None,
-    b=None,
-    rho_a=np.inf,
-    rho_b=np.inf,
-    g=None,
-    max_iter=1000,
-    tol=1e-6,
-    n_threads=None,
-    backend=None,
-):
+    a: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    rho_a: float = np.inf,
+    rho_b: float = np.inf,
+    g: ArrayLike | None = None,
+    max_iter: int = 1000,
+    tol: float = 1e-6,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> SinkhornBatchResult:
     """Solve many small transport problems of one shape, each as if it were alone.
 
     Parameters

@@ -1,5 +1,9 @@
 """Balanced soft labels of a batch of scores: the codes of SwAV."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from clusterlib.kernels._cupy.checks import checked_device_output
@@ -14,6 +18,12 @@ from clusterlib.solvers.momentum import Momentum
 from clusterlib.solvers.score_sweeps import ScoreSweeps
 from clusterlib.solvers.sides import side_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, ArrayLike, Backend, FloatArray
+
 __all__ = ["log_shares", "sinkhorn_assign"]
 
 _MOST_ITERATIONS = 2**31 - 1
@@ -21,18 +31,18 @@ _DUAL_NOISE = 1e-7
 
 
 def sinkhorn_assign(
-    scores,
-    epsilon=0.05,
+    scores: ArrayLike,
+    epsilon: float = 0.05,
     *,
-    n_iters=3,
-    prior=None,
-    tol=1e-6,
-    max_iter=1000,
-    out=None,
-    all_reduce=None,
-    n_threads=None,
-    backend=None,
-):
+    n_iters: int | None = 3,
+    prior: ArrayLike | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    out: Array | None = None,
+    all_reduce: Callable[..., Any] | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> FloatArray:
     """Share out a batch of rows among prototypes: every row in full, every prototype its part.
 
     The codes maximise ``<Q, scores> + epsilon H(Q)`` among the Q of which every row sums to 1 and

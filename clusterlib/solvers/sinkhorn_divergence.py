@@ -1,6 +1,9 @@
 """How different two clouds of points are: entropic transport without its bias."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +18,9 @@ from clusterlib.solvers.transport_problem import (
     checked_real,
     transport_problem,
 )
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, Backend, Float64Array, MetricName
 
 __all__ = ["SinkhornDivergence", "sinkhorn_divergence"]
 
@@ -60,12 +66,12 @@ class SinkhornDivergence:
     """
 
     value: float
-    f: np.ndarray
-    g: np.ndarray
-    self_f: np.ndarray
-    self_g: np.ndarray
+    f: Float64Array
+    g: Float64Array
+    self_f: Float64Array
+    self_g: Float64Array
     marginal_error: float
-    n_iter: tuple
+    n_iter: tuple[int, ...]
     converged: bool
 
     def __repr__(self):
@@ -76,19 +82,19 @@ class SinkhornDivergence:
 
 
 def sinkhorn_divergence(
-    X,
-    Y,
-    epsilon,
+    X: ArrayLike,
+    Y: ArrayLike,
+    epsilon: float,
     *,
-    a=None,
-    b=None,
-    metric="sqeuclidean",
-    rho=np.inf,
-    max_iter=10_000,
-    tol=1e-6,
-    n_threads=None,
-    backend=None,
-):
+    a: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    metric: MetricName | Metric = "sqeuclidean",
+    rho: float = np.inf,
+    max_iter: int = 10_000,
+    tol: float = 1e-6,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> SinkhornDivergence:
     """Compare two weighted clouds of points by entropic transport without its bias.
 
     ``S(a, b) = OT(a, b) - OT(a, a) / 2 - OT(b, b) / 2 + epsilon (sum a - sum b)^2 / 2``

@@ -1,11 +1,19 @@
 """Balanced spherical k-means: prototypes are means under codes of which every one has its share."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.blocks import as_blocks
 from clusterlib.solvers.prototype_codes import PrototypeCodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, Float64Array, FloatArray, Int32Array, Rows
 
 __all__ = ["SinkhornMeansResult", "directions", "sinkhorn_means", "spread"]
 
@@ -55,36 +63,36 @@ class SinkhornMeansResult(NamedTuple):
         The objective before each move.
     """
 
-    centers: np.ndarray
-    labels: np.ndarray
-    g: np.ndarray
-    prior: np.ndarray
-    sums: np.ndarray
-    vectors: np.ndarray
+    centers: FloatArray
+    labels: Int32Array
+    g: Float64Array
+    prior: Float64Array
+    sums: Float64Array
+    vectors: Float64Array
     objective: float
     entropy: float
     angle: float
     n_iter: int
     n_sweeps: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def sinkhorn_means(
-    X,
-    centers,
+    X: Rows,
+    centers: Array,
     *,
-    epsilon=0.05,
-    log_prior=None,
-    estimate=False,
-    balance_first=True,
-    n_iters=None,
-    sample_weight=None,
-    normalize=True,
-    max_iter=300,
-    tol=3e-4,
-    callback=None,
-):
+    epsilon: float = 0.05,
+    log_prior: Float64Array | None = None,
+    estimate: bool = False,
+    balance_first: bool = True,
+    n_iters: int | None = None,
+    sample_weight: Array | None = None,
+    normalize: bool = True,
+    max_iter: int = 300,
+    tol: float = 3e-4,
+    callback: Callable[..., Any] | None = None,
+) -> SinkhornMeansResult:
     """Alternate codes and prototypes until the prototypes stand still.
 
     With ``S = X C'`` (directions of X), weights a that sum to 1 and a prior b, maximises

@@ -1,6 +1,9 @@
 """Entropic transport of a part of the mass, exactly and in the log domain."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,10 @@ from clusterlib.solvers.partial_result import PartialSinkhornResult
 from clusterlib.solvers.sides import check_on_host
 from clusterlib.solvers.transport_problem import checked_epsilon, checked_real, transport_problem
 
+if TYPE_CHECKING:
+    from clusterlib.solvers.transport_problem import PointCost
+    from clusterlib.typing import ArrayLike, Backend
+
 __all__ = ["partial_sinkhorn"]
 
 # A mass that a side lacks only by rounding of its sum.
@@ -18,18 +25,18 @@ _MOST_ITERATIONS = 2**31 - 1
 
 
 def partial_sinkhorn(
-    cost,
-    epsilon,
-    mass,
+    cost: ArrayLike | PointCost,
+    epsilon: float,
+    mass: float,
     *,
-    a=None,
-    b=None,
-    max_iter=10_000,
-    tol=1e-6,
-    f=None,
-    n_threads=None,
-    backend=None,
-):
+    a: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    max_iter: int = 10_000,
+    tol: float = 1e-6,
+    f: ArrayLike | None = None,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> PartialSinkhornResult:
     """Transport a given part of the mass where it costs least.
 
     Minimises ``<C, P> + epsilon sum P (log P - 1)`` over ``P >= 0`` with ``P 1 <= a``,

@@ -1,12 +1,17 @@
 """Prototypes that follow a stream: one batch, a queue of earlier rows, sums that fade."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.blocks import as_blocks
 from clusterlib.solvers.prototype_codes import PrototypeCodes
 from clusterlib.solvers.sinkhorn_means import directions, spread
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, Int32Array
 
 __all__ = ["PrototypePull", "pull_prototypes"]
 
@@ -33,28 +38,28 @@ class PrototypePull(NamedTuple):
         Sum of the differences between the shares of queue and batch and the prior.
     """
 
-    centers: np.ndarray
-    labels: np.ndarray
-    vectors: np.ndarray
-    counts: np.ndarray
-    prior: np.ndarray
+    centers: Array
+    labels: Int32Array
+    vectors: Float64Array
+    counts: Float64Array
+    prior: Float64Array
     error: float
 
 
 def pull_prototypes(
-    X,
-    centers,
-    vectors,
-    counts,
+    X: Array,
+    centers: Array,
+    vectors: Float64Array,
+    counts: Float64Array,
     *,
-    queue=None,
-    epsilon=0.05,
-    log_prior=None,
-    estimate=False,
-    n_iters=None,
-    normalize=True,
-    decay=0.9,
-):
+    queue: Array | None = None,
+    epsilon: float = 0.05,
+    log_prior: Float64Array | None = None,
+    estimate: bool = False,
+    n_iters: int | None = None,
+    normalize: bool = True,
+    decay: float = 0.9,
+) -> PrototypePull:
     """Compute codes of a batch, with the queue beside it, and move the prototypes.
 
     ``M <- decay M + sum_i q_i x_i'`` over the rows of the batch (their directions), and the

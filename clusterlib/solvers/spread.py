@@ -1,6 +1,9 @@
 """Where rows lie and how far they spread, in float64 whatever their dtype is."""
 
+from __future__ import annotations
+
 import operator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,10 +11,13 @@ from clusterlib.blocks import as_blocks, map_reduce
 from clusterlib.kernels import cluster_sums
 from clusterlib.solvers.assignment import row_costs, weighted_total
 
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array, Rows
+
 __all__ = ["mean_row", "squared_spread"]
 
 
-def mean_row(X):
+def mean_row(X: Rows) -> Float64Array:
     """Compute the mean of the rows.
 
     Parameters
@@ -42,7 +48,7 @@ def _sum_of_rows(rows):
     return cluster_sums(rows, np.zeros(len(rows), dtype=np.int32), 1)[0][0]
 
 
-def squared_spread(X):
+def squared_spread(X: Rows) -> float:
     """Add up the squared distances of the rows to their mean: the cost of a single cluster.
 
     Parameters

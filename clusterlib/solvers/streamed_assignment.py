@@ -4,7 +4,9 @@ Selection by sampling, with k prices in the place of one quantile: prices of a s
 rows where they belong, those near a border are sampled again, and the last few are assigned exactly.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.interior_prices import nearest_prices
 from clusterlib.solvers.labelling import add_totals
 from clusterlib.solvers.undecided_rows import Look, decided_labels, lifted, undecided_rows
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, Float64Array, Int32Array, IntArray, Rows
 
 __all__ = ["StreamedAssignment", "assign_streamed"]
 
@@ -59,27 +64,27 @@ class StreamedAssignment(NamedTuple):
         How often the rows were read.
     """
 
-    labels: np.ndarray
-    prices: np.ndarray
+    labels: Int32Array
+    prices: Float64Array
     cost: float
     dual_gap: float
-    sums: np.ndarray
-    weights: np.ndarray
-    errors: np.ndarray | None
+    sums: Float64Array
+    weights: Float64Array
+    errors: Float64Array | None
     n_passes: int
 
 
 def assign_streamed(
-    X,
-    centers,
-    size_min,
-    size_max,
+    X: Rows,
+    centers: Array,
+    size_min: int | IntArray,
+    size_max: int | IntArray,
     *,
-    hint=None,
-    spherical=False,
-    most_rows=None,
-    max_passes=40,
-):
+    hint: StreamedAssignment | None = None,
+    spherical: bool = False,
+    most_rows: int | None = None,
+    max_passes: int = 40,
+) -> StreamedAssignment:
     """Assign rows to centres within bounds of the sizes, in a few passes over the rows.
 
     Parameters

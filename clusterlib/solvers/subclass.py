@@ -1,6 +1,8 @@
 """Subclasses: large classes cut into clusters that are about as large as a small class."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,6 +13,22 @@ from clusterlib.solvers.geometry import row_norms, unit_rows
 from clusterlib.solvers.interior_prices import interior_prices
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import kmeans_plusplus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from clusterlib.typing import (
+        Array,
+        BoolArray,
+        Float64Array,
+        FloatArray,
+        IndexArray,
+        Int32Array,
+        Int64Array,
+        IntArray,
+        Rows,
+    )
 
 __all__ = [
     "SubclassResult",
@@ -44,14 +62,14 @@ class SubclassResult(NamedTuple):
         Whether they came to an end.
     """
 
-    labels: np.ndarray
-    centers: np.ndarray
-    parent: np.ndarray
-    prices: np.ndarray
-    inertias: np.ndarray
-    dual_gaps: np.ndarray
-    n_iter: np.ndarray
-    converged: np.ndarray
+    labels: Int32Array
+    centers: FloatArray
+    parent: IndexArray
+    prices: Float64Array
+    inertias: Float64Array
+    dual_gaps: Float64Array
+    n_iter: Int64Array
+    converged: BoolArray
 
 
 class _Split(NamedTuple):
@@ -66,7 +84,7 @@ class _Split(NamedTuple):
     converged: bool
 
 
-def subclass_counts(class_sizes, threshold, *, capped):
+def subclass_counts(class_sizes: IntArray, threshold: int, *, capped: bool) -> Int64Array:
     """Say into how many subclasses each class is cut.
 
     Parameters
@@ -111,8 +129,16 @@ def piece_sizes(n_rows, n_pieces):
 
 
 def split_classes(
-    X, codes, counts, seeds, *, spherical=False, n_init=1, max_iter=300, on_class=None
-):
+    X: Rows,
+    codes: IntArray,
+    counts: IntArray,
+    seeds: Sequence[int],
+    *,
+    spherical: bool = False,
+    n_init: int = 1,
+    max_iter: int = 300,
+    on_class: Callable[..., Any] | None = None,
+) -> SubclassResult:
     """Cut each class into a given number of clusters whose sizes differ by one at most.
 
     Every start runs from greedy k-means++ through plain k-means to k-means with exact balanced
@@ -234,7 +260,15 @@ def _whole(rows, spherical):
     return _Split(result.labels, result.centers, np.zeros(1), result.inertia, 0.0, 1, True)
 
 
-def assign_within(X, codes, centers, parent, prices, *, spherical=False):
+def assign_within(
+    X: Rows,
+    codes: IntArray,
+    centers: Array,
+    parent: IntArray,
+    prices: Float64Array,
+    *,
+    spherical: bool = False,
+) -> Int32Array:
     """Assign each row to a subclass of its class: where cost plus price is lowest.
 
     Parameters

@@ -1,8 +1,15 @@
 """Successive projection: the rows that are vertices of the hull of all rows, one after the other."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
+
+if TYPE_CHECKING:
+    from clusterlib.typing import BoolArray, CsrArray, Float64Array, FloatArray, Int64Array
 
 __all__ = ["leading_coordinates", "right_singular_vectors", "successive_projection"]
 
@@ -17,7 +24,13 @@ _TIE = 1e-10
 _GRAM_COLUMNS = 1024
 
 
-def successive_projection(X, n_vertices, *, allowed=None, rank=None):
+def successive_projection(
+    X: FloatArray | CsrArray,
+    n_vertices: int,
+    *,
+    allowed: BoolArray | None = None,
+    rank: int | None = None,
+) -> Int64Array:
     """Find rows of which all others are mixtures.
 
     Repeats: take the row of largest norm, and project all rows on the orthogonal complement of it.
@@ -125,7 +138,7 @@ def _squared_norms(X):
     return np.einsum("ij,ij->i", X, X, dtype=np.float64)
 
 
-def leading_coordinates(X, rank):
+def leading_coordinates(X: FloatArray | CsrArray, rank: int) -> Float64Array:
     """Compute the coordinates of rows in the space of their leading right singular vectors.
 
     Parameters
@@ -152,7 +165,7 @@ def leading_coordinates(X, rank):
     return np.asarray(X @ right_singular_vectors(X, rank))
 
 
-def right_singular_vectors(X, rank):
+def right_singular_vectors(X: FloatArray | CsrArray, rank: int) -> Float64Array:
     """Compute leading right singular vectors.
 
     Parameters

@@ -1,9 +1,14 @@
 """Gaussians of rare classes that borrow from those of frequent classes nearby."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Float64Array, IndexArray, IntArray
 
 __all__ = ["HeadWeights", "RidgeKind", "TailCalibration", "calibrate_tail"]
 
@@ -63,25 +68,25 @@ class TailCalibration(NamedTuple):
         Which part is borrowed; 0 for a head class.
     """
 
-    means: np.ndarray
-    covariances: np.ndarray
-    head_classes: np.ndarray
-    neighbors: np.ndarray
-    weights: np.ndarray
-    gamma: np.ndarray
+    means: Float64Array
+    covariances: Float64Array
+    head_classes: IndexArray
+    neighbors: IndexArray
+    weights: Float64Array
+    gamma: Float64Array
 
 
 def calibrate_tail(
-    sizes,
-    means,
-    covariances,
+    sizes: IntArray,
+    means: Float64Array,
+    covariances: Float64Array,
     *,
-    n_neighbors=3,
-    gamma=0.3,
-    alpha=0.1,
-    ridge=RidgeKind.ONES,
-    weights=HeadWeights.PAPER,
-):
+    n_neighbors: int = 3,
+    gamma: float = 0.3,
+    alpha: float = 0.1,
+    ridge: RidgeKind = RidgeKind.ONES,
+    weights: HeadWeights = HeadWeights.PAPER,
+) -> TailCalibration:
     """Move means and covariances of rare classes towards those of frequent ones.
 
     The head is the shortest prefix of the most frequent classes that holds half of the rows. Every

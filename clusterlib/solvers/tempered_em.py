@@ -6,11 +6,19 @@ cure. ``tau`` sharpens the mean over the neighbours, undoing its smoothing; ``be
 posterior itself, so that shares are counted from decisions more than from doubts.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.kernels import tempered_posterior
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Float64Array, Int32Array
 
 __all__ = ["FLOOR", "TemperedFit", "continued_em", "posteriors_of_neighbors", "tempered_em"]
 
@@ -48,29 +56,29 @@ class TemperedFit(NamedTuple):
         The log-likelihood at each iteration. It may fall: tempering changes the objective.
     """
 
-    posteriors: np.ndarray
-    responsibilities: np.ndarray
-    pooled: np.ndarray
-    domain_given_class: np.ndarray
-    marginals: np.ndarray
+    posteriors: Float64Array
+    responsibilities: Float64Array
+    pooled: Float64Array
+    domain_given_class: Float64Array
+    marginals: Float64Array
     log_likelihood: float
     n_iter: int
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def tempered_em(
-    responsibilities,
-    domain_given_class,
-    neighbors,
-    domains,
+    responsibilities: Float64Array,
+    domain_given_class: Float64Array,
+    neighbors: Int32Array,
+    domains: Int32Array,
     *,
-    tau=2.0,
-    beta=3.0,
-    max_iter=300,
-    tol=1e-3,
-    callback=None,
-):
+    tau: float = 2.0,
+    beta: float = 3.0,
+    max_iter: int = 300,
+    tol: float = 1e-3,
+    callback: Callable[..., Any] | None = None,
+) -> TemperedFit:
     """Alternate between the classes of the rows and the shares of the domains.
 
     Parameters
@@ -168,7 +176,9 @@ def continued_em(fit, neighbors, domains, **options):
     return more._replace(n_iter=len(history), history=history)
 
 
-def posteriors_of_neighbors(responsibilities, neighbors, *, tau=2.0):
+def posteriors_of_neighbors(
+    responsibilities: Float64Array, neighbors: Int32Array, *, tau: float = 2.0
+) -> Float64Array:
     """Sharpen the mean of the neighbours: q(class | row) without a domain.
 
     Parameters

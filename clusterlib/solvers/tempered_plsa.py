@@ -1,6 +1,8 @@
 """Latent label shift on a sparse table of clusters and domains: starts, and tempered EM."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -10,6 +12,12 @@ from clusterlib.kernels import plsa_step
 from clusterlib.solvers.lloyd import lloyd
 from clusterlib.solvers.seeding import kmeans_plusplus
 from clusterlib.solvers.successive_projection import successive_projection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from clusterlib.typing import Array, CsrArray, Float64Array, FloatArray, Int32Array
 
 __all__ = ["PLSAFit", "TableStarts", "smoothed_classes", "tempered_plsa"]
 
@@ -44,26 +52,26 @@ class PLSAFit(NamedTuple):
         The log-likelihood at each iteration.
     """
 
-    pooled: np.ndarray
-    responsibilities: np.ndarray
-    domain_given_class: np.ndarray
+    pooled: FloatArray
+    responsibilities: FloatArray
+    domain_given_class: FloatArray
     log_likelihood: float
     converged: bool
-    history: np.ndarray
+    history: Float64Array
 
 
 def tempered_plsa(
-    table,
-    responsibilities,
-    domain_given_class,
-    neighbors,
+    table: CsrArray,
+    responsibilities: FloatArray,
+    domain_given_class: FloatArray,
+    neighbors: Int32Array,
     *,
-    tau=2.0,
-    beta=3.0,
-    max_iter=30,
-    tol=1e-3,
-    callback=None,
-):
+    tau: float = 2.0,
+    beta: float = 3.0,
+    max_iter: int = 30,
+    tol: float = 1e-3,
+    callback: Callable[..., Any] | None = None,
+) -> PLSAFit:
     """Alternate between the classes of clusters and the shares of the domains.
 
     The same as :func:`tempered_em` with clusters for rows: every cell of the table is divided
@@ -130,7 +138,9 @@ def tempered_plsa(
     return PLSAFit(pooled, G, D, log_likelihood, converged, np.array(history))
 
 
-def smoothed_classes(responsibilities, sizes, neighbors, tau):
+def smoothed_classes(
+    responsibilities: Array, sizes: Array, neighbors: Int32Array, tau: float
+) -> FloatArray:
     """Sharpen the means of clusters over their neighbours, weighted by their rows.
 
     Parameters
@@ -205,7 +215,7 @@ class TableStarts:
     ([0, 1], (3, 2))
     """
 
-    def __init__(self, table, n_classes):
+    def __init__(self, table: CsrArray, n_classes: int) -> None:
         self._table, self._n_classes = table, n_classes
         self._sizes = np.asarray(table.sum(axis=1), dtype=np.float64).ravel()
         shares = np.asarray(table.sum(axis=0), dtype=np.float64).ravel() / self._sizes.sum()
@@ -217,7 +227,7 @@ class TableStarts:
         directions = _leading_directions(levelled, n_classes)
         self._coordinates = np.ascontiguousarray((scaled @ directions) / sizes[:, None])
 
-    def start(self, n_groups, rng):
+    def start(self, n_groups: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Classes of the clusters and q(domain | class) of one start.
 
         Parameters

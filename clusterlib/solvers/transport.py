@@ -1,11 +1,26 @@
 """Alignment of class prototypes to unlabelled queries by entropic transport, episode by episode."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clusterlib.solvers.episode_costs import EpisodeCosts
 from clusterlib.solvers.sinkhorn_batch import sinkhorn_batch
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import (
+        Array,
+        ArrayLike,
+        Backend,
+        BoolArray,
+        Float64Array,
+        FloatArray,
+        Int64Array,
+    )
 
 __all__ = ["PrototypeAlignment", "align_prototypes", "align_prototypes_adaptively"]
 
@@ -38,31 +53,31 @@ class PrototypeAlignment(NamedTuple):
         Whether the solver met its tolerance in every pass.
     """
 
-    prototypes: np.ndarray
-    plan: np.ndarray
-    class_masses: np.ndarray
-    is_balanced: np.ndarray
-    evidence: np.ndarray
-    n_iter: np.ndarray
-    marginal_error: np.ndarray
-    converged: np.ndarray
+    prototypes: FloatArray
+    plan: Array
+    class_masses: Float64Array
+    is_balanced: BoolArray
+    evidence: Float64Array
+    n_iter: Int64Array
+    marginal_error: Float64Array
+    converged: BoolArray
 
 
 def align_prototypes(
-    prototypes,
-    queries,
-    epsilon,
+    prototypes: Array,
+    queries: FloatArray,
+    epsilon: float,
     *,
-    class_masses,
-    n_passes,
-    mix=None,
-    support_mass=None,
-    cost_scale="max",
-    max_iter=1000,
-    tol=1e-3,
-    n_threads=None,
-    backend=None,
-):
+    class_masses: Float64Array,
+    n_passes: int,
+    mix: float | ArrayLike | None = None,
+    support_mass: Float64Array | None = None,
+    cost_scale: Literal["max", "mean", "median"] | float = "max",
+    max_iter: int = 1000,
+    tol: float = 1e-3,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> PrototypeAlignment:
     """Move prototypes to queries whose class sizes are given (OpTA).
 
     In each pass the squared distances, divided by ``cost_scale``, become the cost of an entropic
@@ -129,20 +144,20 @@ def align_prototypes(
 
 
 def align_prototypes_adaptively(
-    prototypes,
-    queries,
-    epsilon,
-    support_mass,
+    prototypes: Array,
+    queries: FloatArray,
+    epsilon: float,
+    support_mass: Float64Array,
     *,
-    n_passes,
-    marginal_penalty,
-    mix=None,
-    cost_scale="max",
-    max_iter=1000,
-    tol=1e-3,
-    n_threads=None,
-    backend=None,
-):
+    n_passes: int,
+    marginal_penalty: float,
+    mix: float | ArrayLike | None = None,
+    cost_scale: Literal["max", "mean", "median"] | float = "max",
+    max_iter: int = 1000,
+    tol: float = 1e-3,
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> PrototypeAlignment:
     """Move prototypes to queries whose class sizes are equal unless the queries deny it.
 
     Two alignments are made. The first transports equal masses, as :func:`align_prototypes`; the

@@ -1,8 +1,11 @@
 """The door of the transport solvers: costs, weights and penalties, checked once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,9 @@ from clusterlib.kernels.checks import as_metric, as_numeric
 from clusterlib.kernels.dispatch import is_device_array
 from clusterlib.solvers.cost_matrix import CostMatrix
 from clusterlib.solvers.sides import side_of
+
+if TYPE_CHECKING:
+    from clusterlib.typing import ArrayLike, MetricName
 
 __all__ = [
     "PointCost",
@@ -70,7 +76,9 @@ class PointCost:
 
     offset = 0.0
 
-    def __init__(self, X, Y, *, metric="sqeuclidean"):
+    def __init__(
+        self, X: ArrayLike, Y: ArrayLike, *, metric: MetricName | Metric = "sqeuclidean"
+    ) -> None:
         self.side = side_of(X)
         if self.side.on_host:
             self.side = side_of(Y)

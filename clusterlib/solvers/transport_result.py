@@ -1,8 +1,10 @@
 """What a transport solver found, and what can be made of it: plans, maps, a certificate."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,6 +12,9 @@ from clusterlib.solvers.transport_maps import dense_softmax_map, points_softmax_
 from clusterlib.solvers.transport_objective import kl_divergence, plan_blocks, sum_p_log_p
 from clusterlib.solvers.transport_problem import PointCost, TransportProblem
 from clusterlib.solvers.transport_rounding import rounded_blocks
+
+if TYPE_CHECKING:
+    from clusterlib.typing import Array, ArrayLike, Float64Array
 
 __all__ = ["Certificate", "SinkhornResult"]
 
@@ -97,12 +102,12 @@ class SinkhornResult:
 
     problem: TransportProblem
     epsilon: float
-    potentials: tuple = field(repr=False)
+    potentials: tuple[Array, ...] = field(repr=False)
     dual: float
     marginal_error: float
     n_iter: int
     converged: bool
-    history: np.ndarray = field(repr=False)
+    history: Array = field(repr=False)
     method: str
 
     def __repr__(self):
@@ -113,23 +118,23 @@ class SinkhornResult:
         )
 
     @property
-    def a(self):
+    def a(self) -> Float64Array:
         return self.problem.a
 
     @property
-    def b(self):
+    def b(self) -> Float64Array:
         return self.problem.b
 
     @cached_property
-    def f(self):
+    def f(self) -> Float64Array:
         return self._side.like(self.potentials[0] + self.problem.offsets[0])
 
     @cached_property
-    def g(self):
+    def g(self) -> Float64Array:
         return self._side.like(self.potentials[1] + self.problem.offsets[1])
 
     @cached_property
-    def value(self):
+    def value(self) -> float | Float64Array:
         return self.dual + self._mass_of_offset * self.problem.cost.offset
 
     @property
@@ -144,13 +149,13 @@ class SinkhornResult:
         return mass if mass.ndim else float(mass)
 
     @cached_property
-    def transport_cost(self):
+    def transport_cost(self) -> float:
         total = 0.0
         for _, costs, plan in plan_blocks(*self._single("transport_cost")):
             total += float((costs * plan).sum()) + self.problem.cost.offset * float(plan.sum())
         return total
 
-    def side(self, index):
+    def side(self, index: int) -> SinkhornResult:
         """The result of one of several right-hand sides.
 
         Parameters
@@ -180,7 +185,7 @@ class SinkhornResult:
             )
         return self.problem, self.epsilon, *self.potentials
 
-    def plan(self):
+    def plan(self) -> Float64Array:
         """The plan ``P_ij = exp((f_i + g_j - C_ij) / epsilon)``.
 
         Returns
@@ -191,7 +196,7 @@ class SinkhornResult:
         """
         return self._filled(plan_blocks(*self._single("plan")))
 
-    def rounded_plan(self):
+    def rounded_plan(self) -> Float64Array:
         """A plan whose exact marginals are met to the last digits.
 
         Rows and columns with too much mass are scaled down and what is missing is added as a
@@ -211,7 +216,7 @@ class SinkhornResult:
             plan[rows] = part
         return self._side.like(plan)
 
-    def certificate(self):
+    def certificate(self) -> Certificate:
         """Enclose the optimum between a feasible plan and the dual objective.
 
         Returns
@@ -239,7 +244,7 @@ class SinkhornResult:
         offset = self._mass_of_offset * problem.cost.offset
         return Certificate(primal + offset, self.value, primal - self.dual)
 
-    def barycentric_map(self, values=None):
+    def barycentric_map(self, values: ArrayLike | None = None) -> Float64Array:
         """Move every source to the mean of its targets, ``sum_j P_ij v_j / sum_j P_ij``.
 
         Parameters
@@ -267,7 +272,7 @@ class SinkhornResult:
             return self._side.like(points_softmax_map(cost, cost.X, epsilon, g, values))
         return self._side.like(dense_softmax_map(cost, epsilon, g, values))
 
-    def entropic_map(self, X_new):
+    def entropic_map(self, X_new: ArrayLike) -> Float64Array:
         """Map new points as if they had been sources, the entropic map of the targets.
 
         ``T(x) = sum_j w_j y_j`` with w the softmax of ``(g_j - c(x, y_j)) / epsilon``

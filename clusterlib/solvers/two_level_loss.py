@@ -1,7 +1,9 @@
 """A contrastive loss on two levels: rows of a subclass, and subclasses of a class."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,6 +12,11 @@ from clusterlib.kernels.checks import as_matrix, as_numeric, check_finite
 from clusterlib.solvers.class_temperatures import ClassTemperatures
 from clusterlib.solvers.subclass_groups import subclass_groups
 from clusterlib.solvers.transport_problem import checked_member, checked_real
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from clusterlib.typing import ArrayLike, Backend, Float64Array, FloatArray
 
 __all__ = ["Reduction", "TwoLevelLoss", "two_level_loss"]
 
@@ -43,24 +50,24 @@ class TwoLevelLoss(NamedTuple):
     """
 
     value: float
-    gradient: np.ndarray
-    per_anchor: np.ndarray
+    gradient: FloatArray
+    per_anchor: Float64Array
 
 
 def two_level_loss(
-    Z,
-    y,
-    subclass_labels,
-    views=None,
+    Z: ArrayLike,
+    y: ArrayLike,
+    subclass_labels: ArrayLike,
+    views: ArrayLike | None = None,
     *,
-    temperature=0.1,
-    class_temperatures=None,
-    beta=0.25,
-    base_temperature=None,
-    reduction="mean",
-    n_threads=None,
-    backend=None,
-):
+    temperature: float = 0.1,
+    class_temperatures: float | ArrayLike | ClassTemperatures | None = None,
+    beta: float = 0.25,
+    base_temperature: float | None = None,
+    reduction: Literal["mean", "sum"] | Reduction = "mean",
+    n_threads: int | None = None,
+    backend: Backend = None,
+) -> TwoLevelLoss:
     """Contrast rows with their subclass, and with the rest of their class, in one loss.
 
     An anchor i loses, with ``s_ij = <z_i, z_j>``,

@@ -106,5 +106,6 @@ def _cell(cell, digits: int) -> str:
     if isinstance(cell, str):
         return cell
     if isinstance(cell, dict):
-        return f"{cell['mean']:.{digits}f} ± {cell['spread']:.{digits}f}"
+        spread = f" ± {cell['spread']:.{digits}f}" if cell["seeds"] > 1 else ""
+        return f"{cell['mean']:.{digits}f}{spread}"
     return f"{cell:.{digits}f}"

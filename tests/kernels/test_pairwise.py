@@ -106,6 +106,16 @@ class TestAgainstReference:
             assert_distances_within_bound(D, wide, X, Y, metric)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_many_neighbours_of_many_rows(fast_backend, dtype):
+    """More than 64 of them are found by selection, among blocks of Y with one bound each."""
+    for n, m, k in [(3, 5000, 65), (40, 3001, 100), (5, 700, 699)]:
+        X, Y = problem(n, m, 6, dtype, integers=False)
+        expected = pairwise_topk(X, Y, k, backend="reference")
+        for one, other in zip(pairwise_topk(X, Y, k, backend=fast_backend), expected, strict=True):
+            assert np.array_equal(one, other), (n, m, k)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS | COPIED_LAYOUTS)

@@ -136,6 +136,18 @@ def test_numbers_of_any_size(backend, beta, dtype):
         assert np.isclose(found[2], plain[2] + shift, rtol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("beta", POWERS)
+def test_counts_of_any_size(backend, beta, dtype):
+    """Counts beyond 2^60 are scaled, in a second pass over the table."""
+    (indptr, indices, data), (W, H) = table(30, 25, dtype), factors(30, 25, 5, dtype)
+    plain = plsa_step(indptr, indices, data, W, H, beta=beta, backend=backend)
+    found = plsa_step(indptr, indices, np.ldexp(data, 80), W, H, beta=beta, backend=backend)
+    assert_close(np.ldexp(found[0], -80), plain[0], rounding(2000, dtype, beta))
+    assert_close(np.ldexp(found[1], -80), plain[1], rounding(2000, dtype, beta))
+    assert np.isclose(np.ldexp(found[2], -80), plain[2], rtol=1e-10)
+
+
 def test_entries_that_differ_by_the_whole_range(backend):
     W = np.array([[1e300, 1e-300, 0.0, 1.0], [5e-324, 0.0, 5e-324, 5e-324]])
     H = np.array([[1e-300, 1e300, 1.0, 1e-5], [5e-324, 1.0, 0.0, 1.0], [1e308] * 4])

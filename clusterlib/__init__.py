@@ -69,7 +69,7 @@ _FUNCTIONS = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if name in _FUNCTIONS:
         value = getattr(import_module(_FUNCTIONS[name]), name)
     elif name in __all__:
@@ -80,5 +80,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

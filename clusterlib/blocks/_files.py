@@ -218,7 +218,7 @@ class FileBlocks(Blocks):
             self._spare.release()
         return rows
 
-    def fill(self, rows, start):
+    def fill(self, rows: FloatArray, start: int) -> None:
         """Read the rows from ``start`` on into an array that is in C order."""
         place = self._place
         if rows.dtype == place.dtype:

@@ -13,9 +13,11 @@ from clusterlib.kernels.leaves import LEAF_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
     from clusterlib.typing import Array, ArrayLike, DTypeLike, FloatArray
+
+    _Result = TypeVar("_Result")
 
 __all__ = ["Block", "Blocks", "aligned_rows", "map_blocks", "map_reduce"]
 
@@ -287,11 +289,11 @@ class Blocks:
 
 
 def map_blocks(
-    fn: Callable[..., Any],
+    fn: Callable[..., _Result],
     blocks: Blocks,
-    *row_aligned: Array | None,
+    *row_aligned: Array | range | None,
     broadcast: tuple[Any, ...] = (),
-) -> list[Any]:
+) -> list[_Result]:
     """Apply a function to every block of rows.
 
     Parameters
@@ -329,12 +331,12 @@ def map_blocks(
 
 
 def map_reduce(
-    fn: Callable[..., Any],
-    merge: Callable[..., Any],
+    fn: Callable[..., _Result],
+    merge: Callable[[_Result, _Result], _Result],
     blocks: Blocks,
-    *row_aligned: Array | None,
+    *row_aligned: Array | range | None,
     broadcast: tuple[Any, ...] = (),
-) -> Any:
+) -> _Result:
     """Apply a function to every block of rows and merge the results by the fixed tree.
 
     The same as ``tree_reduce(merge, map_blocks(fn, blocks, ...))`` with only O(log n) results in

@@ -11,14 +11,16 @@ from clusterlib.kernels.leaves import LEAF_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import TypeVar
 
     from clusterlib.typing import ArrayLike
+
+    _Part = TypeVar("_Part")
 
 __all__ = ["leaf_sum", "tree_reduce"]
 
 
-def tree_reduce(merge: Callable[..., Any], parts: Iterable[Any]) -> Any:
+def tree_reduce(merge: Callable[[_Part, _Part], _Part], parts: Iterable[_Part]) -> _Part:
     """Merge parts level by level: neighbours (0, 1), (2, 3), ..., an odd last one carried up.
 
     The tree depends on the number of parts alone. It is walked so that at most ``log2(n) + 1``

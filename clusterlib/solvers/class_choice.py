@@ -18,11 +18,11 @@ from clusterlib.solvers.seeding import random_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, Self
 
     from clusterlib.solvers.class_mixture import ClassMixture
     from clusterlib.solvers.class_network import ClassNetwork
-    from clusterlib.typing import Float64Array, FloatArray, Int32Array, Rows
+    from clusterlib.typing import Float64Array, FloatArray, Int32Array, IntArray, Rows
 
 __all__ = ["ClassModel", "MicroClasses", "ModelChoice", "chosen_model", "pooled_posteriors"]
 
@@ -71,11 +71,11 @@ class MicroClasses(NamedTuple):
     centers: FloatArray
     classes: FloatArray
 
-    def pooled(self, rows):
+    def pooled(self, rows: FloatArray) -> FloatArray:
         """q(class | row), shape (len(rows), k)."""
         return self.classes[pairwise_argmin(rows, self.centers)]
 
-    def reordered(self, order):
+    def reordered(self, order: IntArray) -> Self:
         """The same model with the classes in another order."""
         return self._replace(classes=np.ascontiguousarray(self.classes[:, order]))
 

@@ -10,9 +10,9 @@ from clusterlib.kernels import LEAF_ROWS, tempered_posterior
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Self
 
-    from clusterlib.typing import Array, Float64Array, FloatArray, Int32Array
+    from clusterlib.typing import Array, Float64Array, FloatArray, Int32Array, IntArray
 
 __all__ = ["ClassMixture", "class_mixture"]
 
@@ -51,17 +51,17 @@ class ClassMixture(NamedTuple):
     log_weights: Float64Array
     classes: FloatArray
 
-    def pooled(self, rows):
+    def pooled(self, rows: FloatArray) -> FloatArray:
         """q(class | row), shape (len(rows), k)."""
         pooled = self.memberships(rows) @ self.classes
         pooled += pooled.dtype.type(_SMALLEST)
         return pooled / pooled.sum(axis=1, keepdims=True)
 
-    def reordered(self, order):
+    def reordered(self, order: IntArray) -> Self:
         """The same model with the classes in another order."""
         return self._replace(classes=np.ascontiguousarray(self.classes[:, order]))
 
-    def memberships(self, rows):
+    def memberships(self, rows: FloatArray) -> FloatArray:
         """q(component | row), shape (len(rows), n_components)."""
         scores = (rows - self.origin) @ (self.centers.T / rows.dtype.type(self.variance))
         lengths = np.square(self.centers).sum(axis=1) / (2 * self.variance)

@@ -10,9 +10,9 @@ from clusterlib.kernels import tempered_posterior
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Self
 
-    from clusterlib.typing import Array, FloatArray, Int32Array
+    from clusterlib.typing import Array, FloatArray, Int32Array, IntArray
 
 __all__ = ["ClassNetwork", "class_network"]
 
@@ -54,12 +54,12 @@ class ClassNetwork(NamedTuple):
     output: FloatArray
     output_offset: FloatArray
 
-    def pooled(self, rows):
+    def pooled(self, rows: FloatArray) -> FloatArray:
         """q(class | row), shape (len(rows), k)."""
         units = _units(rows - self.center, self.hidden, self.hidden_offset)
         return _softmax(_scores(units, self.output, self.output_offset)).T
 
-    def reordered(self, order):
+    def reordered(self, order: IntArray) -> Self:
         """The same model with the classes in another order."""
         output = np.ascontiguousarray(self.output[:, order])
         return self._replace(output=output, output_offset=self.output_offset[order])

@@ -12,7 +12,10 @@ from clusterlib.blocks import as_blocks, leaf_sum, mapped, tree_reduce
 from clusterlib.kernels import LEAF_ROWS, row_softmax
 
 if TYPE_CHECKING:
-    from clusterlib.typing import Float64Array, Int32Array, IntArray, Rows
+    from typing import Self
+
+    from clusterlib.blocks._mapped import MappedBlocks
+    from clusterlib.typing import Float64Array, FloatArray, Int32Array, IntArray, Rows
 
 __all__ = ["DomainLogistic", "domain_logistic", "standard_units"]
 
@@ -43,7 +46,7 @@ class DomainLogistic(NamedTuple):
     n_passes: int
     converged: bool
 
-    def probabilities(self, rows):
+    def probabilities(self, rows: FloatArray) -> Float64Array:
         """q(domain | row) by the model of all rows, shape (len(rows), r), float64."""
         found = np.empty((len(rows), self.parameters.shape[1]))
         for start in range(0, len(rows), LEAF_ROWS):
@@ -52,11 +55,11 @@ class DomainLogistic(NamedTuple):
             found[leaf] = _softmax(design, self.parameters[-1])[0]
         return found
 
-    def of_all(self):
+    def of_all(self) -> Self:
         """The model of all rows alone."""
         return self._replace(parameters=self.parameters[-1:])
 
-    def unseen(self, rows, folds):
+    def unseen(self, rows: FloatArray, folds: IntArray | None) -> Float64Array:
         """q(domain | row) by the model that has not seen the fold of the row, or by that of all.
 
         For at most ``LEAF_ROWS`` rows; ``folds`` may be None.
@@ -71,7 +74,7 @@ class DomainLogistic(NamedTuple):
                 found[held] = _softmax(design[held], parameters)[0]
         return found
 
-    def carried(self, X, folds=None):
+    def carried(self, X: Rows, folds: IntArray | None = None) -> MappedBlocks:
         """A carrier of :meth:`unseen` of the rows of X, worked out when they are read."""
         beside = () if folds is None else (folds,)
         read = _by_all if folds is None else _by_unseen

@@ -131,7 +131,7 @@ class RowDraws:
                 keys[:, start:stop] = part
         return keys
 
-    def group_of(self, row):
+    def group_of(self, row: int) -> IntArray:
         """Indices of the rows that equal a row with weight, itself included."""
         group = self._group[row]
         return self._order[self._starts[group] : self._starts[group + 1]]

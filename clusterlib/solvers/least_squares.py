@@ -15,6 +15,8 @@ from clusterlib.solvers.nonnegative_weights import (
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from clusterlib.typing import Array, CsrArray, Float64Array, FloatArray
 
 __all__ = ["LeastSquares", "squared_error"]
@@ -97,7 +99,7 @@ class LeastSquares:
         self._volume, self._unit = volume, self.total / mass or 1.0
         self._sweeps = self._sweeps_that_pay()
 
-    def noise(self, objective):
+    def noise(self, objective: Any) -> Any:
         """By how much rounding may raise the objective."""
         if objective > self._resolved:
             return 4 * self._epsilon * self.total
@@ -119,7 +121,7 @@ class LeastSquares:
         values = float(filled @ weight)
         return [_SHARE * values / weight.sum(), _SHARE * values / m]
 
-    def begun(self, descents):
+    def begun(self, descents: Any) -> Any:
         """First weights of starts, and the objectives."""
         found = []
         for descent, R in zip(descents, self._row_products(descents), strict=True):
@@ -133,14 +135,14 @@ class LeastSquares:
             for each, R in zip(descents, products, strict=True)
         ]
 
-    def improved_weights(self, descents):
+    def improved_weights(self, descents: Any) -> Any:
         """Better weights for the components of each start, as new arrays."""
         return [
             self._better_weights(descent.W, R, descent.Ht)
             for descent, R in zip(descents, self._row_products(descents), strict=True)
         ]
 
-    def improved_components(self, descents):
+    def improved_components(self, descents: Any) -> Any:
         """Better components for the weights of each start, and the objectives they have."""
         found = []
         for descent, R in zip(descents, self._column_products(descents), strict=True):
@@ -152,11 +154,13 @@ class LeastSquares:
             found.append((Ht, value))
         return found
 
-    def feasible(self, W):
+    def feasible(self, W: FloatArray) -> FloatArray:
         """The nearest weights that are allowed."""
         return simplex_projection(W) if self._simplex else np.maximum(W, 0)
 
-    def finished(self, W, Ht, row_weight=None):
+    def finished(
+        self, W: FloatArray, Ht: FloatArray, row_weight: Array | None = None
+    ) -> tuple[FloatArray, float]:
         """Weights at rest for final components, and the objective without cancellation."""
         R, gram = np.asarray(self._X @ Ht), self._gram_of_components(Ht)
         if self._simplex:

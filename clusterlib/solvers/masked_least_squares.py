@@ -11,7 +11,9 @@ from clusterlib.solvers.least_squares import rounding
 from clusterlib.solvers.nonnegative_weights import settled
 
 if TYPE_CHECKING:
-    from clusterlib.typing import Float64Array, FloatArray
+    from typing import Any
+
+    from clusterlib.typing import Array, Float64Array, FloatArray
 
 __all__ = ["MaskedLeastSquares"]
 
@@ -79,11 +81,11 @@ class MaskedLeastSquares:
         self.n_rows = len(X)
         self._epsilon = float(np.finfo(X.dtype).eps)
 
-    def noise(self, objective):
+    def noise(self, objective: Any) -> Any:
         """By how much rounding may raise the objective."""
         return rounding(objective, self.total, self._epsilon)
 
-    def begun(self, descents):
+    def begun(self, descents: Any) -> Any:
         """First weights of starts, and the objectives."""
         found = []
         for descent in descents:
@@ -94,7 +96,7 @@ class MaskedLeastSquares:
             found.append((W, self._exact_objective(W, descent.Ht, descent.row_weight)))
         return found
 
-    def first_weights(self, Ht):
+    def first_weights(self, Ht: FloatArray) -> FloatArray:
         """The best multiple of equal weights for each row; 0 for a row without a cell."""
         mean = Ht.sum(axis=1)
         fits = self._V @ np.square(mean)
@@ -103,7 +105,7 @@ class MaskedLeastSquares:
         )
         return np.repeat(level[:, None], Ht.shape[1], axis=1)
 
-    def improved_weights(self, descents):
+    def improved_weights(self, descents: Any) -> Any:
         """Better weights for the components of each start, as new arrays."""
         found = []
         for descent in descents:
@@ -112,7 +114,7 @@ class MaskedLeastSquares:
             found.append(W)
         return found
 
-    def improved_components(self, descents):
+    def improved_components(self, descents: Any) -> Any:
         """Better components for the weights of each start, and the objectives they have."""
         found = []
         for descent in descents:
@@ -128,12 +130,14 @@ class MaskedLeastSquares:
         """The nearest weights that are allowed."""
         return np.maximum(W, 0)
 
-    def finished(self, W, Ht, row_weight=None):
+    def finished(
+        self, W: FloatArray, Ht: FloatArray, row_weight: Array | None = None
+    ) -> tuple[FloatArray, float]:
         """Weights at rest for final components, wherever they come from, and their objective."""
         W = self.weights(Ht)
         return W, Ht, self._exact_objective(W, Ht, row_weight)
 
-    def weights(self, Ht):
+    def weights(self, Ht: FloatArray) -> FloatArray:
         """Weights of the rows, each of them by itself."""
         W = self.first_weights(Ht)
 

@@ -16,7 +16,7 @@ from clusterlib.solvers.cost_matrix import CostMatrix
 from clusterlib.solvers.sides import side_of
 
 if TYPE_CHECKING:
-    from clusterlib.typing import ArrayLike, MetricName
+    from clusterlib.typing import ArrayLike, DTypeLike, FloatArray, MetricName
 
 __all__ = [
     "PointCost",
@@ -103,7 +103,7 @@ class PointCost:
             self.X, self.Y = self.X - self.center, self.Y - self.center
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """Number of sources and of targets."""
         return len(self.X), len(self.Y)
 
@@ -117,24 +117,24 @@ class PointCost:
         """The cost from Y to X."""
         return self.between(self.Y, self.X)
 
-    def astype(self, dtype):
+    def astype(self, dtype: DTypeLike) -> PointCost:
         """The same cost of points in another dtype."""
         return self.between(self.X.astype(dtype, copy=False), self.Y.astype(dtype, copy=False))
 
-    def between(self, X, Y):
+    def between(self, X: FloatArray, Y: FloatArray) -> PointCost:
         """The same metric between other points that have the centre subtracted already."""
         other = object.__new__(PointCost)
         other.metric, other.center, other.X, other.Y = self.metric, self.center, X, Y
         other.side = self.side
         return other
 
-    def as_sources(self, X):
+    def as_sources(self, X: ArrayLike) -> FloatArray:
         """Other points than X in the coordinates of this cost; float32 or float64."""
         X, _ = self.side.pair(X, self.Y)
         self.side.check_finite("X", X)
         return X - self.center
 
-    def block(self, rows, dtype=np.float64):
+    def block(self, rows: slice, dtype: DTypeLike = np.float64) -> FloatArray:
         """Costs of some rows, a slice, as an array in ``dtype``."""
         X, Y = self.X[rows].astype(dtype, copy=False), self.Y.astype(dtype, copy=False)
         return pairwise_distances(X, Y, metric=self.metric)
@@ -191,7 +191,7 @@ class TransportProblem:
             object.__setattr__(self, "log_b", np.log(self.b))
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """Number of rows and columns of the cost."""
         return self.cost.shape
 

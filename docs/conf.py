@@ -64,6 +64,8 @@ html_title = "clusterlib"
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["clusterlib.css"]
+# Pages without neighbours need no list of them.
+html_sidebars = {page: [] for page in ("index", "choose", "reference", "benchmarks")}
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
 sphinx_gallery_conf = {

@@ -59,10 +59,11 @@ class SimplexNMF(FactorsEstimator):
         log det(H H' / u + 0.001 I)`` to the objective, with f what it was and u the mean squared
         norm of a row. Where no row is pure, any components whose hull is large enough fit; a small
         weight (0.01 to 0.03) takes the smallest hull, a large one (1) lets components collapse.
-    alpha_W, alpha_H : float, or "same" for alpha_H, default=0.0 and "same"
-        Penalties of weights and components as in scikit-learn's ``NMF``, where they are multiplied
-        by n_features and n_samples (the sum of the weights of rows); for "frobenius" with
-        non-negative weights.
+    alpha_W : float, default=0.0
+        Penalty of the weights as in scikit-learn's ``NMF``, where it is multiplied by n_features;
+        for "frobenius" with non-negative weights.
+    alpha_H : float or "same", default="same"
+        Penalty of the components, multiplied by n_samples (the sum of the weights of rows).
     l1_ratio : float, default=0.0
         Part of the penalties that is of absolute values, not of squares.
     missing_values : None or nan, default=None

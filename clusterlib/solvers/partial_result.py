@@ -72,6 +72,8 @@ class PartialSinkhornResult(SinkhornResult):
     (array([0., 0.]), True, 0.3)
     """
 
+    dual: float
+    marginal_error: float
     mass: float
     shifted_level: float = field(repr=False)
 

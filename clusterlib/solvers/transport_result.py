@@ -103,8 +103,8 @@ class SinkhornResult:
     problem: TransportProblem
     epsilon: float
     potentials: tuple[Array, ...] = field(repr=False)
-    dual: float
-    marginal_error: float
+    dual: float | Float64Array
+    marginal_error: float | Float64Array
     n_iter: int
     converged: bool
     history: Array = field(repr=False)

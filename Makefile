@@ -3,6 +3,7 @@
 #
 #   make demo    cluster real data beside scikit-learn: a table here, a page in demo_output/
 #   make test    all tests but the slow ones
+#   make oldest  tests of every floor with the oldest versions of what clusterlib uses
 #   make bench   the short bench, under five minutes
 #   make papers  one trend of each paper reproduced, under fifteen minutes, in docs/papers
 #   make docs    the documentation, in docs/_build/html; its code is run
@@ -17,6 +18,8 @@ else
 VENV := $(CURDIR)/.venv
 endif
 PY := $(VENV)/bin/python
+# A second environment; the extension module is that of the first, so that nothing is compiled.
+OLDEST := $(CURDIR)/.venv-oldest
 PIP := $(PY) -m pip --disable-pip-version-check
 # One folder per clone: several may share an environment.
 STAMPS := $(VENV)/.clusterlib$(subst /,-,$(CURDIR))
@@ -27,14 +30,24 @@ STAMPS := $(VENV)/.clusterlib$(subst /,-,$(CURDIR))
 BUILD_INPUTS := pyproject.toml setup.py \
 	$(shell find csrc -path csrc/cuda -prune -o -type f -not -name '.*' -print)
 
-.PHONY: demo test bench papers docs lint clean
+TESTS_OF_EVERY_FLOOR := tests/metrics tests/datasets tests/plotting tests/test_blocks.py \
+	$(patsubst %,tests/test_block_%.py,arrow csr dask) \
+	$(patsubst %,tests/kernels/test_%.py,backends centers moments pairwise) \
+	$(patsubst %,tests/estimators/test_%.py,kmeans known_label_shift ot_prototypes persistence \
+	safe_persistence sdp_clustering simplex_nmf sinkhorn_transport subclass_classifier)
+
+.PHONY: demo test oldest bench papers docs lint clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/demo
 	$(PY) -m clusterlib.demo
 
+# On all cores; tests of one file stay mostly together, because they share what was prepared.
 test: $(STAMPS)/test
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n auto --dist worksteal
+
+oldest: $(STAMPS)/test $(OLDEST)/installed
+	$(OLDEST)/bin/python -m pytest -q -n auto --dist worksteal $(TESTS_OF_EVERY_FLOOR)
 
 bench: $(STAMPS)/bench
 	$(PY) -m bench.run --short
@@ -65,6 +78,12 @@ $(STAMPS)/lint: Makefile | $(PY)
 	@$(PIP) install --quiet "$(RUFF)"
 	@mkdir -p $(STAMPS) && touch $@
 
+$(OLDEST)/installed: pyproject.toml tests/oldest.py | $(PY)
+	@$(PY) -m venv --clear $(OLDEST)
+	$(PY) -m tests.oldest > $(OLDEST)/requirements.txt
+	@$(OLDEST)/bin/pip --disable-pip-version-check install --quiet -r $(OLDEST)/requirements.txt
+	@touch $@
+
 # The first Python on the path that is new enough.
 $(PY):
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -74,5 +93,5 @@ $(PY):
 	done; echo "clusterlib needs Python >= 3.11, and none was found on the path" >&2; exit 1
 
 clean:
-	rm -rf $(STAMPS) .venv build dist demo_output docs/_build *.egg-info clusterlib/kernels/_native*.so
+	rm -rf $(STAMPS) .venv $(OLDEST) build dist demo_output docs/_build *.egg-info clusterlib/kernels/_native*.so
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ import pytest
 import clusterlib
 from tests.source_rules import ROOT, read_tree
 
+CHOICES = (ROOT / "docs" / "choose.rst").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "reference.rst").read_text(encoding="utf-8")
 ROOMS = [
     source.module
@@ -50,3 +51,10 @@ def test_every_room_is_an_attribute_of_the_package(module):
 
 def test_nothing_else_is_listed():
     assert set(listed_names()) == {*ROOMS, "clusterlib"}
+
+
+@pytest.mark.parametrize("module", ROOMS)
+def test_every_estimator_is_on_the_page_that_helps_to_choose(module):
+    room = import_module(module)
+    estimators = {name for name in room.__all__ if hasattr(getattr(room, name), "get_params")}
+    assert {name for name in estimators if f"`~{module}.{name}`" not in CHOICES} == set()

@@ -25,10 +25,15 @@ __all__ = [
     "checked_output",
     "checked_threads",
     "checked_values",
+    "squares_fit",
 ]
 
 _INT32_MAX = 2**31 - 1
 MASKS = {None: 0, "same": 1, "different": 2}
+
+
+# Squared distances are up to twice the sum of both, and up to twice that about another origin.
+_MOST_SQUARES = float(np.finfo(np.float32).max) / 16
 
 
 def as_numeric(name, value):
@@ -250,3 +255,16 @@ def checked_state(name, value, shape, dtype):
         )
     if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable):
         raise ValueError(f"{name} must be C-contiguous, aligned and writeable")
+
+
+def squares_fit(X, Y):
+    """Whether squared distances are numbers in the dtype of the rows, which float64 is trusted with.
+
+    Decided by values alone, as rows in another layout must not be calculated otherwise.
+    """
+    return X.dtype != np.float32 or _largest_square(X) + _largest_square(Y) < _MOST_SQUARES
+
+
+def _largest_square(X):
+    largest = max(float(X.max(initial=0.0)), -float(X.min(initial=0.0)))
+    return X.shape[1] * largest * largest

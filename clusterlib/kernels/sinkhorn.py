@@ -210,7 +210,7 @@ def sinkhorn_sweep_points(
     """
     metric, backend = as_metric(metric, backend)
     n_threads = checked_threads(n_threads)
-    X, Y = door.as_points(X, Y)
+    X, Y = door.points_in_range(X, Y)
     shapes = (len(X),), (len(Y),)
     arguments = door.checked_sweep(shapes, epsilon, log_a, f, g, tau_a, f_max, update_f)
     column_sums = np.empty(len(Y))
@@ -382,7 +382,7 @@ def sinkhorn_iterate_points(
     """
     metric, backend = as_metric(metric, backend)
     n_threads = checked_threads(n_threads)
-    X, Y = door.as_points(X, Y)
+    X, Y = door.points_in_range(X, Y)
     arguments = door.checked_iteration(
         ((len(X),), (len(Y),)),
         epsilon, log_a, log_b, f, g, tau_a, tau_b, relaxation, n_iters, tol,

@@ -11,6 +11,7 @@ from clusterlib.kernels.checks import (
     as_numeric,
     checked_integer,
     checked_state,
+    squares_fit,
 )
 
 __all__ = [
@@ -33,12 +34,14 @@ __all__ = [
     "checked_sweep",
     "checked_tau",
     "checked_tolerance",
+    "points_in_range",
     "sides",
     "without_tiny",
 ]
 
 MOST_ITERATIONS = 2**31 - 1
 _LEAST_EPSILON = float(np.finfo(np.float64).tiny)  # the inverse of a smaller one overflows
+_MOST_EPSILON = 1.0 / _LEAST_EPSILON  # and that of a larger one has lost its digits
 
 
 def as_cost(name, value):
@@ -69,6 +72,14 @@ def as_points(X, Y):
     return X, Y
 
 
+def points_in_range(X, Y):
+    """Return point clouds whose squared distances are numbers: float64 if they leave float32."""
+    X, Y = as_points(X, Y)
+    if not squares_fit(X, Y):
+        return X.astype(np.float64), Y.astype(np.float64)
+    return X, Y
+
+
 def checked_number(name, value, allowed, description):
     """Return a real number for which ``allowed(value)`` holds as float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
@@ -81,9 +92,12 @@ def checked_number(name, value, allowed, description):
 
 def checked_epsilon(epsilon):
     """Return epsilon as float."""
-    return checked_number(
+    epsilon = checked_number(
         "epsilon", epsilon, lambda e: _LEAST_EPSILON <= e < math.inf, "positive and finite"
     )
+    if epsilon > _MOST_EPSILON:
+        raise ValueError(f"epsilon must be at most {_MOST_EPSILON:.3g}, got {epsilon:g}")
+    return epsilon
 
 
 def checked_tau(name, value):
@@ -155,7 +169,7 @@ def as_epsilons(value, length):
         "epsilon",
         value,
         (length,),
-        lambda e: ~((e >= _LEAST_EPSILON) & (e < np.inf)),
+        lambda e: ~((e >= _LEAST_EPSILON) & (e <= _MOST_EPSILON)),
         "positive and finite",
     )
 

@@ -21,6 +21,13 @@ from clusterlib.imbalance import (
     SubclassBalancer,
     SubclassClassifier,
 )
+from clusterlib.kernels import (
+    available_backends,
+    pairwise_distances,
+    sinkhorn_iterate_points,
+    sinkhorn_sweep,
+    sinkhorn_sweep_points,
+)
 from clusterlib.label_shift import EMShiftEstimator
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
 
@@ -228,3 +235,38 @@ def test_callbacks_are_torn_down_after_an_error(model):
         model.fit(np.eye(4))
     assert callback.torn_down
     assert not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "inner_product"])
+@pytest.mark.parametrize("scale", [1e20, 1e30])
+@pytest.mark.parametrize("backend", available_backends())
+def test_costs_of_points_whose_squares_overflow_are_finite(backend, scale, metric):
+    X = np.array([[scale], [-0.25], [0.5]], dtype=np.float32)
+    Y, epsilon = X[[1, 2, 2]], scale**2 if metric == "sqeuclidean" else scale
+    log_a, log_b = np.log(np.full(3, 1 / 3)), np.log(np.full(3, 1 / 3))
+    expected, found = np.zeros(3), np.zeros(3)
+    arguments = {"metric": metric, "backend": backend}
+    sinkhorn_sweep_points(
+        X.astype(float), Y.astype(float), epsilon, log_a, expected, np.zeros(3), **arguments
+    )
+    sums = sinkhorn_sweep_points(X, Y, epsilon, log_a, found, np.zeros(3), **arguments)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(sums.sum(), 1)
+    history = sinkhorn_iterate_points(
+        X, Y, epsilon, log_a, log_b, found, np.zeros(3), n_iters=2, **arguments
+    )
+    assert np.isfinite(history).all() and np.isfinite(found).all()
+
+
+def test_an_epsilon_whose_inverse_has_lost_its_digits_is_refused():
+    with pytest.raises(ValueError, match="epsilon must be at most 4.49e\\+307, got 1.7e\\+308"):
+        sinkhorn_sweep(np.eye(2), 1.7e308, np.zeros(2), np.zeros(2), np.zeros(2))
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_near_rows_are_near_though_squares_of_others_overflow(backend):
+    X = np.array([[0.125, 0.5], [1e30, 1.0]], dtype=np.float32)
+    found = pairwise_distances(X, X[[0, 0, 1, 1, 1]], backend=backend)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[:, :2], [[0, 0], [np.inf, np.inf]])
+    np.testing.assert_array_equal(found[:, 2:], [[np.inf] * 3, [0] * 3])

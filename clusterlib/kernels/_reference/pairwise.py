@@ -147,7 +147,8 @@ def pairwise_logsumexp(
         scores = -beta * np.where(beta > 0, distances, 0.0)  # 0 * inf would be NaN
         if log_weight is not None:
             # A weight of zero wins over everything, an overflown product included.
-            scores = np.where(log_weight == -np.inf, -np.inf, scores + log_weight)
+            with np.errstate(invalid="ignore"):
+                scores = np.where(log_weight == -np.inf, -np.inf, scores + log_weight)
         if mask:
             same = x_group[rows, None] == y_group
             scores = np.where(same if mask == 1 else ~same, scores, -np.inf)

@@ -1,6 +1,7 @@
 // capacity_assignment and priced_argmin: arrays to jobs; the method is in capacity_solve.cpp.
 #include "assignment.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <sstream>
 
@@ -34,16 +35,31 @@ template <class T>
   throw std::invalid_argument(message.str());
 }
 
+// Sizes that no assignment meets would be searched for without an end.
+void check_sizes(const std::int64_t* low, const std::int64_t* high, std::ptrdiff_t n, std::ptrdiff_t k) {
+  std::int64_t least = 0, most = 0;
+  for (std::ptrdiff_t c = 0; c < k; ++c) {
+    if (low[c] < 0 || low[c] > high[c] || high[c] > n + 1) refuse("size_min and size_max", "must rise, from 0 to n + 1");
+    least = std::min(n, least) + low[c];
+    most = std::min(n, most) + high[c];
+  }
+  if (least > n || most < n) refuse("size_min and size_max", "are met by no assignment");
+}
+
 template <class T>
 std::ptrdiff_t solve(const CostSource<T>& source, const Outputs& out, const Matrix<T>* costs = nullptr) {
+  if (source.k < 1) refuse("C", "must have a column");
+  const auto* low = input<std::int64_t>(out.size_min, source.k, "size_min");
+  const auto* high = input<std::int64_t>(out.size_max, source.k, "size_max");
+  check_sizes(low, high, source.n, source.k);
   CapacityJob<T> job{source,
-                     {input<std::int64_t>(out.size_min, source.k, "size_min"),
-                      input<std::int64_t>(out.size_max, source.k, "size_max")},
+                     {low, high},
                      output<double>(out.prices, source.k, "prices"),
                      output<std::int32_t>(out.labels, source.n, "labels"),
                      output<double>(out.sums, 2, "sums"),
                      out.n_threads,
                      look_for_signals};
+  check_apart({out.size_min, out.size_max}, {out.prices, out.labels, out.sums});
   Status status;
   {
     py::gil_scoped_release unlock;
@@ -65,8 +81,9 @@ template <class T, class F>
 auto with_points(const py::array& X, const py::array& Y, int metric, F f) {
   const Matrix<T> x = matrix<T>(X, "X");
   const ContiguousRows<T> y(matrix<T>(Y, "Y"));
-  if (x.cols != y.view.cols || y.view.rows < 1) refuse("Y", "must have rows with the features of X");
-  return f(*points_source(x, y.view, static_cast<Metric>(metric)));
+  check_features(x, y.view);
+  if (y.view.rows < 1) refuse("Y", "must have rows");
+  return f(*points_source(x, y.view, checked_metric(metric)));
 }
 
 std::ptrdiff_t capacity_assignment_points(const py::array& X, const py::array& Y, int metric,

@@ -4,6 +4,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 
@@ -59,6 +62,46 @@ T* optional_output(py::object& a, std::ptrdiff_t size, const char* name) {
 template <class T>
 const T* optional_input(const py::object& a, std::ptrdiff_t size, const char* name) {
   return a.is_none() ? nullptr : input<T>(py::cast<py::array>(a), size, name);
+}
+
+inline std::ptrdiff_t columns_of(const py::array& a, const char* name) {
+  if (a.ndim() != 2) refuse(name, "must be 2-d");
+  return a.shape(1);
+}
+
+inline Metric checked_metric(int metric) {
+  if (metric < 0 || metric > static_cast<int>(Metric::inner_product)) refuse("metric", "must be from 0 to 3");
+  return static_cast<Metric>(metric);
+}
+
+// Rows of two matrices are compared feature by feature.
+template <class T>
+void check_features(const Matrix<T>& X, const Matrix<T>& Y) {
+  if (X.cols < 1 || X.cols != Y.cols) refuse("Y", "must have the features of X, at least 1");
+}
+
+// Whether all of `index` are in [least, bound).
+inline void check_indices(const std::int32_t* index, std::ptrdiff_t n, std::int64_t least, std::int64_t bound,
+                          const char* name) {
+  bool outside = false;
+  for (std::ptrdiff_t i = 0; i < n; ++i) outside |= index[i] < least || index[i] >= bound;
+  if (outside) refuse(name, "has an index that is out of range");
+}
+
+// Refuses an output in the memory of another one or of an array that is followed as indices or bounds,
+// which were in range when they were checked. All are contiguous or None.
+inline void check_apart(std::initializer_list<py::handle> followed, std::initializer_list<py::handle> written) {
+  const auto share = [](py::handle one, py::handle other) {
+    if (one.is_none() || other.is_none()) return false;
+    const auto a = py::reinterpret_borrow<py::array>(one), b = py::reinterpret_borrow<py::array>(other);
+    const auto first = reinterpret_cast<std::uintptr_t>(a.data()), second = reinterpret_cast<std::uintptr_t>(b.data());
+    return first < second + static_cast<std::size_t>(b.nbytes()) && second < first + static_cast<std::size_t>(a.nbytes());
+  };
+  for (const py::handle* out = written.begin(); out != written.end(); ++out) {
+    bool shared = std::any_of(followed.begin(), followed.end(), [&](py::handle x) { return share(x, *out); });
+    shared = shared || std::any_of(written.begin(), out, [&](py::handle x) { return share(x, *out); });
+    if (shared) refuse("an output", "must not share memory with another one or with indices");
+  }
 }
 
 inline void raise_if(Status status) {

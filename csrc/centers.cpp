@@ -2,6 +2,7 @@
 #include "centers.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "bind.hpp"
@@ -52,8 +53,7 @@ void run_sums(const py::array& X, const py::array& labels, const py::object& sam
                   optional_input<double>(sample_weight, x.rows, "sample_weight")};
   double* s = output<double>(sums, k * x.cols, "sums");
   double* w = output<double>(weights, k, "weights");
-  for (std::ptrdiff_t i = 0; i < x.rows; ++i)
-    if (rows.labels[i] >= k) refuse("labels", "must be below the number of clusters");
+  check_indices(rows.labels, x.rows, std::numeric_limits<std::int32_t>::min(), k, "labels");
   py::gil_scoped_release unlock;
   sum_tree(rows, k, s, w, n_threads);
 }

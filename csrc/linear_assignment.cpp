@@ -19,6 +19,7 @@ LinearStatus run(const py::array& C, double sign, py::array& columns, py::array&
   if (!c.contiguous_rows() || c.rows > c.cols) refuse("C", "must have contiguous rows and no more rows than columns");
   const LinearJob<T> job{c, sign, output<std::int64_t>(columns, c.rows, "columns"),
                          output<double>(u, c.rows, "u"), output<double>(v, c.cols, "v"), no_signal};
+  check_apart({}, {columns, u, v});
   py::gil_scoped_release unlock;
   return active_target().kernels<T>().linear_assignment(job);
 }

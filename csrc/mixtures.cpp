@@ -1,6 +1,8 @@
 // The mixture kernels: arrays become views here, the work is done once per instruction set.
 #include "mixtures.hpp"
 
+#include <algorithm>
+
 #include "bind.hpp"
 #include "targets.hpp"
 
@@ -19,6 +21,7 @@ MixtureTable<T> table(const py::array& indptr, const py::array& indices, const p
   if (k == 0 || t.indptr[0] != 0 || t.indptr[n] != cells) refuse("indptr", "must go from 0 to all cells");
   for (std::ptrdiff_t i = 0; i < n; ++i)
     if (t.indptr[i] > t.indptr[i + 1]) refuse("indptr", "must not decrease");
+  check_indices(t.indices, cells, 0, m, "indices");
   return t;
 }
 
@@ -27,10 +30,15 @@ double run_plsa(const py::array& indptr, const py::array& indices, const py::arr
                 const py::array& W, const py::array& H, double beta, const py::array& leaves,
                 py::array& W_sums, py::array& H_sums, int n_threads) {
   const MixtureTable<T> t = table<T>(indptr, indices, data, H);
+  const std::ptrdiff_t bounds = leaves.size();
+  const auto* bound = input<std::int64_t>(leaves, bounds, "leaves");
+  if (bounds == 0 || bound[0] != 0 || bound[bounds - 1] != t.n || !std::is_sorted(bound, bound + bounds))
+    refuse("leaves", "must rise from 0 to the number of rows");
   const PlsaJob<T> job{t, input<T>(W, t.n * t.k, "W"), beta,
-                       input<std::int64_t>(leaves, leaves.size(), "leaves"), leaves.size() - 1,
+                       bound, bounds - 1,
                        output<T>(W_sums, t.n * t.k, "W_sums"), output<T>(H_sums, t.m * t.k, "H_sums"),
                        n_threads};
+  check_apart({indptr, indices, leaves}, {W_sums, H_sums});
   py::gil_scoped_release unlock;
   return active_target().kernels<T>().plsa_step(job);
 }
@@ -49,6 +57,7 @@ void run_weights(const py::array& indptr, const py::array& indices, const py::ar
   const MixtureTable<T> t = table<T>(indptr, indices, data, H);
   const WeightsJob<T> job{t, max_iter, tol, output<T>(W, t.n * t.k, "W"),
                           output<std::int32_t>(n_iter, t.n, "n_iter"), n_threads};
+  check_apart({indptr, indices}, {W, n_iter});
   py::gil_scoped_release unlock;
   active_target().kernels<T>().mixture_weights(job);
 }
@@ -69,7 +78,8 @@ double run_posterior(const py::array& H, const py::array& D, const py::array& do
   if (H.ndim() != 2 || D.ndim() != 2 || H.shape(1) == 0 || D.shape(1) != H.shape(1))
     refuse("H and D", "must be matrices with as many columns");
   const std::ptrdiff_t n = H.shape(0), k = H.shape(1), r = D.shape(0);
-  const std::ptrdiff_t q = neighbors.is_none() ? 0 : py::cast<py::array>(neighbors).shape(1);
+  if (leaf_rows < 1) refuse("leaf_rows", "must be at least 1");
+  const std::ptrdiff_t q = neighbors.is_none() ? 0 : columns_of(py::cast<py::array>(neighbors), "neighbors");
   const PosteriorJob<T> job{n, r, k, q, input<T>(H, n * k, "H"), input<T>(D, r * k, "D"),
                             input<std::int32_t>(domains, n, "domains"),
                             optional_input<std::int32_t>(neighbors, n * q, "neighbors"),
@@ -78,6 +88,9 @@ double run_posterior(const py::array& H, const py::array& D, const py::array& do
                             optional_output<T>(posterior, n * k, "posterior"),
                             output<double>(counts, r * k, "counts"),
                             output<double>(totals, r * k, "totals"), n_threads};
+  check_apart({domains, neighbors}, {responsibilities, posterior, counts, totals});
+  check_indices(job.domains, n, 0, r, "domains");
+  check_indices(job.neighbors, n * q, 0, n, "neighbors");
   py::gil_scoped_release unlock;
   return active_target().kernels<T>().tempered_posterior(job);
 }

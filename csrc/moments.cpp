@@ -3,6 +3,7 @@
 #include "moments.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -168,8 +169,7 @@ void run_moments(const py::array& X, const py::array& labels, const py::object& 
   const double* w = input<double>(weights, k, "weights");
   double* m = output<double>(means, k * d, "means");
   double* s = output<double>(scatters, k * d * d, "scatters");
-  for (std::ptrdiff_t i = 0; i < x.rows; ++i)
-    if (label[i] >= k) refuse("labels", "must be below the number of classes");
+  check_indices(label, x.rows, std::numeric_limits<std::int32_t>::min(), k, "labels");
   py::gil_scoped_release unlock;
   Scatters<T>(x, label, weight, k, w, m, s, n_threads).run();
 }

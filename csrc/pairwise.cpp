@@ -16,10 +16,14 @@ namespace {
 // Calls f with the views of X and Y in the dtype of X.
 template <class F>
 void with_matrices(const py::array& X, const py::array& Y, F f) {
+  const auto call = [&](auto x, auto y) {
+    check_features(x, y);
+    f(x, y);
+  };
   if (has_dtype<float>(X))
-    f(matrix<float>(X, "X"), matrix<float>(Y, "Y"));
+    call(matrix<float>(X, "X"), matrix<float>(Y, "Y"));
   else
-    f(matrix<double>(X, "X"), matrix<double>(Y, "Y"));
+    call(matrix<double>(X, "X"), matrix<double>(Y, "Y"));
 }
 
 template <class M>
@@ -41,7 +45,7 @@ void argmin(const py::array& X, const py::array& Y, int metric, py::array labels
   with_matrices(X, Y, [&](auto x, auto y) {
     using T = ItemOf<decltype(x)>;
     const ContiguousRows<T> rows(y);
-    ArgminJob<T> job{x, rows.view, static_cast<Metric>(metric),
+    ArgminJob<T> job{x, rows.view, checked_metric(metric),
                      output<std::int32_t>(labels, x.rows, "labels"),
                      optional_output<T>(distances, x.rows, "distances"), n_threads};
     run(active_target().kernels<T>().argmin, job);
@@ -59,13 +63,13 @@ std::pair<std::ptrdiff_t, std::ptrdiff_t> bounded_argmin(const py::array& X, con
     using T = ItemOf<decltype(x)>;
     const ContiguousRows<T> rows(y);
     auto* label = output<std::int32_t>(labels, x.rows, "labels");
-    for (std::ptrdiff_t i = 0; i < x.rows; ++i)
-      if (label[i] < 0 || label[i] >= y.rows) refuse("labels", "must be rows of the centers");
+    check_indices(label, x.rows, 0, y.rows, "labels");
     ArgminJob<T> job{x, rows.view, Metric::sqeuclidean, label, nullptr, n_threads};
     job.upper = output<float>(upper, x.rows, "upper");
     job.lower = output<float>(lower, kBoundGroups * x.rows, "lower");
     job.moves = input<float>(moves, y.rows, "moves");
     job.sample = sample;
+    check_apart({moves}, {labels, upper, lower});
     job.counts = &counts;
     run(active_target().kernels<T>().argmin, job);
   });
@@ -80,7 +84,7 @@ void topk(const py::array& X, const py::array& Y, int metric, py::array distance
     if (distances.ndim() != 2) refuse("distances", "must be 2-d");
     const std::ptrdiff_t k = distances.shape(1);
     if (k < 1 || k > y.rows) refuse("k", "must be in [1, rows of Y]");
-    TopkJob<T> job{x, rows.view, static_cast<Metric>(metric), k,
+    TopkJob<T> job{x, rows.view, checked_metric(metric), k,
                    output<T>(distances, x.rows * k, "distances"),
                    output<std::int32_t>(indices, x.rows * k, "indices"), n_threads};
     run(active_target().kernels<T>().topk, job);
@@ -91,7 +95,7 @@ void distances(const py::array& X, const py::array& Y, int metric, py::array out
   with_matrices(X, Y, [&](auto x, auto y) {
     using T = ItemOf<decltype(x)>;
     const ContiguousRows<T> rows(y);
-    DistancesJob<T> job{x, rows.view, static_cast<Metric>(metric),
+    DistancesJob<T> job{x, rows.view, checked_metric(metric),
                         output<T>(out, x.rows * y.rows, "out"), y.rows, n_threads};
     run(active_target().kernels<T>().distances, job);
   });
@@ -102,7 +106,7 @@ void threshold(const py::array& X, const py::array& Y, int metric, const py::arr
   with_matrices(X, Y, [&](auto x, auto y) {
     using T = ItemOf<decltype(x)>;
     const ContiguousRows<T> rows(y);
-    ThresholdJob<T> job{x, rows.view, static_cast<Metric>(metric),
+    ThresholdJob<T> job{x, rows.view, checked_metric(metric),
                         input<double>(threshold, x.rows, "threshold"),
                         output<std::int64_t>(counts, x.rows, "counts"), n_threads};
     std::fill_n(job.counts, x.rows, std::int64_t{0});
@@ -139,11 +143,6 @@ class Groups {
   std::vector<std::int32_t> x_, y_;
 };
 
-std::ptrdiff_t columns_of(const py::array& values) {
-  if (values.ndim() != 2) refuse("values", "must be 2-d");
-  return values.shape(1);
-}
-
 void logsumexp(const py::array& X, const py::array& Y, int metric,
                const py::array& inverse_temperature, const py::object& log_weight,
                const py::object& x_group, const py::object& y_group, int mask,
@@ -152,12 +151,13 @@ void logsumexp(const py::array& X, const py::array& Y, int metric,
     using T = ItemOf<decltype(x)>;
     const ContiguousRows<T> rows(y);
     const std::ptrdiff_t n = x.rows, m = y.rows;
-    const std::ptrdiff_t q = values.is_none() ? 0 : columns_of(py::cast<py::array>(values));
+    const std::ptrdiff_t q = values.is_none() ? 0 : columns_of(py::cast<py::array>(values), "values");
     const auto* xg = optional_input<std::int64_t>(x_group, n, "x_group");
     const auto* yg = optional_input<std::int64_t>(y_group, m, "y_group");
+    if (mask < 0 || mask > 2) refuse("mask", "must be from 0 to 2");
     if (mask != 0 && (xg == nullptr || yg == nullptr)) refuse("mask", "needs both groups");
     const Groups groups(xg, mask != 0 ? n : 0, yg, mask != 0 ? m : 0);
-    LogsumexpJob<T> job{x, rows.view, static_cast<Metric>(metric),
+    LogsumexpJob<T> job{x, rows.view, checked_metric(metric),
                         input<double>(inverse_temperature, n, "inverse_temperature"),
                         optional_input<double>(log_weight, m, "log_weight"), groups.x(),
                         groups.y(), mask, optional_input<T>(values, m * q, "values"), q,

@@ -150,6 +150,15 @@ std::ptrdiff_t descend(const SimplexProblem& problem, const StepJob<T>& job, dou
   return done;
 }
 
+// Groups that an array of three dimensions has, at least those that are named.
+std::ptrdiff_t groups_of(const py::object& terms, std::ptrdiff_t axis, std::ptrdiff_t named) {
+  if (terms.is_none()) return named;
+  const py::array array = py::cast<py::array>(terms);
+  if (array.ndim() != 3 || array.shape(axis) < named)
+    refuse("linear and precisions", "must have three dimensions and all groups");
+  return array.shape(axis);
+}
+
 template <class T>
 std::ptrdiff_t run_descent(std::ptrdiff_t n_rows, const py::array& X, py::array& W, py::array& spare,
                            const py::object& linear, const py::object& precisions,
@@ -157,7 +166,7 @@ std::ptrdiff_t run_descent(std::ptrdiff_t n_rows, const py::array& X, py::array&
                            const py::array& target, const py::array& multiplier, double penalty,
                            double tol, py::array& step, py::array& violation, py::array& sizes,
                            py::array& history, int n_threads) {
-  if (X.ndim() != 3 || W.ndim() != 3) refuse("X and W", "must be tiles: 3-d arrays");
+  if (n_rows < 0 || X.ndim() != 3 || W.ndim() != 3) refuse("X and W", "must be tiles of rows: 3-d arrays");
   const std::ptrdiff_t tiles = (n_rows + kTileRows - 1) / kTileRows, p = X.shape(1), r = W.shape(1);
   const std::int32_t* columns = input<std::int32_t>(group, r, "group");
   const std::int32_t* constraints = input<std::int32_t>(constraint, r, "constraint");
@@ -168,13 +177,7 @@ std::ptrdiff_t run_descent(std::ptrdiff_t n_rows, const py::array& X, py::array&
       refuse("group and constraint", "must be indices");
     groups = std::max<std::ptrdiff_t>(groups, columns[c] + 1);
   }
-  if (!linear.is_none()) {
-    const std::ptrdiff_t given = py::cast<py::array>(linear).shape(1);
-    if (given < groups) refuse("linear", "must have a column for each group");
-    groups = given;
-  } else if (!precisions.is_none()) {  // there may be more than columns name
-    groups = std::max<std::ptrdiff_t>(groups, py::cast<py::array>(precisions).shape(0));
-  }
+  groups = groups_of(linear, 1, groups_of(precisions, 0, groups));  // there may be more than columns name
   const SimplexProblem problem{
       n_rows, p, r, bounds,
       precisions.is_none() ? nullptr
@@ -192,6 +195,7 @@ std::ptrdiff_t run_descent(std::ptrdiff_t n_rows, const py::array& X, py::array&
   double *length = output<double>(step, 1, "step"), *v = output<double>(violation, bounds, "violation"),
          *s = output<double>(sizes, r, "sizes"), *h = output<double>(history, history.size(), "history");
   const std::ptrdiff_t n_iters = history.size() / 2;
+  check_apart({group, constraint}, {W, spare, step, violation, sizes, history});
   py::gil_scoped_release unlock;
   return descend<T>(problem, job, tol, length, v, s, h, n_iters);
 }

@@ -13,8 +13,10 @@ namespace {
 // Weights and potentials of a job with `sides` right-hand sides.
 template <class T>
 void set_problem(SinkhornJob<T>& job, double epsilon, const py::array& log_a, py::array& f, py::array& g) {
+  if (job.n < 1 && job.m < 1) refuse("the cost", "must have a row or a column");
   job.epsilon = epsilon;
   job.sides = job.n > 0 ? f.size() / job.n : g.size() / job.m;
+  if (job.sides < 1 || (job.points && job.sides > 1)) refuse("f", "must be as long as the rows of the cost");
   job.log_a = input<double>(log_a, job.sides * job.n, "log_a");
   job.f = output<double>(f, job.sides * job.n, "f");
 }
@@ -43,7 +45,8 @@ void call_with_points(const py::array& X, const py::array& Y, int metric, F f) {
   SinkhornJob<T> job;
   job.X = x.view;
   job.Y = y.view;
-  job.metric = static_cast<Metric>(metric);
+  check_features(job.X, job.Y);
+  job.metric = checked_metric(metric);
   job.points = true;
   job.n = x.view.rows;
   job.m = y.view.rows;
@@ -111,6 +114,7 @@ std::ptrdiff_t iterate_job(SinkhornJob<T>& job, const py::array& log_a, const py
   job.tol = o.tol;
   job.precise = o.precise;
   job.threads = o.n_threads;
+  if (o.n_iters < 0 || o.n_iters > history.size()) refuse("history", "must have a row for each iteration");
   job.history = output<double>(history, job.sides * o.n_iters * 2, "history");
   std::ptrdiff_t done = 0;
   job.n_done = &done;
@@ -176,6 +180,8 @@ void plan_job(SinkhornJob<T>& job, double epsilon, const py::object& log_a, py::
   job.column_sums = output<double>(column_sums, job.m, "column_sums");
   job.row_weight = optional_input<double>(row_weight, job.n, "row_weight");
   job.column_squares = optional_output<double>(column_squares, job.m, "column_squares");
+  if ((job.row_weight == nullptr) != (job.column_squares == nullptr))
+    refuse("column_squares", "goes with row_weight");
   run(active_target().kernels<T>().sinkhorn_plan, job);
 }
 

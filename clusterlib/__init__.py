@@ -19,7 +19,7 @@ Importing it costs nothing: subpackages and functions are loaded when they are f
 
 from importlib import import_module
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # Type checkers take the constant of this name for true; typing itself would cost milliseconds.
 TYPE_CHECKING = False

@@ -25,6 +25,8 @@ from clusterlib.validation import (
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from clusterlib.typing import Array, Carrier, Float64Array, FloatArray, Int32Array, Weights
 
 __all__ = ["CentersEstimator"]
@@ -49,6 +51,11 @@ class CentersEstimator(
     cluster_sizes_: Float64Array
     n_features_in_: int
     feature_names_in_: Array
+
+    if TYPE_CHECKING:  # what scikit-learn's classes add, which have no types
+
+        def fit_predict(self, X: Carrier, y: object = None, **kwargs: Any) -> Int32Array: ...
+        def fit_transform(self, X: Carrier, y: object = None, **params: Any) -> FloatArray: ...
 
     _spherical = False
 

@@ -272,7 +272,7 @@ class SinkhornClustering(CentersEstimator):
     def _fit(self, X, sample_weight):
         fit_prototypes(self, X, sample_weight)
 
-    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+    def partial_fit(self, X: Carrier, y: object = None) -> Self:
         """Compute codes of a batch and move the prototypes towards its rows.
 
         Codes are those of the batch together with the queue, once that is full; then the batch
@@ -282,7 +282,7 @@ class SinkhornClustering(CentersEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             The batch; at least n_clusters rows in the first call. Of what is read block by block,
             a single block at most: a slice of a memory map, say.
         y : object, default=None
@@ -301,12 +301,12 @@ class SinkhornClustering(CentersEstimator):
         follow_prototypes(self, X)
         return self
 
-    def transform(self, X: ArrayLike) -> FloatArray:
+    def transform(self, X: Carrier) -> FloatArray:
         """Compute the similarity of each row to each prototype.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to compare.
 
         Returns
@@ -331,12 +331,12 @@ class SinkhornClustering(CentersEstimator):
             similarities *= blocks.from_host(norms)
         return similarities
 
-    def predict_proba(self, X: ArrayLike) -> FloatArray:
+    def predict_proba(self, X: Carrier) -> FloatArray:
         """Compute SwAV's predictions: the softmax of the similarities over ``temperature``.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to assign, each by itself.
 
         Returns
@@ -360,7 +360,7 @@ class SinkhornClustering(CentersEstimator):
         scores /= scores.sum(axis=1, keepdims=True)
         return blocks.like(scores)
 
-    def assign(self, X: ArrayLike) -> FloatArray:
+    def assign(self, X: Carrier) -> FloatArray:
         """Compute balanced codes of a batch of rows.
 
         Unlike ``predict``, the answer for a row depends on the others: every prototype gets the
@@ -369,7 +369,7 @@ class SinkhornClustering(CentersEstimator):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             The batch.
 
         Returns

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Literal, Self
 
-    from clusterlib.typing import ArrayLike, FloatArray, Int32Array, RandomState, Weights
+    from clusterlib.typing import ArrayLike, Carrier, FloatArray, Int32Array, RandomState, Weights
 
 __all__ = ["SphericalKMeans"]
 
@@ -141,12 +141,12 @@ class SphericalKMeans(CentersEstimator):
         self.warm_start = warm_start
         self.checkpoint = checkpoint
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> Self:
+    def fit(self, X: Carrier, y: object = None, sample_weight: Weights = None) -> Self:
         """Find the clusters of the directions of X.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to cluster; at least n_clusters of them, and one that is not zero. float32 and
             float64 arrays are used as they are, in any layout; everything else is converted to
             float64.
@@ -179,12 +179,12 @@ class SphericalKMeans(CentersEstimator):
     def _fit(self, X, sample_weight):
         fit_lloyd(self, X, sample_weight, spherical=True)
 
-    def assign(self, X: ArrayLike, n_assign: int = 1) -> tuple[FloatArray, Int32Array]:
+    def assign(self, X: Carrier, n_assign: int = 1) -> tuple[FloatArray, Int32Array]:
         """Find the nearest centres of each row, the nearest one first.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, data frame or carrier of shape (n_samples, n_features)
             Rows to assign.
         n_assign : int, default=1
             How many centres for each row, from 1 to n_clusters.

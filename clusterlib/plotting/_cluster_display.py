@@ -150,7 +150,7 @@ class ClusterDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax: Sequence[Axes] | None = None) -> ClusterDisplay:
+    def plot(self, ax: Sequence[Axes] | None = None) -> Self:
         """Draw the three views.
 
         Parameters

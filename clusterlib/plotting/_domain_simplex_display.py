@@ -200,7 +200,7 @@ class DomainSimplexDisplay:
             class_names=names,
         ).plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> DomainSimplexDisplay:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the rows, the corners and the edges between these.
 
         Parameters

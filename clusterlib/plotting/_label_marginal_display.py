@@ -189,7 +189,7 @@ class LabelMarginalDisplay:
             class_names=_checked_names("class_names", class_names, n_classes),
         ).plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> LabelMarginalDisplay:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the shares.
 
         Parameters

@@ -185,7 +185,7 @@ class LabelQualityDisplay:
         *,
         log: bool | None = None,
         ax: Axes | None = None,
-    ) -> LabelQualityDisplay:
+    ) -> Self:
         """Draw one of the pictures.
 
         Parameters

@@ -194,7 +194,7 @@ class MembershipDisplay:
             cluster_names=names,
         ).plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> MembershipDisplay:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the heat map.
 
         Parameters

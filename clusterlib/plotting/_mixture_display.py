@@ -164,7 +164,7 @@ class MixtureDisplay:
             title=title,
         ).plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> MixtureDisplay:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the rows, the means and two ellipses for each group.
 
         Parameters

@@ -191,7 +191,7 @@ class PrototypeAlignmentDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> PrototypeAlignmentDisplay:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the plane.
 
         Parameters

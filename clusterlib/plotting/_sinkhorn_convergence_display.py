@@ -130,7 +130,7 @@ class SinkhornConvergenceDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> SinkhornConvergenceDisplay:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw error and dual objective.
 
         Parameters

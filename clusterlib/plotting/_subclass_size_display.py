@@ -197,7 +197,7 @@ class SubclassSizeDisplay:
         display = cls(sizes, parent, threshold=threshold, class_names=names)
         return display.plot(log=log, ax=ax)
 
-    def plot(self, *, log: bool | None = None, ax: Axes | None = None) -> SubclassSizeDisplay:
+    def plot(self, *, log: bool | None = None, ax: Axes | None = None) -> Self:
         """Draw the sizes.
 
         Parameters

@@ -124,7 +124,7 @@ class TransportPlanDisplay:
         )
         return cls(plan, row_labels=row_labels, column_labels=column_labels).plot(ax=ax)
 
-    def plot(self, ax: Axes | None = None) -> TransportPlanDisplay:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the heat map and the marginals.
 
         Parameters

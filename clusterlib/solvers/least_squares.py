@@ -160,7 +160,7 @@ class LeastSquares:
 
     def finished(
         self, W: FloatArray, Ht: FloatArray, row_weight: Array | None = None
-    ) -> tuple[FloatArray, float]:
+    ) -> tuple[FloatArray, FloatArray, Any]:
         """Weights at rest for final components, and the objective without cancellation."""
         R, gram = np.asarray(self._X @ Ht), self._gram_of_components(Ht)
         if self._simplex:

@@ -132,7 +132,7 @@ class MaskedLeastSquares:
 
     def finished(
         self, W: FloatArray, Ht: FloatArray, row_weight: Array | None = None
-    ) -> tuple[FloatArray, float]:
+    ) -> tuple[FloatArray, FloatArray, Any]:
         """Weights at rest for final components, wherever they come from, and their objective."""
         W = self.weights(Ht)
         return W, Ht, self._exact_objective(W, Ht, row_weight)

@@ -142,7 +142,7 @@ def simulated_refits(
 def _drawn_classes(posteriors, rng):
     """One class for each row."""
     cumulated = posteriors.cumsum(axis=1)[:, :-1]
-    return (rng.random(len(posteriors))[:, None] > cumulated).sum(axis=1)
+    return (rng.random(len(posteriors))[:, None] >= cumulated).sum(axis=1)
 
 
 def _drawn_domains(classes, domain_given_class, domains, rng):

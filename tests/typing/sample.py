@@ -73,6 +73,7 @@ def clusters(X: Floats, path: Path) -> float:
     assert_type(kmeans.labels_, Labels)
     assert_type(kmeans.predict([[0.0, 1.0, 2.0, 3.0]]), Labels)
     assert_type(kmeans.transform(X), Floats)
+    assert_type(kmeans.fit_predict(X, sample_weight=np.ones(len(X))), Labels)
     assert_type(kmeans.fit(path, sample_weight=[1.0, 2.0]).inertia_, float)
     batches = MiniBatchKMeans(n_clusters=4, batches="in_order").fit("rows.npy").partial_fit(X)
     assert_type(batches.counts_, Doubles)

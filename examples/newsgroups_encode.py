@@ -157,8 +157,8 @@ def fill(rows, texts, encoder, say):
 
 
 # %%
-# With ``--check 24`` that many posts of each half are encoded and compared with the rows of the files, which is
-# how one learns that another version of a package does something else.
+# With ``--check 24`` that many posts of each half are encoded and compared with the rows of the
+# files, which is how one learns that another version of a package does something else.
 
 
 def check(path, texts, encoder, n_checked, say=print):

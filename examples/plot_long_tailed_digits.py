@@ -5,7 +5,8 @@ Cutting the head of a long tail
 In a long tail of classes a few are large and most are small. Subclass balancing cuts the large ones
 into clusters that are as large as a small class, so that every label has about as many rows. Here
 digits get a long tail, their classes are cut, and a classifier says what that is good for: not for
-a linear classifier on fixed features.
+a linear classifier on fixed features. At a ratio of 100 they are right for .76, whole classes for
+.78, and balanced weights for .81.
 """
 
 # %%

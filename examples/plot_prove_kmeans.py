@@ -3,9 +3,10 @@ Is my k-means solution optimal? Prove it
 ========================================
 
 k-means from ten starts may give ten answers, and the best of them may still be a bad one: nothing
-in the algorithm says how low the cost can get. The semidefinite relaxation does. Its value is a lower
-bound on the cost of every partition, and where clusters are well apart the bound is the cost itself:
-a proof.
+in the algorithm says how low the cost can get. The semidefinite relaxation does. Its value is a
+lower bound on the cost of every partition, and where clusters are well apart the bound is the cost
+itself: a proof. For eight balls the bound proves the best of k-means optimal; for iris it leaves
+4.2 %.
 """
 
 # %%

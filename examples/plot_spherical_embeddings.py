@@ -2,9 +2,9 @@
 Clusters of embeddings on the sphere
 ====================================
 
-Embeddings of texts and images carry their meaning in their directions. Here they are generated:
-a mixture of von Mises-Fisher laws with a long tail of sizes, stored as float32, with lengths
-that mean nothing.
+Embeddings of texts and images carry their meaning in their directions. Here they are generated: a
+mixture of von Mises-Fisher laws with a long tail of sizes, stored as float32, with lengths that
+mean nothing. By direction .84 of the embeddings are in the right cluster, by distance .30.
 """
 
 # %%

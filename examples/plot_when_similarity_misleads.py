@@ -4,7 +4,8 @@ When similarity misleads
 
 Half of the images are inverted: white on black, black on white. Whoever groups images by their
 looks finds the two polarities. Where images come from says more: each source has its own mix of
-digits, and the polarity has nothing to do with it.
+digits, and the polarity has nothing to do with it. The sources find the digit of 98 % of the
+images, k-means that of 41 %.
 """
 
 # %%

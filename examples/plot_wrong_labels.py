@@ -2,11 +2,12 @@
 Finding wrong labels in a long tail
 ===================================
 
-Where classes are rare and labels are wrong at once, neither is easy: to throw out what looks odd empties
-the rare classes, and to count rare classes more counts their wrong labels more. A model of wrong labels
-takes both together: each class is a Gaussian, each label is right with some probability, and an EM finds
-Gaussians and probabilities. Here digits get a long tail, 30 % of their labels are replaced, and the
-model has to find out which.
+Where classes are rare and labels are wrong at once, neither is easy: to throw out what looks odd
+empties the rare classes, and to count rare classes more counts their wrong labels more. A model of
+wrong labels takes both together: each class is a Gaussian, each label is right with some
+probability, and an EM finds Gaussians and probabilities. Here digits get a long tail, 30 % of their
+labels are replaced, and the model has to find out which. It doubts 116 of 119 wrong labels (one of
+these unjustly), and a classifier rises from .76 to .94.
 """
 
 # %%

@@ -1,6 +1,7 @@
 """What the programs in examples/ do apart from drawing: encode posts once, and run as a whole."""
 
 import importlib.util
+import re
 
 import numpy as np
 import pytest
@@ -124,6 +125,12 @@ def test_embeddings_stay_out_of_the_repository(encode, tmp_path):
         encode.target_folder(str(ROOT / "examples" / "data"))
     with pytest.raises(SystemExit, match="CLUSTERLIB_DATA"):
         encode.target_folder(None)
+
+
+def test_the_front_page_names_every_example():
+    page = (EXAMPLES / "README.rst").read_text(encoding="utf-8")
+    named = re.findall(r"sphx_glr_auto_examples_(\w+\.py)", page)
+    assert sorted(named) == sorted(path.name for path in EXAMPLES.glob("*.py"))
 
 
 def test_missing_packages_are_named(encode):

@@ -1,10 +1,10 @@
 """Refits to simulated data: what they are drawn from, what they find, and corners."""
 
 import numpy as np
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from clusterlib.solvers.domain_neighbors import nearest_other_rows
-from clusterlib.solvers.simulated_shift import simulated_refits
+from clusterlib.solvers.simulated_shift import _drawn_classes, simulated_refits
 
 
 def far_apart(k=3, r=6, n=450, seed=0):
@@ -45,6 +45,18 @@ def test_unsure_posteriors_give_other_classes_each_time():
     refits = refitted((unsure, D, near, domains))
     # Each row keeps its class with the posterior of its class, sharpened by the domain.
     assert 0.6 < refits.accuracies.mean() < 0.95
+
+
+class Smallest:
+    """Draws the smallest number there is in [0, 1)."""
+
+    def random(self, n):
+        return np.zeros(n)
+
+
+def test_a_class_of_probability_0_is_never_drawn():
+    posteriors = np.array([[0.0, 0.3, 0.7], [0.0, 0.0, 1.0], [0.5, 0.5, 0.0]])
+    assert_array_equal(_drawn_classes(posteriors, Smallest()), [1, 2, 0])
 
 
 def test_callback_stops():

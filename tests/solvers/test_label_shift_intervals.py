@@ -58,6 +58,14 @@ def test_ends_are_shares_around_the_corrected_ones():
     assert_allclose(corrected.sum(axis=1), 1.0)
 
 
+def test_of_two_classes_one_interval_mirrors_the_other():
+    shares = np.array([[0.9, 0.1], [0.6, 0.4], [0.02, 0.98]])
+    errors = np.random.default_rng(0).normal(0.0, 0.01, (20, 3, 1)) * np.array([1.0, -1.0])
+    refits = SimulatedRefits(errors, np.ones(20))
+    lower, upper = marginal_intervals(shares, refits, [400, 400, 400])
+    assert_allclose(lower, 1 - upper[:, ::-1], atol=1e-10)
+
+
 def test_wider_at_higher_levels_and_for_fewer_rows():
     _, _, fitted, refits, rows = drawn()
     usual = np.diff(marginal_intervals(fitted, refits, rows), axis=0)

@@ -188,6 +188,7 @@ def test_hostile_numbers(dtype, relative, scale, rho):
         ({"costs": np.zeros((0, 2, 3))}, "at least 1 problem"),
         ({"costs": np.full((4, 2, 3), np.inf)}, "costs contain NaN or infinity"),
         ({"epsilon": 0.0}, "epsilon must be above 0"),
+        ({"epsilon": np.array([0.1, 0.1, 1e-13, 0.1])}, "epsilon must be above 0 and at least"),
         ({"epsilon": 1e-13}, "epsilon must be above 0 and at least 1e-12"),
         ({"epsilon": np.ones(3)}, r"epsilon must be a scalar or have shape \(4,\)"),
         ({"epsilon": np.nan}, "epsilon must be finite"),

@@ -5,11 +5,15 @@ Environment variables:
 CLUSTERLIB_REQUIRE_EXT   1 (default): stop if the extension cannot be built; 0: install without.
 CLUSTERLIB_OPENMP        auto (default): use OpenMP if a test program with it links; 1: stop if
                          it does not; 0: build for one thread.
+CLUSTERLIB_INSTRUMENT    none (default); address: find bad memory and undefined behaviour; thread:
+                         find races; coverage: count lines. For tests/instrumented.py.
 CXX, CXXFLAGS, LDFLAGS   as usual with setuptools.
 """
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -39,6 +43,20 @@ COMPILE_FLAGS = [
 ]
 OPENMP_COMPILE = ["-Xpreprocessor", "-fopenmp"] if sys.platform == "darwin" else ["-fopenmp"]
 OPENMP_LINK = ["-lomp"] if sys.platform == "darwin" else ["-fopenmp"]
+
+# Flags of compiler and linker for a build that watches itself. What it finds ends the process, and
+# -O1 keeps lines and stacks readable at a speed that the tests stand.
+READABLE = ["-O1", "-g1", "-fno-omit-frame-pointer"]
+MEMORY = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+INSTRUMENTS = {
+    "none": ([], []),
+    "address": ([*READABLE, *MEMORY], MEMORY),
+    "thread": ([*READABLE, "-fsanitize=thread", "-DCL_STD_THREADS"], ["-fsanitize=thread"]),
+    "coverage": (
+        [*READABLE, "--coverage", "-fprofile-update=atomic", "-fprofile-abs-path"],
+        ["--coverage"],
+    ),
+}
 
 # What the kernels need of a compiler: C++17 and the vector extensions of GCC 12 and clang.
 PROBE = """
@@ -72,6 +90,17 @@ def environment_choice(variable, allowed):
     return value
 
 
+def with_headers(source, seen=None):
+    """A source and all of csrc that it includes, by the names in quotes."""
+    seen = set() if seen is None else seen
+    seen.add(source)
+    for name in re.findall(r'^ *# *include "(.+)"', source.read_text(), re.MULTILINE):
+        header = Path(os.path.normpath(source.parent / name))
+        if header not in seen:
+            with_headers(header, seen)
+    return seen
+
+
 class BuildNative(build_ext):
     """Compile the sources in parallel, and only those that changed since the last build."""
 
@@ -82,12 +111,15 @@ class BuildNative(build_ext):
             if ext.optional:
                 raise CompileError(message)
             sys.exit(message)
-        openmp_compile, openmp_link = self._openmp_flags()
-        objects = self._compile(ext, [*COMPILE_FLAGS, *openmp_compile])
+        instrument = environment_choice("CLUSTERLIB_INSTRUMENT", list(INSTRUMENTS))
+        openmp_compile, openmp_link = self._openmp_flags() if instrument != "thread" else ([], [])
+        watch_compile, watch_link = INSTRUMENTS[instrument]
+        flags = [*COMPILE_FLAGS, *openmp_compile, *watch_compile]
+        objects = self._compile(ext, flags, keep_notes=instrument == "coverage")
         self.compiler.link_shared_object(
             objects,
             self.get_ext_fullpath(ext.name),
-            extra_postargs=openmp_link,
+            extra_postargs=[*openmp_link, *watch_link],
             export_symbols=self.get_export_symbols(ext),
             target_lang="c++",
         )
@@ -124,20 +156,22 @@ class BuildNative(build_ext):
                 return str(error)
         return ""
 
-    def _compile(self, ext, flags):
-        """Object files of all sources; what changes an object is in its name, as a digest."""
-        headers = sorted({*Path("csrc").rglob("*.hpp"), *Path("csrc").rglob("*.inl")})
+    def _compile(self, ext, flags, keep_notes):
+        """Object files of all sources; what changes an object is in its name, as a digest.
+
+        Notes are what the compiler writes beside an object; counts of lines are read with them.
+        """
         setting = [self.compiler.compiler_so_cxx, flags, sys.version, pybind11.__version__]
         common = hashlib.sha256(repr(setting).encode())
-        for header in headers:
-            common.update(header.read_bytes())
 
         def compile_one(source):
             digest = common.copy()
-            digest.update(Path(source).read_bytes())
+            for path in sorted(with_headers(Path(source))):
+                digest.update(path.read_bytes())
             target = OBJECTS / f"{Path(source).stem}-{digest.hexdigest()[:16]}.o"
             if not target.exists():
-                with tempfile.TemporaryDirectory(dir=OBJECTS) as folder:
+                kept = contextlib.nullcontext(str(target.with_suffix("")))
+                with kept if keep_notes else tempfile.TemporaryDirectory(dir=OBJECTS) as folder:
                     [built] = self.compiler.compile(
                         [source],
                         output_dir=folder,

@@ -291,12 +291,12 @@ def test_openmp_can_be_demanded(tiny, target, compiler_without_openmp):
     assert done.stderr.strip().splitlines()[-1].startswith("CLUSTERLIB_OPENMP=1, but")
 
 
-@pytest.mark.parametrize("variable", ["CLUSTERLIB_OPENMP", "CLUSTERLIB_REQUIRE_EXT"])
+@pytest.mark.parametrize("variable", ["INSTRUMENT", "OPENMP", "REQUIRE_EXT"])
 @needs_compiler
 def test_unknown_choices_are_refused(tiny, target, variable):
-    done, _ = build("wheel", tiny, target, check=False, **{variable: "maybe"})
+    done, _ = build("wheel", tiny, target, check=False, **{f"CLUSTERLIB_{variable}": "maybe"})
     assert done.returncode != 0
-    assert f"{variable} must be one of" in done.stderr
+    assert f"CLUSTERLIB_{variable} must be one of" in done.stderr
 
 
 @needs_compiler
@@ -318,6 +318,8 @@ def test_only_what_changed_is_compiled_again(tiny, tmp_path):
     fourth = objects("4")
     assert fourth["module"] != third["module"]
     assert fourth["part"] != third["part"]
+    (tiny / "csrc" / "unused.hpp").write_text("// included nowhere\n")
+    assert objects("5") == fourth
 
 
 def test_a_module_that_cannot_be_loaded_is_reported(tiny):

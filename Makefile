@@ -8,6 +8,9 @@
 #   make papers  one trend of each paper reproduced, under fifteen minutes, in docs/papers
 #   make docs    the documentation, in docs/_build/html; its code is run
 #   make lint    ruff, as a check and for the format
+#   make sanitize   build the kernels with sanitizers, twice, and test them: bad memory, races
+#   make coverage   which lines of the kernels the tests run
+#   make fuzz       ten minutes each of broken files and of wrong arguments
 #   make clean   remove what the commands above have made
 
 RUFF := ruff>=0.17,<0.18
@@ -36,7 +39,7 @@ TESTS_OF_EVERY_FLOOR := tests/metrics tests/datasets tests/plotting tests/test_b
 	$(patsubst %,tests/estimators/test_%.py,kmeans known_label_shift ot_prototypes persistence \
 	safe_persistence sdp_clustering simplex_nmf sinkhorn_transport subclass_classifier)
 
-.PHONY: demo test oldest bench papers docs lint clean
+.PHONY: demo test oldest bench papers docs lint sanitize coverage fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/demo
@@ -62,6 +65,20 @@ docs: $(STAMPS)/docs
 lint: $(STAMPS)/lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+# Builds of their own, in build/instrumented, with GCC on Linux.
+sanitize: $(STAMPS)/test
+	$(PY) -m tests.instrumented address
+	$(PY) -m tests.instrumented thread
+
+coverage: $(STAMPS)/test
+	@$(PIP) install --quiet "gcovr>=8"
+	$(PY) -m tests.instrumented coverage
+
+fuzz: $(STAMPS)/test
+	-@$(PIP) install --quiet atheris
+	$(PY) -m tests.fuzz.files -max_total_time=600
+	$(PY) -m tests.fuzz.bindings -max_total_time=600
 
 $(STAMPS)/demo: EXTRAS := numba,cvx,plot
 $(STAMPS)/test: EXTRAS := test,numba,cvx,plot

@@ -227,7 +227,9 @@ class SubclassBalancer(SubclassesMixin, OneToOneFeatureMixin, BaseEstimator):
             X, classes, codes = checked_class_rows(self, X, y)
             sizes = np.bincount(codes)
             threshold = max(int(sizes.min()), delta)
-            counts = subclass_counts(sizes, threshold, capped=size_rule is SizeRule.CAP)
+            counts = subclass_counts(
+                sizes, min(threshold, len(codes)), capped=size_rule is SizeRule.CAP
+            )
             if spherical:
                 checked_directions(row_norms(X) > 0, codes, counts, classes)
             seeds = random_state.randint(_MAX_SEED, size=len(classes))

@@ -155,7 +155,7 @@ def _chunks(n_rows):
 def _components(X, centers, n_classes):
     """Means, shares and the variance by EM, without classes."""
     origin = X.mean(axis=0, dtype=np.float64).astype(X.dtype)
-    total = float(np.square(X - origin).sum(dtype=np.float64))
+    total = float(np.square(X - origin, dtype=np.float64).sum())
     least = np.finfo(X.dtype).eps * total / X.size
     n_components = len(centers)
     mixture = ClassMixture(

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from clusterlib.blocks import is_carried
+from clusterlib.validation.balanced import checked_range
 from clusterlib.validation.carriers import checked_carrier, takes_carrier
 from clusterlib.validation.device import checked_on_host
 
@@ -45,7 +46,8 @@ def checked_domains(estimator, X, y):
     Raises
     ------
     ValueError
-        For NaN, y of another length, no y, a single domain, or y that is continuous.
+        For NaN, squares that leave float64, y of another length, no y, a single domain, or y that
+        is continuous.
     TypeError
         For sparse X, or domains that cannot be sorted.
 
@@ -69,6 +71,7 @@ def checked_domains(estimator, X, y):
             )
     else:
         X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
+        checked_range(X)
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
         row = int(np.argmax(y != np.floor(y)))
         raise ValueError(

@@ -28,7 +28,7 @@ from clusterlib.kernels import (
     sinkhorn_sweep,
     sinkhorn_sweep_points,
 )
-from clusterlib.label_shift import EMShiftEstimator
+from clusterlib.label_shift import EMShiftEstimator, LatentLabelShift
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
 
 FAR = np.vstack([np.eye(3), np.full((1, 3), 1e200)])
@@ -270,3 +270,16 @@ def test_near_rows_are_near_though_squares_of_others_overflow(backend):
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[:, :2], [[0, 0], [np.inf, np.inf]])
     np.testing.assert_array_equal(found[:, 2:], [[np.inf] * 3, [0] * 3])
+
+
+def test_subclasses_of_a_least_size_beyond_all_rows_are_classes():
+    X, y = near_classes()
+    model = SubclassBalancer(delta=10**30).fit(X, y)
+    np.testing.assert_array_equal(model.subclass_labels_, y)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_domains_of_rows_whose_squares_leave_the_range_are_refused(scale):
+    X, y = near_classes(scale)
+    with pytest.raises(ValueError, match="largest absolute value from"):
+        LatentLabelShift(2).fit(X, y)

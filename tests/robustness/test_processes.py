@@ -1,6 +1,7 @@
 """Fits in forked and fresh processes, in threads and under joblib: the same bits, and no hang."""
 
 import os
+import sysconfig
 
 import pytest
 
@@ -155,3 +156,20 @@ with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as p
 def test_the_numba_backend_in_threads_and_forked_processes(tmp_path):
     pytest.importorskip("numba")
     run(NUMBA, NUMBA_CACHE_DIR=str(tmp_path), **THREADS)
+
+
+FREE = """
+import sys
+from clusterlib.kernels import _native
+from tests.estimators.cases import ESTIMATORS
+
+assert not sys._is_gil_enabled()
+"""
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a global lock"
+)
+def test_the_extension_leaves_a_free_threaded_python_free():
+    """It says that it needs no lock; the fits in threads above show that it is right."""
+    run(FREE)

@@ -144,11 +144,11 @@ class Blocks:
         ``observer(0)`` when a pass begins.
     """
 
-    on_host = True
-    in_memory = True
-    runs_here = True
-    takes_cheaply = True
-    is_finite = False
+    on_host: bool = True
+    in_memory: bool = True
+    runs_here: bool = True
+    takes_cheaply: bool = True
+    is_finite: bool = False
     observer: Callable[[int], object] | None = None
     n_samples: int
     n_features: int
@@ -184,7 +184,7 @@ class Blocks:
             self._observe(stop - start)
         self.is_finite = True
 
-    def _observe(self, n_rows):
+    def _observe(self, n_rows: int) -> None:
         if self.observer is not None:
             self.observer(n_rows)
 
@@ -213,7 +213,7 @@ class Blocks:
                 raise _not_finite(rows[place], indices[place])
         return rows
 
-    def _checked_rows(self, start, stop):
+    def _checked_rows(self, start: int, stop: int) -> FloatArray:
         """Rows that are read, and refused if they are not finite, by the thread that reads."""
         rows = self.rows(start, stop)
         if not self.is_finite:

@@ -128,7 +128,9 @@ def _spoilt(name, at, arguments, choices):
 
 def _overlapping(array, other):
     """An array of this shape and dtype in the memory of the other one, where it has room."""
-    if not other.flags.c_contiguous or other.dtype == "O" or other.nbytes < array.nbytes:
+    if not other.flags.c_contiguous or other.nbytes < array.nbytes:
+        return array
+    if other.dtype.hasobject or array.dtype.hasobject:
         return array
     return other.reshape(-1).view(np.uint8)[: array.nbytes].view(array.dtype).reshape(array.shape)
 

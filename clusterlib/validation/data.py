@@ -1,10 +1,11 @@
 """Data of estimators: matrices, weights, and whether there are enough rows."""
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from clusterlib.blocks import is_carried
 from clusterlib.kernels.dispatch import is_device_array
+from clusterlib.validation.arrays import validated_arrays
 from clusterlib.validation.carriers import checked_carrier, takes_carrier
 from clusterlib.validation.device import checked_device_data, host_copy
 
@@ -45,7 +46,8 @@ def checked_matrix(estimator, X, *, reset):
 
     Notes
     -----
-    Refuses what scikit-learn does, with its messages: NaN, infinity, sparse or complex data.
+    Refuses what scikit-learn does, and says more about where: NaN, infinity, text, sparse or
+    complex data.
 
     Examples
     --------
@@ -60,7 +62,7 @@ def checked_matrix(estimator, X, *, reset):
         return checked_carrier(estimator, X, reset=reset)
     if isinstance(X, np.ndarray) and X.dtype == np.float16:
         X = X.astype(np.float32)  # as carriers do, and without loss
-    return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32], order=None)
+    return validated_arrays(estimator, X, reset=reset)
 
 
 def checked_second_matrix(estimator, name, X):

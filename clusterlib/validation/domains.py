@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from clusterlib.blocks import is_carried
+from clusterlib.validation.arrays import validated_arrays
 from clusterlib.validation.balanced import checked_range
 from clusterlib.validation.carriers import checked_carrier, takes_carrier
 from clusterlib.validation.device import checked_on_host
@@ -70,7 +71,7 @@ def checked_domains(estimator, X, y):
                 f"{[X.shape[0], len(y)]}"
             )
     else:
-        X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
+        X, y = validated_arrays(estimator, X, y)
         checked_range(X)
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
         row = int(np.argmax(y != np.floor(y)))

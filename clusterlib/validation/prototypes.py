@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from clusterlib.blocks import is_carried
+from clusterlib.validation.arrays import validated_arrays
 from clusterlib.validation.carriers import checked_carrier, takes_carrier
 from clusterlib.validation.device import checked_on_host
 from clusterlib.validation.parameters import checked_choice, checked_integer, checked_real
@@ -261,7 +262,7 @@ def checked_classes(estimator, X, y):
     if is_carried(X) and takes_carrier(estimator, X):
         X, y = _carrier_and_target(estimator, X, y)
     else:
-        X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32], order=None)
+        X, y = validated_arrays(estimator, X, y)
     check_classification_targets(y)
     return X, *np.unique(y, return_inverse=True)
 

@@ -85,7 +85,7 @@ def describe_versions() -> dict[str, str]:
     --------
     >>> from clusterlib.installation import describe_versions
     >>> describe_versions()["clusterlib"]
-    '0.1.0.dev0'
+    '0.1.0'
     """
     return {
         "clusterlib": __version__,

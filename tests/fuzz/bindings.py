@@ -72,7 +72,7 @@ def _laid_out(array, choices):
     if kind == 4:
         buffer = np.zeros(array.nbytes + 1, np.uint8)
         return buffer[1:].view(array.dtype).reshape(array.shape) if array.dtype != "O" else array
-    if kind == 5:
+    if kind == 5 and array.ndim:
         return np.broadcast_to(array.ravel()[:1] if array.size else array, array.shape)
     if kind == 6 and array.ndim:
         return np.broadcast_to(array[:1], (choices.among([2**20, 2**40]), *array.shape[1:]))

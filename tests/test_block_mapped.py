@@ -84,7 +84,9 @@ def test_dask_arrays():
 def test_maps_of_maps():
     outer = mapped(made(X), np.square, 2, np.float64)
     assert_array_equal(np.concatenate([b.array for b in outer]), np.square(expected_rows()))
-    assert_array_equal(outer.take(np.array([3])), np.square(expected_rows()[[3]]))
+    # BLAS rounds a row alone in another way than among others, on some processors.
+    alone = product(X[[3]], SHIFT[[3]], matrix=MATRIX)
+    assert_array_equal(outer.take(np.array([3])), np.square(alone))
 
 
 def test_the_function_is_given_leaves_whatever_the_blocks():

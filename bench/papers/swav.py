@@ -40,7 +40,7 @@ FLAT = 2.0  # an epsilon with which a code says nothing about its row
 PUBLISHED_EPSILON, TEMPERATURE = 0.05, 0.1
 BATCH, EPOCHS, VIEW_NOISE = 256, 40, 0.3  # of the training of a network
 NEAR = 0.01  # spread of first prototypes that are nearly one
-BATCHES = (16, 32, 64)
+BATCHES = (64,)
 QUEUE, PASSES, SOFT_STEPS = 512, 10, 100
 N_TEXTS = 2000
 
@@ -50,7 +50,7 @@ def reproduce(*, quick: bool = False) -> Found:
     seeds = range(1 if quick else 10)
     data, missing = _data(quick)
     used = {
-        (name, e): _collapse(X, k, e, seeds[:5])
+        (name, e): _collapse(X, k, e, seeds[:2])
         for name, (X, _, k) in data.items()
         for e in (COLLAPSING[:1] if quick else COLLAPSING)
     }
@@ -60,7 +60,7 @@ def reproduce(*, quick: bool = False) -> Found:
     entropy = {e: _entropy(X, fits[0].cluster_centers_, e) for e in (*EPSILONS, FLAT)}
     streamed = {
         (size, queue): [
-            _streamed(X, y, k, size, queue, seed, 1 if quick else PASSES) for seed in seeds
+            _streamed(X, y, k, size, queue, seed, 1 if quick else PASSES) for seed in seeds[:5]
         ]
         for size in (BATCHES[-1:] if quick else BATCHES)
         for queue in (0, QUEUE)
@@ -112,7 +112,8 @@ def reproduce(*, quick: bool = False) -> Found:
     return Found(
         setting="Digits of scikit-learn, 32 principal components, ten prototypes; sentence "
         f"embeddings of {N_TEXTS} posts of 20 Newsgroups, centred, twenty prototypes. Rows have "
-        "length 1. The first table of clusters is of the first five seeds.",
+        "length 1. The table of rows that stay as they are is of the first two seeds, batches are "
+        "of the first five.",
         seeds=f"{seeds.start} to {seeds.stop - 1}",
         tables=tables,
         checks=tuple(_checks(learned, entropy, streamed, whole)),
@@ -229,7 +230,7 @@ def _checks(learned, entropy, streamed, whole):
     yield Check(f"codes say next to nothing at epsilon = {FLAT:g}", entropy[FLAT], ">=", 0.95)
     yield Check("and are nearly hard at 0.01", entropy[0.01], "<", 0.1)
     gains = [mean(streamed[s, QUEUE]) - mean(streamed[s, 0]) for s, q in streamed if q]
-    yield Check("the queue helps, mean of the sizes of batches", mean(gains), ">", 0)
+    yield Check("the queue helps", mean(gains), ">", 0)
     yield Check(
         f"batches of {BATCHES[-1]} with a queue lose at most what was published, 1.2 points",
         mean(whole) - mean(streamed[BATCHES[-1], QUEUE]),

@@ -34,8 +34,9 @@ def state(model):
 
 def interrupt(name, first, last):
     X, y = data(name)
-    few, few_y = X[:400], y[:400]
     model = clone(LONG[name][0])
+    n = max(400, 2 * model.get_params().get("n_clusters", 0))
+    few, few_y = X[:n], y[:n]
     before = state(model.fit(few, few_y))
     expected = bits(model)
     signal.setitimer(signal.ITIMER_PROF, moments.uniform(first, last))

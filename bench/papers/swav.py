@@ -104,7 +104,11 @@ def reproduce(*, quick: bool = False) -> Found:
             f"Accuracy on digits: {PASSES} passes in batches, and the fit to all rows.",
             ("batch", "no queue", f"queue of {QUEUE}"),
             (
-                *((f"{s}", *(figures(streamed[s, q]) for q in (0, QUEUE))) for s, _ in streamed),
+                *(
+                    (f"{s}", *(figures(streamed[s, length]) for length in (0, QUEUE)))
+                    for s, q in streamed
+                    if q
+                ),
                 ("all rows", figures(whole), None),
             ),
         ),

@@ -103,7 +103,7 @@ def successive_projection(
 def _longest(X, norms, noise, free, basis):
     """The free row whose residual is longest, and that residual."""
     low = (norms - noise)[free].max()
-    candidates = np.flatnonzero(free & (norms + noise >= low))
+    candidates = np.flatnonzero(free & (norms + noise >= (1.0 - _TIE) ** 2 * low))
     step = max(1, _CHUNK_VALUES // X.shape[1])
     lengths = np.empty(len(candidates))
     for first in range(0, len(candidates), step):

@@ -83,6 +83,12 @@ def test_first_of_equal_rows_is_taken():
     assert_array_equal(successive_projection(doubled, 6), successive_projection(X, 6))
 
 
+@pytest.mark.parametrize(("excess", "taken"), [(0.9e-10, 0), (1.2e-10, 1)])
+def test_rows_that_are_alike_to_ten_digits_are_equal(excess, taken):
+    rows = np.array([[1.0, 0.0], [0.0, 1.0 + excess]])
+    assert successive_projection(rows, 1).tolist() == [taken]
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e30, 2.0**-100])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_scale_does_not_matter(scale, dtype):

@@ -22,3 +22,15 @@ def test_units_change_no_label(exponent):
     assert_array_equal(labels, expected)
     assert_allclose(scaled_prices, prices * scale * scale, rtol=1e-9)
     assert_allclose(scaled_cost, cost * scale * scale, rtol=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [-500, -300, 300, 500])
+def test_units_change_nothing_of_a_start_from_prices(exponent):
+    X = small_numbers()
+    start = np.arange(6.0)
+    labels, prices, _ = sinkhorn_assignment(X, X[:6], 10, 10, prices=start)
+    scale = np.ldexp(1.0, exponent)
+    scaled = sinkhorn_assignment(X * scale, X[:6] * scale, 10, 10, prices=start * scale * scale)
+    assert_array_equal(scaled[0], labels)
+    # Powers of two are exact, so that the sweeps go the same way.
+    assert_allclose(scaled[1], prices * scale * scale, rtol=1e-12)

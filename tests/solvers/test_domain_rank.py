@@ -85,3 +85,10 @@ def test_no_rows_at_all():
     assert result.n_classes == 1
     assert result.singular_values.shape == (0,)
     assert class_margin(result, 2) == 0.0
+
+
+def test_as_many_classes_as_lines_may_be_claimed():
+    result = domain_rank(np.diag([100, 100, 100]))
+    assert result.n_classes == 3
+    assert class_margin(result, 3) > 1.0
+    assert class_margin(result, 4) == 0.0

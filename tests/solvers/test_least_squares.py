@@ -140,6 +140,17 @@ def test_small_volume_finds_vertices_that_no_row_is():
     assert errors[2] > 3 * errors[1]
 
 
+def test_volume_is_what_it_says():
+    X = products()
+    [result] = fit(X, simplex=True, volume=0.3)
+    H = result.H.astype(np.float64)
+    gram = H @ H.T / np.square(X).sum(axis=1).mean()
+    # Components of zeros have none.
+    volume = np.linalg.slogdet(gram + 0.001 * np.eye(4))[1] - 4 * np.log(0.001)
+    expected = np.square(X - result.W @ H).sum() / 2 + 0.3 * volume
+    assert_allclose(result.objective, expected, rtol=1e-9)
+
+
 def test_squared_error_takes_weights():
     X = products()
     rng = np.random.default_rng(0)

@@ -163,6 +163,14 @@ def test_groups_of_one_row():
     assert found.upper_value >= found.value
 
 
+@pytest.mark.parametrize("trace", ["group", "total"])
+def test_every_row_a_group_of_its_own(trace):
+    X = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    found = certify_likelihood(X, [0, 1, 2], np.array([np.eye(2)] * 3), trace=trace)
+    assert found.certified
+    assert found.upper_value >= found.value == 0.0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

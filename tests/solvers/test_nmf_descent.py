@@ -29,6 +29,18 @@ def test_pace_slows_after_a_failure_and_remembers_it():
     assert pace.momentum < 1.0
 
 
+def test_weights_go_on_beyond_where_they_came():
+    descent = FactorDescent(np.ones((4, 2)))
+    before, after = np.ones((3, 2)), np.arange(6.0).reshape(3, 2)
+    descent.begin(before, 10.0)
+    descent.move_weights(after, np.asarray)
+    beyond = (descent.W - after) / np.where(after == before, 1.0, after - before)
+    assert_array_equal(beyond[after == before], 0.0)
+    shares = beyond[after != before]
+    assert np.ptp(shares) < 1e-12
+    assert 0 < shares[0] <= 1
+
+
 def test_a_step_that_leads_uphill_is_taken_back():
     descent = FactorDescent(np.ones((4, 2)))
     W, Ht = np.ones((3, 2)), np.full((4, 2), 2.0)

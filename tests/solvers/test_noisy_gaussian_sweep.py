@@ -158,3 +158,17 @@ def test_the_prior_stands_once_it_changes_little(tol, little):
     np.testing.assert_array_equal(fit.pooled, given.pooled)
     later = noisy_gaussians(X, codes, 4, tol=-np.inf, prior_iter=60, **options)
     assert (later.pooled != fit.pooled).any()
+
+
+@pytest.mark.parametrize("dof", [None, 3.0])
+@pytest.mark.parametrize("n_covariances", [1, 2])
+def test_densities_are_those_of_scipy(dof, n_covariances):
+    rng = np.random.default_rng(0)
+    rows, means = 3 * rng.normal(size=(40, 3)), rng.normal(size=(2, 3))
+    factors = np.eye(3) + 0.4 * rng.normal(size=(n_covariances, 3, 3))
+    covariances = factors @ factors.transpose(0, 2, 1)
+    densities = ClassDensities(means, covariances, dof)
+    found = densities.log_densities(densities.squared_distances(rows))
+    for k, mean in enumerate(means):
+        expected = log_density(rows, mean, covariances[k % n_covariances], dof)
+        np.testing.assert_allclose(found[:, k], expected, rtol=1e-12)

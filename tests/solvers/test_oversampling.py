@@ -244,6 +244,12 @@ def test_few_or_many_rounds_find_all_centres(n_rounds, oversampling):
     assert len(set(found.indices)) == 20
 
 
+def test_every_generator_draws_on_its_own():
+    X = blobs(n=2_000, d=2)
+    drawn = {tuple(race_rows(X, 2, generator(seed)).indices.tolist()) for seed in range(400)}
+    assert len(drawn) > 390  # of four million pairs hardly any comes twice
+
+
 def test_races_draw_like_rows_one_after_the_other():
     """Chi-square of ordered pairs; equal rows run as one row with all their weight."""
     X = np.array([[0.0], [1.0], [2.0], [1.0], [3.0], [-0.0]])

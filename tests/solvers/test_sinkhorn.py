@@ -297,6 +297,9 @@ def test_warm_start_from_potentials_that_are_not_finite():
     g = np.where(np.arange(20) < 5, -np.inf, 0.1)
     assert sinkhorn(C, 0.05, a=a, b=b, g=g).converged
     assert sinkhorn(C, 0.05, a=a, b=b, f=np.full(30, -np.inf)).converged
+    # Potentials are known up to a constant, with what takes the place of others.
+    one, other = (sinkhorn(C, 0.05, a=a, b=b, g=g + shift, max_iter=1) for shift in (0.0, 3.0))
+    np.testing.assert_allclose(other.plan(), one.plan(), rtol=1e-9)
 
 
 def test_a_part_of_the_mass_is_delegated():

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -109,13 +110,18 @@ class Copy:
         return (self.tree / PACKAGE / module).read_text(encoding="utf-8")
 
     def is_known(self, file: str) -> bool:
-        """Whether a file of tests has been run as it is now."""
+        """Whether a file of tests has been run as it is now, with the solvers as they are now."""
         known, digest = self._record(file)
         return known.exists() and json.loads(known.read_text())["digest"] == digest
 
     def _record(self, file: str) -> tuple[Path, str]:
-        digest = hashlib.sha256((self.tree / file).read_bytes()).hexdigest()
+        digest = hashlib.sha256((self.tree / file).read_bytes() + self._solvers).hexdigest()
         return self._known / (file.replace("/", ".") + ".json"), digest
+
+    @cached_property
+    def _solvers(self) -> bytes:
+        """All of them: when one has changed, other lines than those on record may be run."""
+        return b"".join((self.tree / PACKAGE / name).read_bytes() for name in self.modules())
 
     def tests_of(self, file: str) -> list[Test]:
         """The tests of a file; when it is new or has changed, it is run to see what they do."""

@@ -50,7 +50,7 @@ def as_numeric(name, value):
             array = array.astype(np.float64)
         elif array.dtype.name == "bfloat16":  # of ml_dtypes, which registers the cast
             array = array.astype(np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(
             f"{name} must be an array of numbers, got {type(value).__name__}: {error}"
         ) from error

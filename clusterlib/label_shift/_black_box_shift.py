@@ -36,9 +36,9 @@ class BlackBoxShiftEstimator(ShiftClassifier):
     soft : bool, default=True
         Whether predictions are probabilities, or the classes of the highest ones. Probabilities
         lose less; they need not be calibrated.
-    cross_fit : int, splitter or iterable, default=5
+    cross_fit : int, splitter, iterable or None, default=5
         Folds that hold rows out: a number, at least 2, of stratified ones (at most as many as the
-        rarest class has rows), or what scikit-learn takes for ``cv``.
+        rarest class has rows), or what scikit-learn takes for ``cv``; None is 5.
 
     Attributes
     ----------

@@ -62,9 +62,9 @@ class EMShiftEstimator(ShiftClassifier):
         Whether ``target_prior_`` is ``corrected_prior_``: unbiased where no calibration fits, as
         for a classifier of strong wrong assumptions with many labelled rows; else its errors are
         larger, by a tenth for some hundred rows.
-    cross_fit : int, splitter or iterable, default=5
+    cross_fit : int, splitter, iterable or None, default=5
         Folds that hold rows out: a number, at least 2, of stratified ones (at most as many as the
-        rarest class has rows), or what scikit-learn takes for ``cv``.
+        rarest class has rows), or what scikit-learn takes for ``cv``; None is 5.
 
     Attributes
     ----------

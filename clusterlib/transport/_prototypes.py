@@ -77,8 +77,8 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
     power : float, default=None
         Takes each feature to ``sign(x) |x|^power`` before rows are normalised; above 0. 0.5 makes
         the skewed features of networks with rectified activations more normal.
-    cost_scale : {"max", "mean", "median"} or float, default="max"
-        What of the squared distances between prototypes and queries stands for 1.
+    cost_scale : {"max", "mean", "median"}, float or None, default="max"
+        What of the squared distances between prototypes and queries stands for 1. None is 1.
     classifier : {"nearest", "logistic"}, default="nearest"
         What classifies queries by the moved prototypes: the nearest one, or a logistic regression
         fitted on them, one row for each class, which is what the paper's authors released.
@@ -157,7 +157,7 @@ class OTPrototypeClassifier(ClassifierMixin, BaseEstimator):
         marginal_penalty: float = 3.25,
         normalize: Literal["standardize", "l2"] | None = "standardize",
         power: float | None = None,
-        cost_scale: Literal["max", "mean", "median"] | float = "max",
+        cost_scale: Literal["max", "mean", "median"] | float | None = "max",
         classifier: Literal["nearest", "logistic"] = "nearest",
         max_sweeps: int = 1000,
         tol: float = 1e-3,

@@ -47,6 +47,8 @@ def validated_arrays(estimator, X, *y, **options):
         return validate_data(estimator, X, *y, **_OPTIONS, **options)
     except ValueError as error:
         raise ValueError(_explained(X, str(error))) from None
+    except OverflowError as error:  # an int beyond all floats
+        raise ValueError(f"X must hold numbers within float64: {error}") from None
     except TypeError as error:
         if scipy.sparse.issparse(X) and getattr(estimator, "_reads_blocks", False):
             raise TypeError(

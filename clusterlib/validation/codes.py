@@ -58,7 +58,7 @@ def checked_prior(prior, n_clusters):
         return kind, np.full(n_clusters, -np.log(n_clusters))
     try:
         shares = np.asarray(prior, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"prior must hold real numbers: {error}") from error
     if shares.shape != (n_clusters,):
         raise ValueError(f"prior must have shape (n_clusters,)=({n_clusters},); got {shares.shape}")

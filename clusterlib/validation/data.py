@@ -141,7 +141,7 @@ def checked_sample_weight(
         if weight.dtype.kind == "c":  # NumPy would drop the imaginary part
             raise TypeError(f"got {weight.dtype}")
         weight = weight.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name} must hold real numbers: {error}") from error
     if weight.ndim and weight.shape != (n_samples,):
         raise ValueError(

@@ -310,7 +310,7 @@ def _finite_of_shape(covariances, name, wanted):
         if values.dtype.kind == "c":
             raise TypeError("complex numbers")
         values = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"covariances must hold real numbers: {error}") from error
     if values.shape != wanted:
         raise ValueError(f"covariances must have shape {name}={wanted}; got {values.shape}")

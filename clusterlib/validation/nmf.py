@@ -117,6 +117,8 @@ def checked_nonnegative_matrix(estimator, X, *, reset, missing=False):
         if "contains NaN" not in str(error):
             raise
         raise ValueError(f"Input X contains NaN. {_MASKING}") from None
+    except OverflowError as error:  # an int beyond all floats
+        raise ValueError(f"X must hold numbers within float64: {error}") from None
     sparse = scipy.sparse.issparse(X)
     values = X.data if sparse else X
     if sparse and missing and np.isnan(values).any():
@@ -194,9 +196,11 @@ def checked_cell_weight(cell_weight, X, *, missing=False, some=True):
             return None
         weight = np.ones(X.shape, dtype=X.dtype)
     else:
-        weight = check_array(
-            cell_weight, dtype=X.dtype, copy=absent is not None, input_name="cell_weight"
-        )
+        options = {"dtype": X.dtype, "copy": absent is not None, "input_name": "cell_weight"}
+        try:
+            weight = check_array(cell_weight, **options)
+        except OverflowError as error:  # an int beyond all floats
+            raise ValueError(f"cell_weight must hold numbers within {X.dtype}: {error}") from None
         if weight.shape != X.shape:
             raise ValueError(f"cell_weight must have the shape of X, {X.shape}; got {weight.shape}")
         if weight.min() < 0:
@@ -237,8 +241,9 @@ def checked_factor_start(init, n_components, n_features):
         return checked_choice("init", init, named), None
     try:
         components = check_array(init, dtype=np.float64, input_name="init")
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"init must be a word or a matrix: {error}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"init must be a word or a matrix: {error}") from None
     if components.shape != (n_components, n_features):
         raise ValueError(
             f"init must have the shape (n_components, n_features)=({n_components}, {n_features}); "

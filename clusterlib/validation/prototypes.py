@@ -99,7 +99,7 @@ def checked_marginals(marginals, n_classes=None):
         return kind, None
     try:
         shares = np.array(marginals, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"marginals must hold real numbers: {error}") from error
     if shares.ndim != 1 or n_classes not in {None, len(shares)}:
         wanted = "(n_classes,)" if n_classes is None else f"(n_classes,)=({n_classes},)"

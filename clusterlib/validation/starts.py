@@ -100,7 +100,7 @@ def checked_start_centers(centers, n_clusters, X):
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
             centers = np.array(host_copy(centers), dtype=dtype, order="C")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"init must hold real numbers: {error}") from error
     if centers.shape != (n_clusters, X.shape[1]):
         raise ValueError(

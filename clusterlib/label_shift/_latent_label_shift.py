@@ -152,7 +152,8 @@ class LatentLabelShift(DomainPosteriors):
     student_ : None or classifier
         The student, fitted to all rows, if it was taken.
     student_gain_ : None or float
-        How much better the best student predicted held-out domains, in nats.
+        How much better the best student predicted held-out domains, in nats; NaN if no domain
+        has two rows, so that none can be held out.
     n_neighbors_ : None or int
         Neighbours over which classes are averaged; None where they are not.
     n_iter_ : int
@@ -160,7 +161,8 @@ class LatentLabelShift(DomainPosteriors):
     converged_ : bool
         Whether they ended by ``tol``.
     history_ : ndarray of shape (n_iter_,), float64
-        Log-likelihood of the domains at each iteration of "tempered"; it may fall a little.
+        Log-likelihood of the domains at each iteration of "tempered"; it may fall a little, and
+        begins with minus infinity where a start rules out the domain of a row.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,), object

@@ -6,6 +6,9 @@ from clusterlib.solvers.cost_scale import cost_scale as measured_scale
 
 __all__ = ["EpisodeCosts"]
 
+# The kernels refuse an epsilon below this share of the largest cost.
+_LEAST_EPSILON = 1e-12
+
 
 class EpisodeCosts:
     """Squared distances of E episodes in units of what each episode measures.
@@ -52,7 +55,7 @@ class EpisodeCosts:
 
     def _measured(self, costs):
         if not isinstance(self._kind, str):
-            return np.full(len(costs), float(self._kind))
+            return np.full(len(costs), _scale_in_range(float(self._kind), costs, self.epsilon))
         if self._kind == "max":
             scale = costs.max(axis=(1, 2)).astype(np.float64)
         elif self._kind == "mean":
@@ -94,3 +97,16 @@ class EpisodeCosts:
         """Cost of leaving the means of the labelled rows, in units of epsilon."""
         shifts = ((moved - start) ** 2).sum(axis=2, dtype=np.float64)
         return (support_mass * shifts).sum(axis=1) / (self.scale * self.epsilon)
+
+
+def _scale_in_range(scale, costs, epsilon):
+    """Refuse a given scale whose costs are no numbers for the kernels: a ValueError."""
+    limits, largest = np.finfo(costs.dtype), float(costs.max(initial=0.0))
+    least = max(float(limits.tiny), 1.01 * _LEAST_EPSILON * largest / epsilon)
+    most = float(limits.max) / max(1.0, epsilon)
+    if not least <= scale <= most:
+        raise ValueError(
+            f"cost_scale must be from {least:.3g} to {most:.3g} for epsilon={epsilon:g} and "
+            f"squared distances up to {largest:.3g} in {costs.dtype}; got {scale:g}"
+        )
+    return scale

@@ -28,8 +28,13 @@ from clusterlib.kernels import (
     sinkhorn_sweep,
     sinkhorn_sweep_points,
 )
-from clusterlib.label_shift import EMShiftEstimator, LatentLabelShift
+from clusterlib.label_shift import (
+    EMShiftEstimator,
+    IdentifiabilityWarning,
+    LatentLabelShift,
+)
 from clusterlib.transport import OTPrototypeClassifier, SinkhornTransport
+from tests.robustness.strategies import Rows
 
 FAR = np.vstack([np.eye(3), np.full((1, 3), 1e200)])
 FLAT = [KMeans(2, random_state=0), MiniBatchKMeans(2, batch_size=2, random_state=0)]
@@ -283,3 +288,32 @@ def test_domains_of_rows_whose_squares_leave_the_range_are_refused(scale):
     X, y = near_classes(scale)
     with pytest.raises(ValueError, match="largest absolute value from"):
         LatentLabelShift(2).fit(X, y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cost_scale", [1e-300, 1e-30, 1e300])
+@pytest.mark.parametrize("marginals", ["adaptive", "uniform"])
+def test_a_unit_of_costs_that_leaves_no_numbers_is_refused(marginals, cost_scale, dtype):
+    X, y = near_classes()
+    model = OTPrototypeClassifier(cost_scale=cost_scale, marginals=marginals)
+    model.fit(X.astype(dtype), y)
+    if cost_scale == 1e300 and dtype is np.float64:
+        assert np.mean(model.predict(X) == y) == 1
+        return
+    with pytest.raises(ValueError, match=r"cost_scale must be from .* for epsilon=0.03 and"):
+        model.predict(X.astype(dtype))
+
+
+def test_a_student_cannot_be_judged_by_domains_of_one_row():
+    model = LatentLabelShift(2, n_init=2, student="auto", random_state=0)
+    with pytest.warns(IdentifiabilityWarning):
+        model.fit(Rows("blobs", 2, 1, "float64", 0).make(), [2, 1])
+    assert model.student_ is None and np.isnan(model.student_gain_)
+
+
+def test_a_start_may_rule_out_the_domain_of_a_row():
+    model = LatentLabelShift(2, n_init=2, student="auto", random_state=0)
+    with pytest.warns(IdentifiabilityWarning):
+        model.fit(Rows("blobs", 6, 1, "float64", 0).make(), [2, 1, 1, 0, 0, 0])
+    assert model.history_[0] == -np.inf
+    assert np.isfinite(model.history_[1:]).all() and np.isfinite(model.student_gain_)

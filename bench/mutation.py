@@ -2,10 +2,10 @@
 
 ``python -m bench.mutation`` draws places of ``clusterlib/solvers`` uniformly, changes each in one
 way in a private copy of the sources (``bench/mutation_operators.py`` says how) and runs the tests
-that execute the place, the quickest first: those of the solvers and the examples in docstrings,
-and if these see nothing those of the estimators, half a minute of tests of each kind. A test that
-fails, or does not end, kills the mutant. Which tests run which lines is recorded when a file of
-tests is first used, and kept with the copy.
+that execute the place, the quickest first: those of the nearest file of tests, of other files near
+by and the examples in docstrings, and at last those of estimators, 15 seconds of tests of each
+kind. A test that fails, or does not end, kills the mutant. Which tests run which lines is recorded
+when a file of tests is first used, and kept with the copy.
 
 - Printed: the share of mutants that were killed, raw and without the equivalent ones, and every
   survivor. One line for each draw goes to ``bench/results/mutation.jsonl``.
@@ -13,7 +13,7 @@ tests is first used, and kept with the copy.
   aside. ``bench/mutation_equivalents.json`` lists those that were found to be, each with its proof.
 - ``--work DIR --minutes 9`` stops after nine minutes; the same command again goes on.
 - ``--reach own`` tries the nearest file of tests alone, ``--reach solvers`` no estimators: scores
-  from below, sooner. What they have killed, a longer reach with the same folder takes over.
+  from below, sooner. A longer reach with the same folder tries no more than what they have left.
 """
 
 import argparse
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "mutation.jsonl"
 EQUIVALENTS = Path(__file__).parent / "mutation_equivalents.json"
 REACHES = ("own", "solvers", "all")
-GROUP_SECONDS = 30.0  # of tests in a group, by what they took unmutated
+GROUP_SECONDS = 15.0  # of tests in a group, by what they took unmutated
 SAME = ("module", "function", "before", "after")  # what names a mutant when lines have moved
 
 
@@ -76,20 +76,21 @@ def try_all(copy: Copy, sample: list, folder: Path, seconds: float, reach: str) 
     began = time.monotonic()
     path = folder / f"{reach}.jsonl"
     records = _read(path)
-    nearer = [
-        r for name in REACHES[: REACHES.index(reach)] for r in _read(folder / f"{name}.jsonl")
-    ]
-    killed = {json.dumps(identity_of(r)): r for r in nearer if r["killed"]}
+    nearer = {}  # what was tried with a shorter reach, and with how many groups of files
+    for n_groups, name in enumerate(REACHES[: REACHES.index(reach)], start=1):
+        nearer |= {
+            json.dumps(identity_of(r)): (r, n_groups) for r in _read(folder / f"{name}.jsonl")
+        }
     imports = Imports(copy.tree)
     with path.open("a", encoding="utf-8") as file:
         for module, place, after in sample[len(records) :]:
             if time.monotonic() - began > seconds:
                 break
             mutant = identity(module, place, after)
-            record = killed.get(json.dumps(mutant))
-            if record is None:
-                groups = _groups(copy, imports, module, place, reach)
-                record = mutant | vars(copy.trial(module, place, after, groups))
+            record, n_tried = nearer.get(json.dumps(mutant), (None, 0))
+            if record is None or not record["killed"]:
+                groups = _groups(copy, imports, module, place, reach, n_tried)
+                record = _joined(record, mutant | vars(copy.trial(module, place, after, groups)))
             records.append(record)
             file.write(json.dumps(records[-1]) + "\n")
             file.flush()
@@ -97,8 +98,17 @@ def try_all(copy: Copy, sample: list, folder: Path, seconds: float, reach: str) 
     return records
 
 
+def _joined(first: dict | None, then: dict) -> dict:
+    """One record of a mutant that was tried with some tests, and then with others."""
+    if first is None:
+        return then
+    how = then["how"] if then["n_tests"] else first["how"]
+    totals = {key: first[key] + then[key] for key in ("n_tests", "seconds")}
+    return then | {"how": how} | totals
+
+
 def _groups(
-    copy: Copy, imports: Imports, module: str, place: Place, reach: str
+    copy: Copy, imports: Imports, module: str, place: Place, reach: str, n_tried: int
 ) -> Iterator[list[Test]]:
     """Tests of the nearest file, of the others near by, and of estimators: looked up as needed."""
     nearest = imports.nearest(module, "tests/solvers")
@@ -106,7 +116,7 @@ def _groups(
         yield [Test(nearest[0], GROUP_SECONDS, {})]  # as a whole: to look at it takes longer
         return
     groups = [nearest[:1], [*nearest[1:], EXAMPLES], imports.nearest(module, "tests/estimators")]
-    for files in groups[: 1 + REACHES.index(reach)]:
+    for files in groups[n_tried : 1 + REACHES.index(reach)]:
         tests = [test for file in files for test in copy.tests_of(file)]
         yield from order_of_tests(module, place, tests, GROUP_SECONDS)
 

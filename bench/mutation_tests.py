@@ -13,7 +13,7 @@ __all__ = ["Imports", "Test", "order_of_tests"]
 LIBRARY = "clusterlib"
 SOLVERS = f"{LIBRARY}.solvers"
 EXAMPLES = "tests/test_docstrings.py"
-NEAR = 6  # files of a room that are tried
+NEAR = 5  # files of a room that are tried
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ HEAVY = ("numpy", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats", "sklea
 HEAVY += ("sklearn.linear_model", "sklearn.cluster", "sklearn.utils.estimator_checks")
 HEAVY += ("hypothesis.extra.numpy", "numba", "pandas", "dask.array", "distributed", "doctest")
 
-WATCH_SECONDS = 150.0  # which a file of tests may take, and its mutants no longer
+WATCH_SECONDS = 40.0  # in which the tests of a file are looked at; it may have more of them
 PATIENCE = 4.0  # times that, and LEAST_CPU_SECONDS, may a child compute
 LEAST_CPU_SECONDS = 40
 WALL_OVER_CPU = 4.0  # other processes may hold the cores
@@ -128,7 +128,7 @@ class Copy:
         known, digest = self._record(file)
         if not self.is_known(file):
             status = self._run(lambda: _watch(self.tree, file, known, digest), WATCH_SECONDS)
-            if status == TIMED_OUT:  # too slow to be asked about every mutant
+            if status == TIMED_OUT:  # a test without end, or nearly
                 known.write_text(json.dumps({"digest": digest, "tests": []}))
             elif status != 0:
                 raise RuntimeError(self._log.read_text(errors="replace"))
@@ -267,22 +267,26 @@ def _watch(tree: Path, file: str, known: Path, digest: str) -> int:
 
 
 class _Watcher:
-    """Tells the tracer which test runs, and adds up what it takes."""
+    """Tells the tracer which test runs, and how long a core computes for it."""
 
     def __init__(self, tracer):
         self._tracer = tracer
+        self._began = time.process_time()
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
+        began = sum(os.times()[:4])
         self._tracer.switch_context(item.nodeid)
         try:
             return (yield)
         finally:
             self._tracer.switch_context("")
+            self.seconds[item.nodeid] = sum(os.times()[:4]) - began
+            if time.process_time() - self._began > WATCH_SECONDS:
+                item.session.shouldstop = "there are tests enough"
 
     def pytest_runtest_logreport(self, report):
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         if report.outcome != "passed":
             self.failed.add(report.nodeid)

@@ -155,6 +155,15 @@ def test_scores_leave_out_what_was_proven_equivalent():
     assert "a.py:2 in f (equivalent)" in text
 
 
+@pytest.mark.parametrize(("then", "how", "n_tests"), [(2, "killed by b", 5), (0, "survived", 3)])
+def test_a_longer_reach_adds_to_what_was_tried(then, how, n_tests):
+    first = {"killed": False, "how": "survived", "n_tests": 3, "seconds": 1.0}
+    later = {"killed": then > 0, "how": "killed by b" if then else "no test runs it"}
+    joined = mutation._joined(first, later | {"n_tests": then, "seconds": 0.5})
+    assert joined == {"killed": then > 0, "how": how, "n_tests": n_tests, "seconds": 1.5}
+    assert mutation._joined(None, first) is first
+
+
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (5, 10), (83, 100), (100, 100)])
 def test_the_interval_is_that_of_the_score_test(hits, n):
     for end in mutation.wilson(hits, n):

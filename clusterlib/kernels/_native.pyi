@@ -97,7 +97,7 @@ def bounded_argmin(
 def capacity_assignment(
     C: NDArray[_Float],  # (n, k), any strides; finite and at most 2^900, checked here
     size_min: NDArray[np.int64],  # (k,), met by some assignment
-    size_max: NDArray[np.int64],  # (k,), at most n
+    size_max: NDArray[np.int64],  # (k,), at most n + 1
     prices: NDArray[np.float64],  # (k,), in: where to start, out
     labels: NDArray[np.int32],  # (n,)
     sums: NDArray[np.float64],  # (2,): cost, gap

@@ -31,13 +31,16 @@ def feed(target, guided=True):
     parser.add_argument("--random", action="store_true", help="no Atheris")
     parser.add_argument("--seed", type=int, default=0, help="of the first random input")
     parser.add_argument("--runs", type=int, help="so many random inputs, in place of a time")
-    parser.add_argument("--replay", type=int, nargs="+", help="the inputs of these seeds alone")
+    parser.add_argument(
+        "--replay", type=int, nargs="+", help="seeds that are first; all without --runs"
+    )
     parser.add_argument("--seed-file", type=Path, help="has the seed after the end of the process")
     known, others = parser.parse_known_args()
-    if known.replay:
-        for seed in known.replay:
-            target(bytes_of(seed, _LENGTH))
-    elif not guided or known.random or known.runs or not _fed_by_atheris(target, known, others):
+    for seed in known.replay or ():
+        target(bytes_of(seed, _LENGTH))
+    if known.replay and not known.runs:
+        return
+    if not guided or known.random or known.runs or not _fed_by_atheris(target, known, others):
         _feed_random(target, known)
 
 

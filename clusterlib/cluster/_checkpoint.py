@@ -140,7 +140,7 @@ class Checkpoint:
                 )
         try:
             return _state_of(stored)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise self._no_checkpoint(error) from error
 
     def check_tol(self, state, tol):

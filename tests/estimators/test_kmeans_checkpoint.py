@@ -142,6 +142,7 @@ def stored_in(path):
         ("best_centers", np.ones((2, 4), np.float32)),
         ("history", np.ones((2, 2))),
         ("n_relocated", "many"),
+        ("n_relocated", np.inf),
     ],
 )
 def test_wrong_contents_are_refused_by_name(name, value, tmp_path):

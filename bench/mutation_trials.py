@@ -4,6 +4,7 @@ Children are forked from a process in which the large packages are loaded alread
 written to the repository itself.
 """
 
+import compileall
 import hashlib
 import importlib
 import json
@@ -100,6 +101,8 @@ class Copy:
         for path in self.tree.glob("tests/**/test_*.py"):
             if path.relative_to(self.tree) not in wanted:
                 path.unlink()
+        for room in ("clusterlib", "tests"):  # once, not in every child
+            compileall.compile_dir(self.tree / room, quiet=2)
 
     def modules(self) -> list[str]:
         """Names of the files that may be mutated."""
@@ -245,6 +248,7 @@ def _watch(tree: Path, file: str, known: Path, digest: str) -> int:
     import coverage
 
     _enter(tree)
+    sys.dont_write_bytecode = False  # pytest compiles tests in its own way: once, too
     package = tree / PACKAGE
     tracer = coverage.Coverage(data_file=None, include=[f"{package}/*"], config_file=False)
     watcher = _Watcher(tracer)

@@ -262,7 +262,7 @@ def _watch(tree: Path, file: str, known: Path, digest: str) -> int:
             for name in names:
                 ran.setdefault(name, {}).setdefault(Path(path).name, []).append(line)
     tests = [
-        (name, round(seconds, 4), ran.get(name, {}))
+        (name, round(seconds, 4), _lines(ran, name, watcher.shared[name]))
         for name, seconds in watcher.seconds.items()
         if name not in watcher.failed
     ]
@@ -270,18 +270,30 @@ def _watch(tree: Path, file: str, known: Path, digest: str) -> int:
     return 0
 
 
+def _lines(ran: dict, name: str, shared: list[str]) -> dict[str, list[int]]:
+    """What a test runs, and what was run once for it and others: it looks at that, too."""
+    lines: dict[str, set[int]] = {}
+    for context in (name, *shared):
+        for module, found in ran.get(context, {}).items():
+            lines.setdefault(module, set()).update(found)
+    return {module: sorted(found) for module, found in lines.items()}
+
+
 class _Watcher:
-    """Tells the tracer which test runs, and how long a core computes for it."""
+    """Tells the tracer which test or shared fixture runs, and how long a core computes for it."""
 
     def __init__(self, tracer):
         self._tracer = tracer
         self._began = time.process_time()
+        self._test = ""
         self.seconds: dict[str, float] = {}
+        self.shared: dict[str, list[str]] = {}
         self.failed: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        began = sum(os.times()[:4])
+        began, self._test = sum(os.times()[:4]), item.nodeid
+        self.shared[item.nodeid] = [f"fixture {name}" for name in item.fixturenames]
         self._tracer.switch_context(item.nodeid)
         try:
             return (yield)
@@ -290,6 +302,16 @@ class _Watcher:
             self.seconds[item.nodeid] = sum(os.times()[:4]) - began
             if time.process_time() - self._began > WATCH_SECONDS:
                 item.session.shouldstop = "there are tests enough"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef):
+        if fixturedef.scope == "function":
+            return (yield)
+        self._tracer.switch_context(f"fixture {fixturedef.argname}")
+        try:
+            return (yield)
+        finally:  # one that needs another is set up after it
+            self._tracer.switch_context(self._test)
 
     def pytest_runtest_logreport(self, report):
         if report.outcome != "passed":

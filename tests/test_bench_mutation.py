@@ -189,7 +189,7 @@ TOY = {
         addopts = ["--import-mode=importlib"]
         """,
     "clusterlib/__init__.py": "",
-    "clusterlib/solvers/__init__.py": "from clusterlib.solvers.toy import countdown, larger\n",
+    "clusterlib/solvers/__init__.py": "from clusterlib.solvers.toy import countdown, larger, twice\n",
     "clusterlib/solvers/toy.py": """
         def larger(a, b):
             return a if a > b else b
@@ -200,10 +200,25 @@ TOY = {
 
         def unused(n):
             return n
+
+        def twice(n):
+            return n + n
         """,
     "tests/test_docstrings.py": "",
     "tests/solvers/test_toy.py": """
-        from clusterlib.solvers import countdown, larger
+        import pytest
+
+        from clusterlib.solvers import countdown, larger, twice
+
+        @pytest.fixture(scope="module")
+        def four():
+            return twice(2)
+
+        def test_four_is_a_number(four):
+            assert isinstance(four, int)
+
+        def test_four(four):
+            assert four == 4
 
         def test_larger():
             assert larger(1, 2) == larger(2, 1) == 2
@@ -218,7 +233,7 @@ from bench import mutation, mutation_trials
 mutation.ROOT = Path("repository")
 mutation.preload = lambda: None
 mutation_trials.LEAST_CPU_SECONDS = 2
-mutation.main("--number 8 --work work --out out.jsonl".split())
+mutation.main("--number 10 --work work --out out.jsonl".split())
 """
 
 
@@ -239,14 +254,14 @@ def test_a_package_is_judged_and_left_as_it_was(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.jsonl").read_text())
-    assert found["n_places"] == found["n_mutants"] == 8
+    assert found["n_places"] == found["n_mutants"] == 10
     # What the test of the countdown does not look at, and what no test does.
     assert {(s["before"], s["after"], s["how"]) for s in found["survivors"]} == {
         ("n != 0", "(n == 0)", "survived"),
         ("0", "(-1)", "survived"),
         ("return n", "return None", "no test runs it"),
     }
-    assert found["n_killed"] == 5
+    assert found["n_killed"] == 7
     assert found["n_without_end"] == 2  # it runs for ever
     assert f"score {found['score']:.1%}; without 0" in done.stdout.splitlines()[-1]
     for folder in (repository, tmp_path / "work" / "tree"):

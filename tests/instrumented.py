@@ -30,9 +30,8 @@ COPIED = [
 ]
 NOT_COPIED = shutil.ignore_patterns("*.so", "__pycache__", "results", ".hypothesis")
 
-# The native backend alone, at every instruction set of the machine.
-NATIVE = "native and not numba or test_concurrent_calls"
-KERNELS = ["-k", NATIVE, "tests/kernels"]
+# The native backend alone, at every instruction set of the machine, and tests that take it by default.
+NATIVE = "(native or test_concurrent_calls or test_capacity) and not numba"
 CARRIERS = ["tests/test_blocks.py", "tests/test_block_files.py", "tests/test_block_threads.py"]
 ABOVE = [
     "-k",

@@ -99,6 +99,13 @@ def test_clusters_that_no_list_holds_are_found(make, n, k):
     check(capacity_assignment_points(X, Y, n // k, n // k), distances(X, Y), n // k, n // k)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("make", [groups, crowd, ladder, equal])
+def test_clusters_that_no_list_of_a_matrix_holds_are_found(make, dtype):
+    C = distances(*make(600, 40, np.random.default_rng(0))).astype(dtype)
+    check(capacity_assignment(C, 15, 15), C, 15, 15)
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no interval timers")
 @pytest.mark.skipif("native" not in available_backends(), reason="the others are Python themselves")
 def test_a_long_search_can_be_interrupted():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from clusterlib.base import FitReport, all_or_nothing, pass_progress, progress_log
-from clusterlib.blocks import as_blocks, map_reduce
+from clusterlib.blocks import Blocks, as_blocks, map_reduce
 from clusterlib.cluster._starts import MAX_SEED, Starts
 from clusterlib.solvers import (
     RowDraws,
@@ -102,7 +102,7 @@ def fit_prototypes(estimator, X, sample_weight):
         X = checked_matrix(estimator, X, reset=True)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
         checked_n_samples(starts.n_clusters, X.shape[0], weight)
-        if isinstance(X, np.ndarray):  # for a carrier it would be a pass
+        if isinstance(X, np.ndarray | Blocks):  # not on a device
             checked_range(X)
         _fit_checked(estimator, options, X, weight, seeds, attempt)
 

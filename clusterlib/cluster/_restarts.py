@@ -174,7 +174,9 @@ class _Runs:
         begun = self.state
 
         def callback(centers, history, n_relocated):
-            if not np.isfinite(history[-1]):
+            # A pass, where squares seem to be no numbers or all 0.
+            starts_still = history[-1] == 0 and len(begun.history) + len(history) == 1
+            if starts_still or not np.isfinite(history[-1]):
                 checked_range(self.blocks)
             self.state = begun._replace(
                 centers=centers,

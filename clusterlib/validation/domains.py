@@ -72,7 +72,7 @@ def checked_domains(estimator, X, y):
             )
     else:
         X, y = validated_arrays(estimator, X, y)
-        checked_range(X)
+    checked_range(X)
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
         row = int(np.argmax(y != np.floor(y)))
         raise ValueError(

@@ -317,3 +317,26 @@ def test_a_start_may_rule_out_the_domain_of_a_row():
         model.fit(Rows("blobs", 6, 1, "float64", 0).make(), [2, 1, 1, 0, 0, 0])
     assert model.history_[0] == -np.inf
     assert np.isfinite(model.history_[1:]).all() and np.isfinite(model.student_gain_)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        KMeans(3, tol=0),
+        KMeans(3, init="random", tol=0),
+        SinkhornClustering(3),
+        LatentLabelShift(3),
+        LatentLabelShift(3, method="ddfa"),
+        LatentLabelShift(3, n_micro_clusters=10),
+    ],
+    ids=lambda model: repr(model).replace(" ", ""),
+)
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e200, 1e300])
+def test_blocks_of_rows_whose_squares_leave_the_range_are_refused(model, scale):
+    X, y = near_classes(scale)
+    before = dict(vars(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="X must have its largest absolute value from"):
+            model.fit(as_blocks(lambda: iter(np.split(X, 3))), y)
+    assert vars(model) == before

@@ -140,6 +140,7 @@ def _error(model, X, weight, held_out):
     """Root mean square error of the cells that a fit does not see."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", ".*nothing that is known bounds them", UserWarning)
         W = model.fit_transform(X, cell_weight=weight)
     predicted = model.inverse_transform(W).flat[held_out].astype(np.float64)
     return np.sqrt(np.mean(np.square(predicted - X.flat[held_out])))

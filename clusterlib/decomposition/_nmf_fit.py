@@ -45,6 +45,8 @@ MAX_SEED = np.iinfo(np.int32).max
 _LEAST_ERROR = 1e-6
 # Entries of the weights of starts that are worked on together.
 MOST_ENTRIES = 1 << 25
+# Reconstructions above so many times the largest known value are warned of.
+_BEYOND = 10
 
 
 class FactorOptions:
@@ -128,6 +130,8 @@ def fit_factors(estimator, X, sample_weight, cell_weight):
         Weights of the rows.
     early : bool
         Whether the iterations ran out, rather than converged or were stopped by a callback.
+    unbounded : str
+        What to warn of if nothing that is known bounds some cells that are not, or "".
     """
     options = FactorOptions(estimator)
     random_state = check_random_state(estimator.random_state)
@@ -162,7 +166,25 @@ def fit_factors(estimator, X, sample_weight, cell_weight):
         found = {"components_": estimator.components_}
         report.end_start(lambda: found)
         report.end(lambda: found)
-    return W, not (estimator.converged_ or stopped.asked)
+    early = not (estimator.converged_ or stopped.asked)
+    return W, early, _unbounded(X, W, estimator.components_, cell_weight)
+
+
+def _unbounded(X, W, components, cell_weight):
+    """What to say of cells left out whose reconstruction is far beyond all that is known."""
+    left_out = None if cell_weight is None else cell_weight == 0
+    if left_out is None or not left_out.any():
+        return ""
+    largest = float(X[~left_out].max())
+    with np.errstate(over="ignore"):
+        n_beyond = np.count_nonzero((W @ components)[left_out] > _BEYOND * largest)
+    if not n_beyond:
+        return ""
+    return (
+        f"{n_beyond} of {np.count_nonzero(left_out)} cells left out of the fit are reconstructed "
+        f"above {_BEYOND} times the largest known value, {largest:.6g}: nothing that is known "
+        "bounds them. Lower n_components, or raise alpha_W and alpha_H."
+    )
 
 
 class _Reporting:

@@ -129,8 +129,9 @@ class SimplexNMF(FactorsEstimator):
     back when the objective rises. Products are those of NumPy's BLAS: another one, or another
     number of its threads, may change the last digits.
 
-    Fitting warns (ConvergenceWarning) when ``max_iter`` came before ``tol``. Ctrl-C interrupts
-    between iterations.
+    Fitting warns (ConvergenceWarning) when ``max_iter`` came before ``tol``, and (UserWarning) when
+    cells left out are reconstructed above ten times the largest known value: with many components,
+    nothing bounds them. Ctrl-C interrupts between iterations.
 
     References
     ----------
@@ -229,8 +230,7 @@ class SimplexNMF(FactorsEstimator):
         TypeError
             For a parameter of a wrong type.
         """
-        if self._fit(X, sample_weight, cell_weight)[1]:
-            self._warn(stacklevel=3)
+        self._warn(*self._fit(X, sample_weight, cell_weight)[1:], stacklevel=3)
         return self
 
     def fit_transform(
@@ -259,18 +259,20 @@ class SimplexNMF(FactorsEstimator):
             Weights in the dtype of X: what ``transform`` gives for the same rows, up to where the
             iteration for a row ends.
         """
-        W, early = self._fit(X, sample_weight, cell_weight)
-        if early:
-            self._warn(stacklevel=4)  # beyond what set_output wraps around
+        W, early, unbounded = self._fit(X, sample_weight, cell_weight)
+        self._warn(early, unbounded, stacklevel=4)  # beyond what set_output wraps around
         return W
 
-    def _warn(self, stacklevel):
-        warnings.warn(
-            f"SimplexNMF did not converge in {self.n_iter_} iterations: its objective is "
-            f"{self.history_[-1]:.6g} and still falls. Raise max_iter or tol.",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
-        )
+    def _warn(self, early, unbounded, stacklevel):
+        if unbounded:
+            warnings.warn(unbounded, UserWarning, stacklevel=stacklevel)
+        if early:
+            warnings.warn(
+                f"SimplexNMF did not converge in {self.n_iter_} iterations: its objective is "
+                f"{self.history_[-1]:.6g} and still falls. Raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=stacklevel,
+            )
 
     @with_callbacks
     def _fit(self, X, sample_weight, cell_weight):

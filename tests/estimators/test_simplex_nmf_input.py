@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from clusterlib.decomposition import SimplexNMF
@@ -137,3 +138,23 @@ def test_parameters_are_left_alone():
     model.fit(GOOD)
     assert model.init is start
     assert (start == 1).all()
+
+
+def test_cells_that_nothing_bounds_are_warned_of():
+    rng = np.random.default_rng(0)
+    X = rng.poisson(3 * rng.gamma(0.5, size=(30, 3)) @ rng.gamma(0.5, size=(3, 200))).astype(float)
+    left_out = rng.random(X.shape) < 0.2
+    largest = X[~left_out].max()
+    X[left_out] = np.nan
+    many = SimplexNMF(15, missing_values=np.nan, random_state=0)
+    with pytest.warns(UserWarning, match=r"(\d+) of \d+ cells left out .* Lower n_comp") as caught:
+        W = many.fit_transform(X)
+    n_beyond = np.sum((W @ many.components_)[left_out] > 10 * largest)
+    assert n_beyond > 0 and str(caught[0].message).startswith(f"{n_beyond} of {left_out.sum()} ")
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="nothing that is known bounds them"):
+        clone(many).fit(np.nan_to_num(X), cell_weight=~left_out)
+    few = SimplexNMF(3, missing_values=np.nan, random_state=0).fit(X)
+    penalised = SimplexNMF(15, missing_values=np.nan, alpha_W=1e-2, random_state=0).fit(X)
+    for model in (few, penalised):
+        assert (model.transform(X) @ model.components_)[left_out].max() < 10 * largest

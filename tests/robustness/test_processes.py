@@ -45,7 +45,12 @@ assert [bits(fitted(*task)) for task in TASKS] == expected
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "method", ["fork", pytest.param("spawn", marks=SLOW), pytest.param("forkserver", marks=SLOW)]
+)
 def test_children_of_a_process_that_has_fitted(method):
     if method != "spawn" and not hasattr(os, "fork"):
         pytest.skip("this system cannot fork")
@@ -104,13 +109,14 @@ def test_fits_and_predictions_in_threads_at_the_same_time():
 
 JOBLIB = """
 from joblib import Parallel, delayed
+
+found = Parallel(n_jobs=2, backend=sys.argv[1])(delayed(fitted)(*task) for task in TASKS)
+assert [bits(model) for model in found] == expected
+"""
+SEARCH = """
 from sklearn.model_selection import GridSearchCV
 from clusterlib.cluster import KMeans
 from tests.estimators.cases import blobs
-
-for backend in ("threading", "loky", "multiprocessing"):
-    found = Parallel(n_jobs=2, backend=backend)(delayed(fitted)(*task) for task in TASKS)
-    assert [bits(model) for model in found] == expected, backend
 
 X, _ = blobs(600)
 searches = [
@@ -124,7 +130,14 @@ assert bits(searches[0].best_estimator_) == bits(searches[1].best_estimator_)
 
 
 def test_joblib_and_a_search():
-    run(COMMON + JOBLIB, **THREADS)
+    """In the processes that joblib takes by itself."""
+    run(COMMON + JOBLIB + SEARCH, "loky", **THREADS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+def test_other_backends_of_joblib(backend):
+    run(COMMON + JOBLIB, backend, **THREADS)
 
 
 NUMBA = """

@@ -69,7 +69,25 @@ def reproduce(*, quick: bool = False) -> Found:
         equal: [_trained(X, k, seed, 1 if quick else EPOCHS, equal=equal) for seed in seeds]
         for equal in (False, True)
     }
-    tables = (
+    return Found(
+        setting="Digits of scikit-learn, 32 principal components, ten prototypes; sentence "
+        f"embeddings of {N_TEXTS} posts of 20 Newsgroups, centred, twenty prototypes. Rows have "
+        "length 1. The table of rows that stay as they are is of the first two seeds, batches are "
+        "of the first five.",
+        seeds=f"{seeds.start} to {seeds.stop - 1}",
+        tables=_tables(k, used, learned, entropy, streamed, whole),
+        checks=tuple(_checks(learned, entropy, streamed, whole)),
+        limits="A network with one hidden layer stands for one that sees images. Where rows stay as "
+        "they are nothing collapses at a small epsilon even without a condition on the codes, which "
+        "we had expected to see in the table of such rows: collapse comes from training. The queue "
+        "is that of `partial_fit`, which moves prototypes to means, and accuracy is that of "
+        "clusters, not of a linear classifier.",
+        missing=missing,
+    )
+
+
+def _tables(k, used, learned, entropy, streamed, whole):
+    return (
         beside(
             (
                 f"a small batch with a queue less all at once, in points (here {BATCHES[-1]} rows)",
@@ -112,21 +130,6 @@ def reproduce(*, quick: bool = False) -> Found:
                 ("all rows", figures(whole), None),
             ),
         ),
-    )
-    return Found(
-        setting="Digits of scikit-learn, 32 principal components, ten prototypes; sentence "
-        f"embeddings of {N_TEXTS} posts of 20 Newsgroups, centred, twenty prototypes. Rows have "
-        "length 1. The table of rows that stay as they are is of the first two seeds, batches are "
-        "of the first five.",
-        seeds=f"{seeds.start} to {seeds.stop - 1}",
-        tables=tables,
-        checks=tuple(_checks(learned, entropy, streamed, whole)),
-        limits="A network with one hidden layer stands for one that sees images. Where rows stay as "
-        "they are nothing collapses at a small epsilon even without a condition on the codes, which "
-        "we had expected to see in the table of such rows: collapse comes from training. The queue "
-        "is that of `partial_fit`, which moves prototypes to means, and accuracy is that of "
-        "clusters, not of a linear classifier.",
-        missing=missing,
     )
 
 

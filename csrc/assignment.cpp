@@ -40,8 +40,9 @@ void check_sizes(const std::int64_t* low, const std::int64_t* high, std::ptrdiff
   std::int64_t least = 0, most = 0;
   for (std::ptrdiff_t c = 0; c < k; ++c) {
     if (low[c] < 0 || low[c] > high[c] || high[c] > n + 1) refuse("size_min and size_max", "must rise, from 0 to n + 1");
-    least = std::min(n, least) + low[c];
-    most = std::min(n, most) + high[c];
+    // No further than n + 1, that sums of many columns stay in the range.
+    least = std::min<std::int64_t>(n + 1, least + low[c]);
+    most = std::min<std::int64_t>(n + 1, most + high[c]);
   }
   if (least > n || most < n) refuse("size_min and size_max", "are met by no assignment");
 }

@@ -80,12 +80,15 @@ void check_features(const Matrix<T>& X, const Matrix<T>& Y) {
   if (X.cols < 1 || X.cols != Y.cols) refuse("Y", "must have the features of X, at least 1");
 }
 
-// Whether all of `index` are in [least, bound).
+// Refuses an index outside of [least, bound), in one comparison of 32 bits for each: what is below
+// `least` wraps to far above it.
 inline void check_indices(const std::int32_t* index, std::ptrdiff_t n, std::int64_t least, std::int64_t bound,
-                          const char* name) {
-  bool outside = false;
-  for (std::ptrdiff_t i = 0; i < n; ++i) outside |= index[i] < least || index[i] >= bound;
-  if (outside) refuse(name, "has an index that is out of range");
+                          const char* name, const char* what = "has an index that is out of range") {
+  const std::int64_t count = std::min(bound - least, std::int64_t{1} << 32);
+  std::uint32_t outside = count < 1 && n > 0;
+  const auto first = static_cast<std::uint32_t>(least), most = static_cast<std::uint32_t>(count - 1);
+  for (std::ptrdiff_t i = 0; i < n; ++i) outside |= static_cast<std::uint32_t>(index[i]) - first > most;
+  if (outside != 0) refuse(name, what);
 }
 
 // Refuses an output in the memory of another one or of an array that is followed as indices or bounds,

@@ -53,7 +53,8 @@ void run_sums(const py::array& X, const py::array& labels, const py::object& sam
                   optional_input<double>(sample_weight, x.rows, "sample_weight")};
   double* s = output<double>(sums, k * x.cols, "sums");
   double* w = output<double>(weights, k, "weights");
-  check_indices(rows.labels, x.rows, std::numeric_limits<std::int32_t>::min(), k, "labels");
+  check_indices(rows.labels, x.rows, std::numeric_limits<std::int32_t>::min(), k, "labels",
+                "must be below the number of clusters");
   py::gil_scoped_release unlock;
   sum_tree(rows, k, s, w, n_threads);
 }

@@ -169,7 +169,8 @@ void run_moments(const py::array& X, const py::array& labels, const py::object& 
   const double* w = input<double>(weights, k, "weights");
   double* m = output<double>(means, k * d, "means");
   double* s = output<double>(scatters, k * d * d, "scatters");
-  check_indices(label, x.rows, std::numeric_limits<std::int32_t>::min(), k, "labels");
+  check_indices(label, x.rows, std::numeric_limits<std::int32_t>::min(), k, "labels",
+                "must be below the number of classes");
   py::gil_scoped_release unlock;
   Scatters<T>(x, label, weight, k, w, m, s, n_threads).run();
 }

@@ -63,7 +63,7 @@ std::pair<std::ptrdiff_t, std::ptrdiff_t> bounded_argmin(const py::array& X, con
     using T = ItemOf<decltype(x)>;
     const ContiguousRows<T> rows(y);
     auto* label = output<std::int32_t>(labels, x.rows, "labels");
-    check_indices(label, x.rows, 0, y.rows, "labels");
+    check_indices(label, x.rows, 0, y.rows, "labels", "must be rows of the centers");
     ArgminJob<T> job{x, rows.view, Metric::sqeuclidean, label, nullptr, n_threads};
     job.upper = output<float>(upper, x.rows, "upper");
     job.lower = output<float>(lower, kBoundGroups * x.rows, "lower");

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from clusterlib.blocks import as_blocks
-from clusterlib.solvers.noisy_logistic_loss import MeanLoss, coefficient_units
+from clusterlib.solvers.noisy_logistic_loss import LabelLikelihood, MeanLoss, coefficient_units
 
 
 class Squares:
@@ -32,6 +32,22 @@ def test_slopes_are_those_of_the_value():
     for j, step in enumerate(1e-5 * np.eye(6)):
         rise = (mean_loss(at + step)[0] - mean_loss(at - step)[0]) / 2e-5
         assert_allclose(slopes[j], rise, rtol=1e-8)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_many_rows_count_like_few_of_them_several_times(wrong):
+    rng = np.random.default_rng(0)
+    X, codes = rng.normal(size=(20, 2)), np.arange(20) % 3
+    parameters, center = rng.normal(size=(3, 3)), np.zeros(2)
+    transition = 0.7 * np.eye(3) + 0.1 if wrong else None
+
+    def found(n_times):
+        rows, labels = np.tile(X, (n_times, 1)), np.tile(codes, n_times)
+        return LabelLikelihood(as_blocks(rows), labels, None, center, transition, None)(parameters)
+
+    (value, slopes), (many_values, many_slopes) = found(1), found(1000)
+    assert_allclose(many_values, 1000 * value, rtol=1e-9)
+    assert_allclose(many_slopes, 1000 * slopes, rtol=1e-9)
 
 
 def test_the_penalty_is_on_coefficients_alone_and_per_unit_of_weight():

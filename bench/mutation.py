@@ -11,7 +11,8 @@ when a file of tests is first used, and kept with the copy.
   survivor. One line for each draw goes to ``bench/results/mutation.jsonl``.
 - A mutant is equivalent if no input tells it from the original by its results, memory or time
   aside. ``bench/mutation_equivalents.json`` lists those that were found to be, each with its proof.
-- ``--work DIR --minutes 9`` stops after nine minutes; the same command again goes on.
+- ``--work DIR --minutes 9`` stops after nine minutes, with the score so far; the same command
+  again goes on.
 - ``--reach own`` tries the nearest file of tests alone, ``--reach solvers`` no estimators: scores
   from below, sooner. A longer reach with the same folder tries no more than what they have left.
 """
@@ -191,12 +192,16 @@ def _campaign(options: argparse.Namespace, work: Path) -> None:
     trials = work / f"trials-{options.seed}-{options.number}"
     trials.mkdir(exist_ok=True)
     records = try_all(copy, sample, trials, 60 * options.minutes, options.reach)
-    if len(records) < len(sample):
-        print(f"{len(records)} of {len(sample)} mutants tried; the same command goes on")
+    if not records:
+        print("no mutant was tried: give more minutes")
         return
     n_places = sum(len(places(text)) for text in texts.values())
     heading = {"seed": options.seed, "n_places": n_places, "reach": options.reach}
     found = heading | summary(records, json.loads(EQUIVALENTS.read_text(encoding="utf-8")))
+    if len(records) < len(sample):  # a draw that is shorter, but as random
+        print("\n".join(page(found)))
+        print(f"{len(records)} of {len(sample)} mutants tried; the same command goes on")
+        return
     with options.out.open("a", encoding="utf-8") as file:
         file.write(json.dumps(found) + "\n")
     print("\n".join(page(found)))

@@ -149,8 +149,10 @@ int finish_panel(ArgminContext<TI>& c, const PanelRows& rows, const float* squar
       if (row_is_finite(x, c.job->X.cols))
         label[r] = decide_row<NR>(c, rows.index[m * l + r], x, squares[m * l + r],
                                   block_best + m * l + r, first[r] - reach[r], buf.staging);
-      else
+      else {
+        label[r] = 0;  // the screen's may be padding, of which there is no row to read
         __atomic_store_n(&c.status, static_cast<int>(Status::x_not_finite), __ATOMIC_RELAXED);
+      }
     }
     for (int r = 0; r < lanes; ++r) c.job->labels[rows.index[m * l + r]] = label[r];
     if (c.job->upper != nullptr && bounds_wanted(c, rows))

@@ -36,10 +36,11 @@ WRONG = [
     ("pairwise_argmin", 2, -1, "metric must be"),
     ("pairwise_logsumexp", 7, 3, "mask must be"),
     ("bounded_argmin", 1, SHORT, "Y must have the features of X"),
-    ("bounded_argmin", 3, np.full(5, 4, np.int32), "labels has an index"),
-    ("cluster_sums", 1, np.full(5, 2, np.int32), "labels has an index"),
-    ("class_moments", 1, np.full(5, 2, np.int32), "labels has an index"),
+    ("bounded_argmin", 3, np.full(5, 4, np.int32), "labels must be rows"),
+    ("cluster_sums", 1, np.full(5, 2, np.int32), "labels must be below"),
+    ("class_moments", 1, np.full(5, 2, np.int32), "labels must be below"),
     ("capacity_assignment", 1, np.full(4, 2, np.int64), "are met by no assignment"),
+    ("capacity_assignment", 1, np.array([4, 4, 0, 0]), "are met by no assignment"),
     ("capacity_assignment", 2, np.full(4, 1, np.int64), "are met by no assignment"),
     ("capacity_assignment", 1, np.full(4, -1, np.int64), "must rise, from 0 to n"),
     ("capacity_assignment", 2, np.full(4, 7, np.int64), "must rise, from 0 to n"),
@@ -100,6 +101,21 @@ def test_outputs_in_the_memory_of_indices_are_refused(name, first, second):
             arguments[at][...] = array
     with pytest.raises(ValueError, match="must not share memory"):
         getattr(_native, name)(*arguments)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("isa", _native.available_isas())
+def test_rows_that_are_not_finite_have_no_label_beyond_the_rows_of_y(isa, value):
+    """Padding wins where nothing can be compared, and distances would be read behind Y."""
+    X, labels = np.full((5, 8), value, np.float32), np.zeros(5, np.int32)
+    before = _native.isa()
+    _native.set_isa(isa)
+    try:
+        with pytest.raises(ValueError, match="X contains NaN or infinity"):
+            _native.pairwise_argmin(X, SHORT[:1].repeat(4, axis=1), 1, labels, None, 1)
+    finally:
+        _native.set_isa(before)
+    assert (labels == 0).all()
 
 
 TOO_MUCH = """

@@ -249,6 +249,11 @@ def column_means(X):
     return sums[0] / len(X)
 
 
+def _centred(rows, mean):
+    """In C order whatever the layout of X, on which products and sums would depend by a bit."""
+    return np.subtract(rows, mean, order="C")
+
+
 def leading_eigenvalues(X, mean, count):
     """The largest eigenvalues of ``Xc' Xc``, from evenly spaced rows if these are like the others.
 
@@ -256,14 +261,15 @@ def leading_eigenvalues(X, mean, count):
     """
     n, p = X.shape
     step = max(1, n // max(_SPECTRUM_ROWS, 4 * p))
-    rows = X[::step] - mean
+    rows = _centred(X[::step], mean)
     gram, scale = rows @ rows.T if len(rows) < p else rows.T @ rows, n / len(rows)
     if step > 1:
         # Rows that repeat themselves, or a few that are far away, make a sample of no use.
         chunks = [slice(begin, begin + _CHUNK_ROWS) for begin in range(0, n, _CHUNK_ROWS)]
-        total = sum(float(np.square(X[chunk] - mean).sum()) for chunk in chunks)
+        total = sum(float(np.square(_centred(X[chunk], mean)).sum()) for chunk in chunks)
         if not total / _LIKENESS <= scale * np.trace(gram) <= total * _LIKENESS:
-            gram, scale = sum((X[chunk] - mean).T @ (X[chunk] - mean) for chunk in chunks), 1.0
+            parts = (_centred(X[chunk], mean) for chunk in chunks)
+            gram, scale = sum(part.T @ part for part in parts), 1.0
     values = np.maximum(np.linalg.eigvalsh(gram)[::-1][:count], 0) * scale
     return np.concatenate([values, np.zeros(count - len(values))])
 
@@ -291,7 +297,7 @@ def factor_value(X, mean, W):
     products = np.zeros((X.shape[1], W.shape[1]))
     for begin in range(0, len(X), _CHUNK_ROWS):
         rows = slice(begin, begin + _CHUNK_ROWS)
-        products += (X[rows] - mean).T @ W[rows]
+        products += _centred(X[rows], mean).T @ W[rows]
     sizes = W.sum(axis=0)
     squares = (products * products).sum(axis=0)
     return float((squares[sizes > 0] / sizes[sizes > 0]).sum())

@@ -12,6 +12,8 @@ from tests.source_rules import ROOT
 # What is used when it is there, and frames that are taken. Tools of the tests may be newer.
 EXTRAS = ("arrow", "cvx", "dask", "numba", "plot")
 FRAMES = ("pandas", "polars")
+# Newer ones warn of how the oldest matplotlib calls them, and warnings are errors.
+BESIDE = ("pyparsing<3.2",)
 _AT_LEAST = re.compile(r"([\w.-]+)(\[[\w,]+\])?>=([\w.]+)")
 
 
@@ -22,7 +24,7 @@ def requirements():
     used = project["dependencies"] + [line for name in EXTRAS for line in optional[name]]
     used += [line for line in optional["test"] if line.startswith(FRAMES)]
     tools = [line for line in optional["test"] if line not in used]
-    return [_exact(line) for line in used] + tools
+    return [*(_exact(line) for line in used), *BESIDE, *tools]
 
 
 def _exact(line):

@@ -151,7 +151,10 @@ def is_device_array(value):
         return False
     if not hasattr(type(value), "__dlpack_device__"):
         return False
-    return value.__dlpack_device__()[0] in _CUDA_MEMORY
+    try:
+        return value.__dlpack_device__()[0] in _CUDA_MEMORY
+    except TypeError:  # pyarrow has no layout of DLPack for its lists, and older ones say so here
+        return False
 
 
 def follows_data(kernel: Callable[_P, _T]) -> Callable[_P, _T]:

@@ -27,6 +27,7 @@ from clusterlib.kernels import (
     pairwise_threshold,
     pairwise_topk,
 )
+from clusterlib.kernels.dispatch import is_device_array
 from tests.helpers import LAYOUTS
 
 KERNELS = [
@@ -238,3 +239,11 @@ def test_a_forked_child_computes_after_its_parent_did(backend):
         child.kill()
         child.join()
     assert np.array_equal(child_labels, labels) and np.array_equal(child_sums, sums)
+
+
+def test_what_dlpack_has_no_layout_for_is_on_no_device():
+    class Lists:
+        def __dlpack_device__(self):
+            raise TypeError("DataType is not compatible with DLPack spec: list<item: float>")
+
+    assert not is_device_array(Lists())

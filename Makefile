@@ -33,16 +33,16 @@ STAMPS := $(VENV)/.clusterlib$(subst /,-,$(CURDIR))
 BUILD_INPUTS := pyproject.toml setup.py \
 	$(shell find csrc -path csrc/cuda -prune -o -type f -not -name '.*' -print)
 
+# What the oldest versions do not do: Parquet refuses nulls in fixed lists by itself, in other words;
+# scikit-learn 1.6 wants weights of GridSearchCV requested by score as well.
+LATER_VERSIONS := test_block_arrow.py::test_nulls_are_refused_with_their_row \
+	estimators/test_known_label_shift.py::test_metadata_is_routed_to_the_classifier
 TESTS_OF_EVERY_FLOOR := tests/metrics tests/datasets tests/plotting tests/test_blocks.py \
 	$(patsubst %,tests/test_block_%.py,arrow csr) \
 	$(patsubst %,tests/kernels/test_%.py,backends centers moments pairwise) \
 	$(patsubst %,tests/estimators/test_%.py,kmeans known_label_shift ot_prototypes persistence \
 	safe_persistence sdp_clustering simplex_nmf sinkhorn_transport subclass_classifier) \
 	$(patsubst %,--deselect tests/%,$(LATER_VERSIONS))
-# What the oldest versions do not do: Parquet refuses nulls in fixed lists by itself, in other words;
-# scikit-learn 1.6 wants weights of GridSearchCV requested by score as well.
-LATER_VERSIONS := test_block_arrow.py::test_nulls_are_refused_with_their_row \
-	estimators/test_known_label_shift.py::test_metadata_is_routed_to_the_classifier
 
 .PHONY: demo test oldest bench papers docs lint sanitize coverage fuzz clean
 .DELETE_ON_ERROR:

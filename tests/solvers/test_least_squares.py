@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 from sklearn.decomposition import NMF
 
 from clusterlib.solvers import LeastSquares, alternate, squared_error
+from clusterlib.solvers.nmf_descent import FactorDescent
 
 
 def products(n=80, m=30, k=4, noise=0.05, dtype=np.float64, seed=0):
@@ -188,3 +189,112 @@ def test_nothing_comes_of_nothing():
         assert_array_equal(result.H, 0)
         assert np.isfinite(result.W).all()
         assert np.isfinite(result.objective)
+
+
+def plain_sweeps(W, R, gram, n_sweeps):
+    """Coordinate descent on ``tr(W gram W') / 2 - tr(W R')``, by the definition."""
+    W = W.copy()
+    for _ in range(n_sweeps):
+        for j in range(W.shape[1]):
+            W[:, j] = np.maximum(0, W[:, j] + (R[:, j] - W @ gram[:, j]) / gram[j, j])
+    return W
+
+
+def plain_objective(X, W, Ht, weight, l1=(0, 0), l2=(0, 0)):
+    weight = np.ones(len(X)) if weight is None else weight
+    rows = np.square(X - W @ Ht.T).sum(axis=1) / 2 + l1[0] * W.sum(axis=1)
+    rows = rows + l2[0] / 2 * np.square(W).sum(axis=1)
+    return weight @ rows + l1[1] * Ht.sum() + l2[1] / 2 * np.square(Ht).sum()
+
+
+PENALTIES = {"l1": (0.1, 0.2), "l2": (0.3, 0.4)}
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(13, 119, 10), (60, 24, 3), (8, 2, 4)])
+@pytest.mark.parametrize("options", [{}, PENALTIES])
+@pytest.mark.parametrize("weighted", [None, "problem", "start"])
+def test_one_iteration_is_that_of_the_definition(n, m, k, options, weighted):
+    rng = np.random.default_rng(0)
+    X, Ht, weight = rng.random((n, m)), rng.random((m, k)), rng.integers(1, 4, n).astype(float)
+    problem = LeastSquares(X, sample_weight=weight if weighted == "problem" else None, **options)
+    descent = FactorDescent(Ht, weight if weighted == "start" else None)
+    weight = weight if weighted else None
+    l1, l2 = options.get("l1", (0, 0)), options.get("l2", (0, 0))
+    ridge = [each * np.eye(k) for each in l2]
+    gram, R = Ht.T @ Ht + ridge[0], X @ Ht - l1[0]
+    # First the best multiple of equal weights, and ten sweeps.
+    level = np.maximum(R.sum(axis=1), 0) / gram.sum()
+    expected = plain_sweeps(np.repeat(level[:, None], k, axis=1), R, gram, 10)
+    [(W, value)] = problem.begun([descent])
+    assert_allclose(W, expected, rtol=1e-9, atol=1e-12)
+    assert_allclose(value, plain_objective(X, W, Ht, weight, l1, l2), rtol=1e-9)
+    # Then sweeps that take half of the time of the products, eleven at most.
+    descent.begin(W, value)
+    [better] = problem.improved_weights([descent])
+    expected = plain_sweeps(W, R, gram, 1 + min(10, m // (2 * k)))
+    assert_allclose(better, expected, rtol=1e-9, atol=1e-12)
+    descent.W, descent.Ht = better, Ht - 0.3  # an extrapolation that went below 0
+    [(found, value)] = problem.improved_components([descent])
+    scaled = better if weight is None else better * weight[:, None]
+    length = n if weighted != "problem" else weight.sum()
+    R, gram = X.T @ scaled - l1[1], better.T @ scaled + ridge[1]
+    expected = plain_sweeps(np.maximum(Ht - 0.3, 0), R, gram, 1 + min(10, int(length // (2 * k))))
+    assert_allclose(found, expected, rtol=1e-8, atol=1e-11)
+    assert_allclose(value, plain_objective(X, better, found, weight, l1, l2), rtol=1e-9)
+
+
+def test_the_number_of_sweeps_counts_values_that_are_there():
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((40, 30)) < 0.4, rng.random((40, 30)), 0)
+    Ht, W = rng.random((30, 3)), rng.random((40, 3))
+    problem, descent = LeastSquares(csr_array(X)), FactorDescent(Ht)
+    descent.begin(W, 0.0)
+    filled = np.count_nonzero(X)
+    [found] = problem.improved_weights([descent])
+    expected = plain_sweeps(W, X @ Ht, Ht.T @ Ht, 1 + filled // (2 * 40 * 3))
+    assert_allclose(found, expected, rtol=1e-9)
+    [(found, value)] = problem.improved_components([descent])
+    expected = plain_sweeps(Ht, X.T @ W, W.T @ W, 1 + filled // (2 * 30 * 3))
+    assert_allclose(found, expected, rtol=1e-9)
+    assert_allclose(value, plain_objective(X, W, found, None), rtol=1e-9)
+
+
+def test_a_volume_pulls_by_its_tangent():
+    rng = np.random.default_rng(0)
+    X, Ht, weight = rng.random((20, 6)), rng.random((6, 3)), rng.random(20) + 0.5
+    problem = LeastSquares(X, simplex=True, volume=0.7, sample_weight=weight)
+    descent = FactorDescent(Ht)
+    descent.begin(rng.dirichlet(np.ones(3), 20), 0.0)
+    unit = weight @ np.square(X).sum(axis=1) / weight.sum()
+    pull = 2 * 0.7 / unit * np.linalg.inv(Ht.T @ Ht / unit + 0.001 * np.eye(3))
+    W = descent.W
+    scaled = W * weight[:, None]
+    expected = plain_sweeps(Ht, X.T @ scaled, W.T @ scaled + pull, 1 + int(weight.sum() // 6))
+    assert_allclose(problem.improved_components([descent])[0][0], expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_noise_is_that_of_sums_or_of_residuals(dtype):
+    X, eps = products(dtype=dtype), float(np.finfo(dtype).eps)
+    problem = LeastSquares(X)
+    total = np.square(X.astype(np.float64)).sum()
+    # Large objectives come from sums that cancel, small ones from the residuals themselves.
+    for part in (0.5, 401 * eps):
+        assert_allclose(problem.noise(part * total), 4 * eps * total, rtol=1e-6)
+    for part in (399 * eps, eps):
+        expected = 8 * eps * np.sqrt(2 * part) * total
+        assert_allclose(problem.noise(part * total), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_values", [7, 30, 65, 10_000])
+def test_squared_error_in_any_blocks(monkeypatch, n_values):
+    rng = np.random.default_rng(0)
+    X, W, Ht = rng.random((23, 30)), rng.random((23, 2)), rng.random((30, 2))
+    monkeypatch.setattr("clusterlib.solvers.least_squares._BLOCK_VALUES", n_values)
+    assert_allclose(squared_error(X, W, Ht), np.square(X - W @ Ht.T).sum(), rtol=1e-12)
+
+
+def test_squares_of_sparse_rows_may_leave_float32():
+    X = csr_array(np.array([[3e19, 0.0], [0.0, 2e19]], dtype=np.float32))
+    W, Ht = np.eye(2, dtype=np.float32), np.array([[1e19, 0], [0, 2e19]], dtype=np.float32)
+    assert_allclose(squared_error(X, W, Ht), 4e38, rtol=1e-6)

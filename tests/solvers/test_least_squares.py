@@ -6,7 +6,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.decomposition import NMF
 
-from clusterlib.solvers import LeastSquares, alternate, squared_error
+from clusterlib.solvers import (
+    LeastSquares,
+    alternate,
+    improved_simplex_weights,
+    simplex_weights,
+    squared_error,
+)
 from clusterlib.solvers.nmf_descent import FactorDescent
 
 
@@ -298,3 +304,28 @@ def test_squares_of_sparse_rows_may_leave_float32():
     X = csr_array(np.array([[3e19, 0.0], [0.0, 2e19]], dtype=np.float32))
     W, Ht = np.eye(2, dtype=np.float32), np.array([[1e19, 0], [0, 2e19]], dtype=np.float32)
     assert_allclose(squared_error(X, W, Ht), 4e38, rtol=1e-6)
+
+
+@pytest.mark.parametrize("carrier", [np.asarray, csr_array])
+def test_weights_in_the_simplex_take_projected_steps(carrier):
+    rng = np.random.default_rng(0)
+    X, Ht, weight = rng.random((20, 6)), rng.random((6, 3)), rng.random(20) + 0.5
+    problem = LeastSquares(carrier(X), simplex=True, sample_weight=weight)
+    assert problem.n_rows == 20
+    assert_allclose(problem.total, weight @ np.square(X).sum(axis=1), rtol=1e-12)
+    descent, R, gram = FactorDescent(Ht), X @ Ht, Ht.T @ Ht
+    [(W, value)] = problem.begun([descent])
+    equal = np.full((20, 3), 1 / 3)
+    assert_allclose(W, improved_simplex_weights(equal, R, gram, 50), atol=1e-12)
+    assert_allclose(value, plain_objective(X, W, Ht, weight), rtol=1e-9)
+    descent.begin(equal, value)
+    [W] = problem.improved_weights([descent])
+    assert_allclose(W, improved_simplex_weights(equal, R, gram, 5), atol=1e-12)
+    W, H, value = problem.finished(equal, Ht)
+    assert_allclose(W, simplex_weights(R, gram), atol=1e-12)
+    assert_allclose(value, plain_objective(X, W, H, weight), rtol=1e-9)
+    assert_allclose(
+        problem.finished(equal, Ht, weight + 1)[2], plain_objective(X, W, H, weight + 1)
+    )
+    for given in (W, 2 * W - 0.3):
+        assert_allclose(problem.feasible(given).sum(axis=1), 1)

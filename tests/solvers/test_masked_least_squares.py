@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from clusterlib.solvers import LeastSquares, MaskedLeastSquares, alternate, filled_by_margins
+from clusterlib.solvers.nmf_descent import FactorDescent
 
 
 def case(n=60, m=25, k=3, missing=0.3, noise=0.02, dtype=np.float64, seed=0):
@@ -102,3 +103,66 @@ def test_weights_of_cells_are_left_alone(order):
     given.setflags(write=False)
     weight = np.random.default_rng(1).random(len(X)) + 0.1
     assert_array_equal(fit(X, given, sample_weight=weight).H, fit(X, V, sample_weight=weight).H)
+
+
+def plain_sweeps(W, X, V, H, n_sweeps, l1, l2):
+    """Coordinate descent over weights of rows, each of them anew from the residuals."""
+    W = W.copy()
+    for _ in range(n_sweeps):
+        for j in range(W.shape[1]):
+            rest = X - W @ H + np.outer(W[:, j], H[j])
+            curvature = V @ np.square(H[j]) + l2
+            step = (V * rest) @ H[j] - l1
+            W[:, j] = np.divide(
+                np.maximum(step, 0), curvature, out=np.zeros(len(W)), where=curvature > 0
+            )
+    return W
+
+
+def plain_objective(X, V, W, Ht, weight, l1, l2):
+    rows = (V * np.square(X - W @ Ht.T)).sum(axis=1) / 2 + l1[0] * W.sum(axis=1)
+    rows = rows + l2[0] / 2 * np.square(W).sum(axis=1)
+    return weight @ rows + l1[1] * Ht.sum() + l2[1] / 2 * np.square(Ht).sum()
+
+
+@pytest.mark.parametrize("weighted", [None, "problem", "start"])
+@pytest.mark.parametrize("penalties", [((0, 0), (0, 0)), ((0.1, 0.2), (0.3, 0.4))])
+def test_one_iteration_is_that_of_the_definition(weighted, penalties):
+    (l1, l2), rng = penalties, np.random.default_rng(0)
+    X, V, _ = case(noise=0.5)
+    V *= rng.random(V.shape)
+    V[4] = 0
+    Ht, weight = rng.random((25, 3)), rng.random(60) + 0.5
+    options = {"sample_weight": weight} if weighted == "problem" else {}
+    problem = MaskedLeastSquares(np.where(V > 0, X, np.nan), V, l1=l1, l2=l2, **options)
+    descent = FactorDescent(Ht, weight if weighted == "start" else None)
+    own = weight if weighted == "problem" else np.ones(60)
+    weight = weight if weighted else np.ones(60)
+    assert problem.n_rows == 60
+    assert_allclose(problem.total, own @ (V * X**2).sum(axis=1), rtol=1e-12)
+    expected = 8 * np.finfo(np.float64).eps * np.sqrt(2 * problem.total * 3.0)
+    assert_allclose(problem.noise(3.0), expected)
+    mean = Ht.sum(axis=1)
+    level = np.divide((V * X) @ mean, V @ mean**2, out=np.zeros(60), where=V.any(axis=1))
+    first = np.repeat(level[:, None], 3, axis=1)
+    assert_allclose(problem.first_weights(Ht), first, rtol=1e-12)
+    [(W, value)] = problem.begun([descent])
+    expected = plain_sweeps(first, X, V, Ht.T, 10, l1[0], l2[0])
+    assert_allclose(W, expected, rtol=1e-8, atol=1e-12)
+    assert_allclose(value, plain_objective(X, V, W, Ht, weight, l1, l2), rtol=1e-10)
+    descent.begin(W, value)
+    [better] = problem.improved_weights([descent])
+    expected = plain_sweeps(W, X, V, Ht.T, 2, l1[0], l2[0])
+    assert_allclose(better, expected, rtol=1e-8, atol=1e-12)
+    descent.W, descent.Ht = better, Ht - 0.3  # an extrapolation that went below 0
+    [(found, value)] = problem.improved_components([descent])
+    cells = (V * weight[:, None]).T
+    expected = plain_sweeps(np.maximum(Ht - 0.3, 0), X.T, cells, better.T, 2, l1[1], l2[1])
+    assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
+    assert_allclose(value, plain_objective(X, V, better, found, weight, l1, l2), rtol=1e-10)
+    W, H, value = problem.finished(None, Ht, descent.row_weight)
+    at_rest = plain_sweeps(first, X, V, Ht.T, 3000, l1[0], l2[0])
+    assert_allclose(W, at_rest, atol=1e-7)
+    assert_allclose(value, plain_objective(X, V, W, H, weight, l1, l2), rtol=1e-10)
+    assert_array_equal(W[4], 0)
+    assert_array_equal(problem.feasible(Ht - 0.5), np.maximum(Ht - 0.5, 0))

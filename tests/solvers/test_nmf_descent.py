@@ -29,6 +29,81 @@ def test_pace_slows_after_a_failure_and_remembers_it():
     assert pace.momentum < 1.0
 
 
+def test_pace_is_that_of_the_paper():
+    pace, momentum, limit = Pace(), 0.5, 1.0
+    for success in [True] * 3 + [False] + [True] * 12 + [False, False] + [True] * 60:
+        assert pace.momentum == pytest.approx(momentum, rel=1e-12)
+        if success:
+            momentum, limit = min(limit, 1.05 * momentum), min(1.0, 1.01 * limit)
+            pace.succeed()
+        else:
+            momentum, limit = momentum / 1.5, momentum
+            pace.fail()
+
+
+class Scripted:
+    """A problem whose objectives are given, and whose factors go on by ones."""
+
+    def __init__(self, objectives):
+        self.objectives = iter(objectives)
+
+    def begun(self, descents):
+        return [(np.zeros((2, 1)), next(self.objectives)) for _ in descents]
+
+    def improved_weights(self, descents):
+        return [descent.W + 1 for descent in descents]
+
+    def improved_components(self, descents):
+        return [(descent.Ht - 2, next(self.objectives)) for descent in descents]
+
+    def feasible(self, W):
+        return W
+
+    def noise(self, objective):
+        return 0.25
+
+    def finished(self, W, Ht, row_weight):
+        return W, Ht, 7.0
+
+
+def test_factors_are_extrapolated_kept_and_taken_back():
+    objectives = [10.0, 9.0, 9.25, 9.75, 9.5, 8.0, 9.0, 3.0]
+    [result] = alternate(Scripted(objectives), np.ones((1, 1, 3)), max_iter=7, tol=0)
+    pace, history = Pace(), [10.0]
+    W = plain_W = kept_W = 0.0
+    Ht = plain_Ht = kept_Ht = 1.0
+    for objective in objectives[1:]:
+        W, plain_W = W + 1 + pace.momentum * (W + 1 - plain_W), W + 1
+        if objective <= history[-1] + 0.25:
+            kept_W, kept_Ht = W, Ht - 2
+            Ht, plain_Ht = kept_Ht + pace.momentum * (kept_Ht - plain_Ht), kept_Ht
+            pace.succeed()
+            history.append(objective)
+        else:
+            W = plain_W = kept_W
+            Ht = plain_Ht = kept_Ht
+            pace.fail()
+            history.append(history[-1])
+    assert_array_equal(result.history, history)
+    np.testing.assert_allclose(result.W, np.full((2, 1), kept_W), rtol=1e-12)
+    np.testing.assert_allclose(result.H, np.full((1, 3), kept_Ht), rtol=1e-12)
+    assert (result.objective, result.n_iter, result.converged) == (7.0, 7, False)
+
+
+def test_a_start_that_has_settled_waits_for_the_others():
+    # The first start has fallen by nothing after ten iterations, the second goes on.
+    first, second = [1.0] * 11, [2.0 - 0.1 * i for i in range(16)]
+    objectives = [each for pair in zip(first, second, strict=False) for each in pair] + second[11:]
+    problem = Scripted(objectives)
+    one, other = alternate(problem, np.ones((2, 1, 3)), max_iter=15, tol=1e-3)
+    assert (one.n_iter, one.converged) == (10, True)
+    assert (other.n_iter, other.converged) == (15, False)
+    assert_array_equal(other.history, second)
+    problem, calls = Scripted([1.0] * 30), []
+    alternate(problem, np.ones((1, 1, 3)), callback=lambda n_iter, _: calls.append(n_iter))
+    assert calls == list(range(1, 11))
+
+
 def test_weights_go_on_beyond_where_they_came():
     descent = FactorDescent(np.ones((4, 2)))
     before, after = np.ones((3, 2)), np.arange(6.0).reshape(3, 2)
@@ -63,6 +138,14 @@ def test_a_step_that_leads_uphill_is_taken_back():
         ([1.0] * 10 + [1e-9], True),
         (list(np.linspace(1.0, 0.9, 11)), False),
         (list(np.linspace(1.0, 0.9999, 11)), True),
+        ([1.0] * 10, False),
+        ([9.0, 5.0, *[4.0] * 9], False),
+        ([9.0] + [4.0] * 10, False),
+        ([9.0] + [4.0] * 11, True),
+        ([4.0 + 4.1e-3] + [4.0] * 10, False),
+        ([4.0 + 3.9e-3] + [4.0] * 10, True),
+        (list(np.linspace(1.0, 1e-8, 11)), True),
+        (list(np.linspace(1.0, 1.1e-8, 11)), False),
     ],
 )
 def test_settled_is_what_ten_iterations_hardly_change(history, settled):

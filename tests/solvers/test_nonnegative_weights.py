@@ -1,11 +1,22 @@
 """Weights of rows for given components: an independent solver, optimality, one row at a time."""
 
+import importlib
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import nnls
 
-from clusterlib.solvers import improved_simplex_weights, nonnegative_weights, simplex_weights
+from clusterlib.kernels import simplex_projection
+from clusterlib.solvers import (
+    improved_simplex_weights,
+    nonnegative_weights,
+    simplex_weights,
+)
+from clusterlib.solvers.nonnegative_weights import settled
+
+# A function of the package has the same name.
+MODULE = importlib.import_module("clusterlib.solvers.nonnegative_weights")
 
 
 def rows(n=60, m=12, k=5, dtype=np.float64, seed=0):
@@ -89,3 +100,87 @@ def test_a_start_changes_nothing():
     assert_array_equal(
         nonnegative_weights(R, singular, start=start), nonnegative_weights(R, singular)
     )
+
+
+def plain_simplex_steps(w, r, G, n_steps):
+    """Accelerated projected gradients of one row, restarted where momentum leads uphill."""
+    curvature = np.linalg.eigvalsh(G)[-1]
+    ahead, age = w, 1.0
+    for _ in range(n_steps):
+        gradient = ahead @ G - r
+        moved = simplex_projection((ahead - gradient / curvature)[None])[0]
+        if (ahead - moved) @ (moved - w) > 0:
+            age = 1.0
+        older = (1 + np.sqrt(1 + 4 * age**2)) / 2
+        ahead, w, age = moved + (age - 1) / older * (moved - w), moved, older
+    return w
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 2, 3, 8, 40])
+def test_steps_in_the_simplex_are_those_of_each_row(n_steps):
+    X, H = rows()
+    R, G = 3 * X @ H.T, 3 * H @ H.T
+    W = np.random.default_rng(1).dirichlet(np.ones(len(H)), len(X))
+    start = W.copy()
+    found = improved_simplex_weights(W, R, G, n_steps)
+    expected = [plain_simplex_steps(w, r, G, n_steps) for w, r in zip(W, R, strict=True)]
+    assert_allclose(found, expected, atol=1e-12)
+    assert_array_equal(W, start)
+
+
+@pytest.mark.parametrize(("dtype", "rest"), [(np.float32, 1e-5), (np.float64, 1e-10)])
+@pytest.mark.parametrize("block", [2, 3, 100])
+def test_rows_are_put_aside_when_they_rest(monkeypatch, dtype, rest, block):
+    monkeypatch.setattr(MODULE, "_ROWS_AT_A_TIME", block)
+    # Halves the way to a limit of its own: a round moves a row by what is left of the way.
+    size, way = np.array([1.0, 4.0, 1.0, 1.0, 9.0]), np.array([1.0, 1.0, 0.0, 1e-3, 2e-3])
+    size, way = size.astype(dtype), way.astype(dtype)
+    limits = np.stack([size, size / 8], axis=1)
+    left, calls = way.copy(), np.zeros(5, dtype=int)
+
+    def descend(weights, rows):
+        left[rows] /= 2
+        calls[rows] += 1
+        assert len(rows) <= block
+        return limits[rows] + np.stack([0 * left[rows], left[rows]], axis=1)
+
+    W = limits + np.stack([0 * way, way], axis=1)
+    assert settled(W, descend) is W
+    with np.errstate(divide="ignore"):
+        expected = np.ceil(np.log2(way / (rest * size)))  # the first halving that is no more
+    assert_array_equal(calls, np.maximum(expected, 1))
+    assert_allclose(W[:, 1] - limits[:, 1], left, atol=8 * np.finfo(dtype).eps)
+
+
+def test_rows_that_never_rest_are_left_in_the_end():
+    calls = []
+
+    def descend(weights, rows):
+        calls.append(rows.copy())
+        return np.where(rows[:, None] == 1, weights + 1, weights)
+
+    settled(np.ones((3, 2)), descend)
+    assert_array_equal(calls[0], [0, 1, 2])
+    assert [len(rows) for rows in calls[1:]] == [1] * 199
+
+
+@pytest.mark.parametrize("n_values", [1, 60, 130])
+def test_systems_are_solved_in_any_blocks(monkeypatch, n_values):
+    X, H = rows()
+    R, G = X @ H.T, H @ H.T
+    expected = nonnegative_weights(R, G)
+    monkeypatch.setattr(MODULE, "_VALUES_AT_A_TIME", n_values)
+    assert_array_equal(nonnegative_weights(R, G), expected)
+
+
+def test_a_start_is_where_few_sweeps_begin(monkeypatch):
+    X, H = rows()
+    R, G = X @ H.T, H @ H.T
+    monkeypatch.setattr(MODULE, "_SWEEPS", 1)
+    monkeypatch.setattr(MODULE, "_MOST_ROUNDS", 1)
+    monkeypatch.setattr(MODULE, "_solve", lambda *_: None)
+    for start in (None, np.random.default_rng(1).random(R.shape)):
+        W = np.zeros(R.shape) if start is None else start.copy()
+        for j in range(len(G)):
+            W[:, j] = np.maximum(0, W[:, j] + (R[:, j] - W @ G[:, j]) / G[j, j])
+        assert_allclose(nonnegative_weights(R, G, start=start), W, atol=1e-12)

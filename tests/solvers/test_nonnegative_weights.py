@@ -184,3 +184,26 @@ def test_a_start_is_where_few_sweeps_begin(monkeypatch):
         for j in range(len(G)):
             W[:, j] = np.maximum(0, W[:, j] + (R[:, j] - W @ G[:, j]) / G[j, j])
         assert_allclose(nonnegative_weights(R, G, start=start), W, atol=1e-12)
+
+
+def test_only_rows_with_the_right_components_are_solved_for():
+    X, H = rows(n=20, k=4)
+    R, G = X @ H.T, H @ H.T
+    for x, r in zip(X, R, strict=True):
+        best = nnls(H.T, x)[0]
+        patterns = np.array([[(i >> j) & 1 for j in range(4)] for i in range(16)], dtype=float)
+        W = 0.5 * patterns
+        MODULE._solve(W, np.repeat(r[None], 16, axis=0), G)
+        right = (patterns > 0) == (best > 0)
+        assert_allclose(W[right.all(axis=1)], best[None], atol=1e-12)
+        assert_array_equal(W[~right.all(axis=1)], 0.5 * patterns[~right.all(axis=1)])
+
+
+@pytest.mark.parametrize("size", [1.0, 64.0])
+def test_a_gradient_may_be_negative_by_rounding(size):
+    # At the weights (1, 0) the second component has the gradient -d, to the first one's product 1.
+    G, start = np.array([[1.0, 0.5], [0.5, 1.0]]), np.array([[0.25, 0.0], [0.25, 0.0]])
+    R = size * np.array([[1.0, 0.5 + 0.995e-12], [1.0, 0.5 + 1.005e-12]])
+    W = start.copy()
+    MODULE._solve(W, R, G)
+    assert_array_equal(W, [[size, 0.0], [0.25, 0.0]])

@@ -38,7 +38,7 @@ BUILD_INPUTS := pyproject.toml setup.py \
 LATER_VERSIONS := test_block_arrow.py::test_nulls_are_refused_with_their_row \
 	estimators/test_known_label_shift.py::test_metadata_is_routed_to_the_classifier
 TESTS_OF_EVERY_FLOOR := tests/metrics tests/datasets tests/plotting tests/test_blocks.py \
-	$(patsubst %,tests/test_block_%.py,arrow csr) \
+	$(patsubst %,tests/test_block_%.py,arrow csr dask) \
 	$(patsubst %,tests/kernels/test_%.py,backends centers moments pairwise) \
 	$(patsubst %,tests/estimators/test_%.py,kmeans known_label_shift ot_prototypes persistence \
 	safe_persistence sdp_clustering simplex_nmf sinkhorn_transport subclass_classifier) \

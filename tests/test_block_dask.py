@@ -297,6 +297,9 @@ def test_kernels_in_workers_use_the_thread_that_is_theirs(client, lazy):
     assert found == [1] * 10
 
 
+# The cluster of the other tests may be there, of which early versions of Dask remind whoever asks
+# for another scheduler.
+@pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler:UserWarning")
 def test_kernels_share_the_threads_of_this_process(lazy, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     for options, n_threads in [

@@ -165,4 +165,5 @@ def test_one_iteration_is_that_of_the_definition(weighted, penalties):
     assert_allclose(W, at_rest, atol=1e-7)
     assert_allclose(value, plain_objective(X, V, W, H, weight, l1, l2), rtol=1e-10)
     assert_array_equal(W[4], 0)
+    assert_array_equal(problem.first_weights(np.zeros((25, 3))), 0)
     assert_array_equal(problem.feasible(Ht - 0.5), np.maximum(Ht - 0.5, 0))

@@ -67,8 +67,8 @@ class Scripted:
 
 
 def test_factors_are_extrapolated_kept_and_taken_back():
-    objectives = [10.0, 9.0, 9.25, 9.75, 9.5, 8.0, 9.0, 3.0]
-    [result] = alternate(Scripted(objectives), np.ones((1, 1, 3)), max_iter=7, tol=0)
+    objectives = [10.0, 9.0, 9.25, 8.5, 9.75, 8.625, 8.0, 7.0, 9.0, 3.0]
+    [result] = alternate(Scripted(objectives), np.ones((1, 1, 3)), max_iter=9, tol=0)
     pace, history = Pace(), [10.0]
     W = plain_W = kept_W = 0.0
     Ht = plain_Ht = kept_Ht = 1.0
@@ -87,7 +87,7 @@ def test_factors_are_extrapolated_kept_and_taken_back():
     assert_array_equal(result.history, history)
     np.testing.assert_allclose(result.W, np.full((2, 1), kept_W), rtol=1e-12)
     np.testing.assert_allclose(result.H, np.full((1, 3), kept_Ht), rtol=1e-12)
-    assert (result.objective, result.n_iter, result.converged) == (7.0, 7, False)
+    assert (result.objective, result.n_iter, result.converged) == (7.0, 9, False)
 
 
 def test_a_start_that_has_settled_waits_for_the_others():
@@ -99,6 +99,8 @@ def test_a_start_that_has_settled_waits_for_the_others():
     assert (one.n_iter, one.converged) == (10, True)
     assert (other.n_iter, other.converged) == (15, False)
     assert_array_equal(other.history, second)
+    [long] = alternate(Scripted(np.arange(1000.0, 0.0, -1.0)), np.ones((1, 1, 3)))
+    assert (long.n_iter, long.converged) == (500, False)
     problem, calls = Scripted([1.0] * 30), []
     alternate(problem, np.ones((1, 1, 3)), callback=lambda n_iter, _: calls.append(n_iter))
     assert calls == list(range(1, 11))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from clusterlib.solvers import certify_partition
+from clusterlib.solvers.partition_certificate import _Attempts
+from clusterlib.solvers.partition_geometry import checked_geometry
 
 
 def balls(n, p, n_clusters, separation, seed=0):
@@ -226,3 +228,116 @@ def test_squares_that_leave_the_numbers(factor):
     X, labels = balls(30, 2, 2, 14.0)
     with pytest.raises(ValueError, match="whose square leaves float64; multiply X by"):
         certify_partition(factor * X, labels)
+
+
+def plain_geometry(X, labels):
+    """Sizes, squared distances of the means, and the margins of all rows."""
+    sizes = np.bincount(labels).astype(float)
+    means = np.array([X[labels == k].mean(axis=0) for k in range(len(sizes))])
+    distances = np.square(X[:, None] - means).sum(axis=2)
+    margins = distances - distances[np.arange(len(X)), labels][:, None]
+    return sizes, np.square(means[:, None] - means).sum(axis=2), margins
+
+
+def test_z_is_the_largest_that_leaves_multipliers_nonnegative():
+    X, labels = balls(90, 6, 3, 13.0)
+    labels = np.where((np.arange(90) < 30) & (labels == 1), 0, labels)
+    X += 14.0 * (np.eye(3, 6)[labels] - np.eye(3, 6)[np.arange(90) % 3]) / np.sqrt(2)
+    certificate = certify_partition(X, labels)
+    assert certificate.certified
+    sizes, _, margins = plain_geometry(X, labels)
+    limits = [
+        margins[i, b] / (1 / sizes[labels[i]] + 1 / sizes[b])
+        for i, b in itertools.product(range(90), range(3))
+        if b != labels[i]
+    ]
+    # It is a little smaller, by the rounding of the margins.
+    np.testing.assert_allclose(certificate.z, min(limits), rtol=1e-9)
+    assert certificate.z < min(limits)
+    np.testing.assert_allclose(certificate.cost, cost(X, labels), rtol=1e-12)
+
+
+def test_clusters_that_are_too_wide_are_not_tried():
+    # Rows -1 and 1 have the scatter 2. Two such clusters D apart have z = D (D - 2), which is 2
+    # at D = 1 + root 3 = 2.732.
+    for distance, method in ((2.72, "none"), (2.74, "rank one"), (1.99, "none")):
+        X = np.array([-1.0, 1.0, distance - 1, distance + 1])[:, None]
+        certificate = certify_partition(X, [0, 0, 1, 1])
+        assert (certificate.method == "none") == (method == "none")
+        if method == "none":
+            assert certificate[:3] == (False, 0.0, np.inf)
+        else:
+            np.testing.assert_allclose(certificate.z, distance * (distance - 2), rtol=1e-9)
+        np.testing.assert_allclose(certificate.cost, 4.0)
+
+
+def test_equal_rows_are_trivial_and_nearly_equal_ones_are_not():
+    points = np.array([[0.0], [5.0], [9.0]])[np.repeat(np.arange(3), 4)]
+    labels = np.repeat(np.arange(3), 4)
+    equal = certify_partition(points, labels)
+    assert equal == (True, 0.0, 0.0, 0.0, "trivial")
+    points[3] += 1e-13
+    near = certify_partition(points, labels)
+    assert near.method == "rank one"
+    assert near.certified
+
+
+def test_certificates_hold_when_margins_are_wrong():
+    """The bound with a margin error covers matrices whose margins are off by that much."""
+    X, labels = balls(60, 4, 3, 13.0)
+    geometry = checked_geometry(X, labels)
+    attempts = _Attempts(geometry)
+    z = 0.7 * float((geometry.smallest_margins / geometry.inverse_sizes).min())
+    rng = np.random.default_rng(0)
+    sorted_labels = np.sort(labels)
+    exact = dense_eigenvalue(geometry.rows, sorted_labels, z)
+    plain = attempts._perturbation(z, {})
+    assert 0 <= plain < 1e-9 * exact
+    error = 1e-3 * geometry.squared_distances.max()
+    attempts._margin_error = error
+    bound = attempts._perturbation(z, {})
+    changes = []
+    for shape in ("rows", "clusters"):
+        for _ in range(20):
+            signs = rng.choice([-1.0, 1.0], size=geometry.margins.shape)
+            if shape == "clusters":
+                signs = rng.choice([-1.0, 1.0], size=(3, 3))[sorted_labels]
+            changes.append(spectral_change(geometry, z, 0.999 * error * signs))
+    assert max(changes) <= bound
+    assert bound <= 40 * max(changes)
+    # It is the sum over pairs of what errors of u, of v and of s do to a product of columns.
+    sizes, distances, margins = plain_geometry(geometry.rows, sorted_labels)
+    expected = 0.0
+    for a, b in itertools.permutations(range(3), 2):
+        shrunk = distances[a, b] - z * (1 / sizes[a] + 1 / sizes[b])
+        relative, s = 2 * error / shrunk, sizes[a] * sizes[b] * shrunk / 2
+        (u, off_u), (v, off_v) = (
+            (
+                sizes[j] / 2 * np.linalg.norm(margins[sorted_labels == i, j] - distances[i, j]),
+                sizes[j] / 2 * np.sqrt(sizes[i]) * error,
+            )
+            for i, j in ((a, b), (b, a))
+        )
+        expected += (off_u * v + u * off_v + off_u * off_v + relative * u * v) / s
+    np.testing.assert_allclose(bound, expected, rtol=1e-9)
+
+
+def spectral_change(geometry, z, errors):
+    """Norm of what errors of the margins change in N, off the partition."""
+    N, changed = (multipliers(geometry, geometry.margins + e, z) for e in (0.0, errors))
+    labels = np.repeat(np.arange(geometry.n_clusters), geometry.sizes.astype(int))
+    indicators = np.eye(geometry.n_clusters)[labels]
+    off = np.eye(len(labels)) - indicators / geometry.sizes @ indicators.T
+    return np.abs(np.linalg.eigvalsh(off @ (changed - N) @ off)).max()
+
+
+def multipliers(geometry, margins, z):
+    """N of rank one between clusters, with s from the exact sums."""
+    g, N = geometry, np.zeros((len(geometry.rows),) * 2)
+    for a, b in itertools.permutations(range(g.n_clusters), 2):
+        here, there = slice(*g.starts[a : a + 2]), slice(*g.starts[b : b + 2])
+        shift = z * g.inverse_sizes[a, b]
+        u = g.sizes[b] / 2 * (margins[here, b] - shift)
+        v = g.sizes[a] / 2 * (margins[there, a] - shift)
+        N[here, there] = np.outer(u, v) / np.sqrt(u.sum() * v.sum())
+    return N

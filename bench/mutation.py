@@ -10,7 +10,8 @@ when a file of tests is first used, and kept with the copy.
 - Printed: the share of mutants that were killed, raw and without the equivalent ones, and every
   survivor. One line for each draw goes to ``bench/results/mutation.jsonl``.
 - A mutant is equivalent if no input tells it from the original by its results, memory or time
-  aside. ``bench/mutation_equivalents.json`` lists those that were found to be, each with its proof.
+  aside. ``bench/mutation_equivalents.json`` lists those that were found to be, each with its proof,
+  and with a part of its statement ("within") where the same stands in a function more than once.
 - ``--work DIR --minutes 9`` stops after nine minutes, with the score so far; the same command
   again goes on.
 - ``--reach own`` tries the nearest file of tests alone, ``--reach solvers`` no estimators: scores
@@ -72,6 +73,21 @@ def identity(module: str, place: Place, after: str) -> dict:
     }
 
 
+def statement_of(text: str, place: Place) -> str:
+    """The lines of the statement that a place lies in."""
+    first, last = place.statement
+    return "\n".join(text.splitlines()[first - 1 : last])
+
+
+def why_equivalent(record: dict, equivalents: list[dict]) -> str | None:
+    """The proof that a mutant is equivalent, if there is one."""
+    for entry in equivalents:
+        is_same = all(record[key] == entry[key] for key in SAME)
+        if is_same and entry.get("within", "") in record.get("within", ""):
+            return entry["why"]
+    return None
+
+
 def try_all(copy: Copy, sample: list, folder: Path, seconds: float, reach: str) -> list[dict]:
     """Records of the mutants tried so far, in this call (until its time is over) and before it."""
     began = time.monotonic()
@@ -91,7 +107,9 @@ def try_all(copy: Copy, sample: list, folder: Path, seconds: float, reach: str) 
             record, n_tried = nearer.get(json.dumps(mutant), (None, 0))
             if record is None or not record["killed"]:
                 groups = _groups(copy, imports, module, place, reach, n_tried)
-                record = _joined(record, mutant | vars(copy.trial(module, place, after, groups)))
+                tried = vars(copy.trial(module, place, after, groups))
+                within = {"within": statement_of(copy.text(module), place)}
+                record = _joined(record, mutant | within | tried)
             records.append(record)
             file.write(json.dumps(records[-1]) + "\n")
             file.flush()
@@ -124,26 +142,22 @@ def _groups(
 
 def summary(records: list[dict], equivalents: list[dict]) -> dict:
     """Counts and scores; the interval has 95 % by Wilson's formula, for the adjusted score."""
-    known = {tuple(entry[key] for key in SAME): entry["why"] for entry in equivalents}
     left = [record for record in records if not record["killed"]]
-    proven = [r for r in left if tuple(r[key] for key in SAME) in known]
-    n_killed, n_counted = len(records) - len(left), len(records) - len(proven)
+    proofs = [why_equivalent(record, equivalents) for record in left]
+    n_proven = len(left) - proofs.count(None)
+    n_killed, n_counted = len(records) - len(left), len(records) - n_proven
     return {
         "n_mutants": len(records),
         "n_killed": n_killed,
         "n_without_end": sum(record["how"] == "no end" for record in records),
-        "n_equivalent": len(proven),
+        "n_equivalent": n_proven,
         "score": round(n_killed / len(records), 4),
         "adjusted_score": round(n_killed / n_counted, 4),
         "interval": [round(end, 3) for end in wilson(n_killed, n_counted)],
         "survivors": [
             {key: record[key] for key in (*SAME, "line", "how")}
-            | (
-                {"equivalent": known[key]}
-                if (key := tuple(record[k] for k in SAME)) in known
-                else {}
-            )
-            for record in left
+            | ({"equivalent": proof} if proof else {})
+            for record, proof in zip(left, proofs, strict=True)
         ],
     }
 

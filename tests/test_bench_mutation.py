@@ -172,15 +172,30 @@ def test_the_interval_is_that_of_the_score_test(hits, n):
         assert abs(abs(hits / n - end) - 1.96 * error) < 1e-7
 
 
+@pytest.mark.parametrize(
+    ("within", "proven"),
+    [({}, True), ({"within": "return 1"}, True), ({"within": "return 2"}, False)],
+)
+def test_a_proof_is_of_one_statement(within, proven):
+    mutant = {"module": "a.py", "function": "f", "before": "1", "after": "(2)"}
+    entries = [mutant | {"after": "(3)", "why": "no"}, mutant | {"why": "it is"} | within]
+    found = mutation.why_equivalent(mutant | {"within": "    return 1"}, entries)
+    assert found == ("it is" if proven else None)
+
+
 def test_every_equivalent_mutant_is_one_of_the_sources():
     texts = {f"{source.stem}.py": source.text for source in read_tree("clusterlib/solvers")}
     for entry in json.loads(mutation.EQUIVALENTS.read_text(encoding="utf-8")):
-        assert set(entry) == {*mutation.SAME, "why"}
-        assert any(
-            (place.function, place.before) == (entry["function"], entry["before"])
+        assert set(entry) - {"within"} == {*mutation.SAME, "why"}
+        text = texts[entry["module"]]
+        meant = [
+            place
+            for place in places(text)
+            if (place.function, place.before) == (entry["function"], entry["before"])
             and entry["after"] in place.afters
-            for place in places(texts[entry["module"]])
-        ), entry
+            and entry.get("within", "") in mutation.statement_of(text, place)
+        ]
+        assert len(meant) == 1, entry
 
 
 TOY = {

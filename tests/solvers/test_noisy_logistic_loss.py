@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
 
 from clusterlib.blocks import as_blocks
-from clusterlib.solvers.noisy_logistic_loss import LabelLikelihood, MeanLoss, coefficient_units
+from clusterlib.solvers.noisy_logistic_loss import (
+    LabelLikelihood,
+    MeanLoss,
+    coefficient_units,
+    weighted_mean,
+)
 
 
 class Squares:
@@ -86,3 +92,91 @@ def test_units_are_inverse_roots_of_the_curvatures(n_classes, weighted, scale):
     h = (n_classes - 1) / n_classes**2
     expected = 1 / np.hypot(deviation * scale, np.sqrt(1 / (h * C * total)))
     assert_allclose(units, [*expected, 1.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("with_prior", [False, True])
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("n", [40, 5000])
+def test_likelihoods_and_slopes_are_those_of_the_definition(weighted, with_prior, wrong, n):
+    rng = np.random.default_rng(0)
+    X, codes, weight = rng.normal(size=(n, 2)) + 3.0, np.arange(n) % 3, None
+    rows = X.copy()
+    if weighted:
+        weight = rng.random(n)
+        weight[::5] = 0.0
+        rows[::5] = np.nan  # not looked at
+    center, parameters = np.array([3.0, 2.5]), rng.normal(size=(3, 3))
+    transition = np.array([[0.8, 0.2, 0.0], [0.1, 0.6, 0.3], [0.25, 0.25, 0.5]])
+    prior = np.array([0.5, 0.2, 0.3])
+    found = LabelLikelihood(
+        as_blocks(rows),
+        codes,
+        weight,
+        center,
+        transition if wrong else None,
+        prior if with_prior else None,
+    )(parameters)
+    w = np.ones(n) if weight is None else weight
+    T = transition if wrong else np.eye(3)
+
+    def value(parameters):
+        scores = (X - center) @ parameters[:, :-1].T + parameters[:, -1]
+        classes = softmax(scores + (np.log(prior) if with_prior else 0), axis=1)
+        return w @ np.log(np.einsum("ik,ki->i", classes, T[:, codes]))
+
+    assert_allclose(found[0], value(parameters), rtol=1e-10)
+    for place in np.ndindex(3, 3):
+        step = np.zeros((3, 3))
+        step[place] = 1e-5
+        rise = (value(parameters + step) - value(parameters - step)) / 2e-5
+        assert_allclose(found[1][place], rise, rtol=1e-5, atol=1e-6 * n)
+
+
+def test_labels_that_no_class_can_have_are_refused_where_they_have_weight():
+    X, codes = np.zeros((4, 1)), np.array([0, 1, 2, 2])
+    never = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+
+    def check(weight, transition, prior):
+        loss = LabelLikelihood(as_blocks(X), codes, weight, np.zeros(1), transition, prior)
+        loss.check_labels(3)
+
+    some = np.array([0.5, 0.5, 0.0])
+    check(None, never, np.full(3, 1 / 3))
+    check(None, None, None)
+    for transition in (never, None):  # only the third class has the third label
+        with pytest.raises(ValueError, match="no class can have the label 2"):
+            check(None, transition, some)
+        with pytest.raises(ValueError, match="no class can have the label 2"):
+            check(np.array([1.0, 1.0, 0.0, 1e-300]), transition, some)
+        check(np.array([1.0, 1.0, 0.0, 0.0]), transition, some)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_mean_is_that_of_rows_with_weight(weighted):
+    X, weight = np.random.default_rng(0).normal(size=(9000, 2)), None
+    expected, total = X.mean(axis=0), 9000.0
+    if weighted:
+        weight = np.arange(9000) % 3 / 2
+        expected, total = weight @ X / weight.sum(), weight.sum()
+        X[weight == 0] = np.inf
+    mean, found = weighted_mean(as_blocks(X, block_rows=4096), weight)
+    assert_allclose(mean, expected, rtol=1e-9)
+    assert_allclose(found, total)
+    assert type(found) is float
+
+
+def test_units_of_constant_columns_and_of_one_class_are_finite():
+    X = np.column_stack([np.full(5000, 0.1), np.arange(5000.0), np.zeros(5000)])
+    center = X.mean(axis=0)
+    center[0] *= 1 + 1e-14  # off by rounding: the column has no spread for that
+    weight = np.ones(5000)
+    weight[7] = 0
+    X[7] = np.nan
+    spread = np.sqrt(np.square(np.delete(X[:, 1], 7) - center[1]).mean())
+    units = coefficient_units(as_blocks(X), weight, center, 4999.0, 2.0, 1)
+    assert_allclose(units, [1.0, 1 / spread, 1.0, 1.0], rtol=1e-9)
+    penalty = 1 / (2.0 * 4999.0 * 0.25)
+    units = coefficient_units(as_blocks(X), weight, center, 4999.0, 2.0, 2)
+    expected = [penalty**-0.5, (spread**2 + penalty) ** -0.5, penalty**-0.5, 1.0]
+    assert_allclose(units, expected, rtol=1e-9)

@@ -10,9 +10,14 @@ from clusterlib.solvers import (
     class_weights,
     domain_coordinates,
     domain_histograms,
+    kmeans_plusplus,
+    lloyd,
     nearest_other_rows,
+    tempered_em,
     tempered_label_shift,
 )
+from clusterlib.solvers.domain_vertices import domain_counts, domain_vertices
+from clusterlib.solvers.tempered_em import continued_em
 
 
 def gaussian_domains(seed=0, n=900, k=4, r=6, concentration=2.0, spread=6.0):
@@ -170,3 +175,50 @@ def test_agreement_is_that_of_the_best_renaming():
     assert class_agreement(labels, renamed, 5) == 1.0
     renamed[:20] = (renamed[:20] + 1) % 5
     assert class_agreement(labels, renamed, 5) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("max_iter", [5, 40])
+def test_starts_are_screened_and_the_best_three_finished(max_iter):
+    """All steps once more, in the order in which they take random numbers."""
+    X, domains, _, _ = gaussian_domains(4, n=500, k=3, r=9, concentration=6.0, spread=2.5)
+    neighbors = nearest_other_rows(X, 30)
+    f, near = domain_histograms(neighbors, domains, 9), neighbors[:, :10].copy()
+    options = {"tau": 1.5, "beta": 2.0, "tol": 1e-4}
+    found = tempered_label_shift(
+        f,
+        near,
+        domains,
+        9,
+        3,
+        rng=np.random.default_rng(2),
+        max_iter=max_iter,
+        n_starts=7,
+        **options,
+    )
+    rng = np.random.default_rng(2)
+    coordinates = domain_coordinates(f, np.bincount(domains) / 500, 3)
+    starts = []
+    for multiple in (1, 2, 1, 3, 1, 2, 1):
+        centers = kmeans_plusplus(coordinates, multiple * 3, rng).centers
+        labels = lloyd(coordinates, centers, max_iter=50).labels
+        D = domain_vertices(domain_counts(labels, domains, multiple * 3, 9), 3)
+        rows = class_weights(f, D, max_iter=50) * D[domains] + 1e-12
+        rows /= rows.sum(axis=1, keepdims=True)
+        starts.append(tempered_em(rows, D, near, domains, max_iter=min(10, max_iter), **options))
+    likelihoods = np.array([fit.log_likelihood for fit in starts])
+    np.testing.assert_allclose(found.start_log_likelihoods, likelihoods, rtol=1e-12)
+    finished = []
+    for index in np.argsort(-likelihoods, kind="stable")[:3]:
+        fit = starts[index]
+        if max_iter > 10 and not fit.converged:
+            fit = continued_em(fit, near, domains, max_iter=max_iter - fit.n_iter, **options)
+        finished.append(fit)
+    best = max(finished, key=lambda fit: fit.log_likelihood)
+    order = np.argsort(-best.posteriors.mean(axis=0))
+    np.testing.assert_allclose(found.posteriors, best.posteriors[:, order], atol=1e-12)
+    np.testing.assert_allclose(found.pooled, best.pooled[:, order], atol=1e-12)
+    np.testing.assert_allclose(found.history, best.history, rtol=1e-12)
+    assert (found.n_iter, found.converged) == (best.n_iter, best.converged)
+    labels = [fit.posteriors.argmax(axis=1) for fit in [best, *finished]]
+    agreement = min(class_agreement(labels[0], other, 3) for other in labels)
+    assert found.start_agreement == agreement < 1.0

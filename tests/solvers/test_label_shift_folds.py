@@ -6,7 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from clusterlib.solvers.domain_folds import blended_log_likelihoods, domain_folds
 from clusterlib.solvers.domain_neighbors import domain_histograms, nearest_other_rows
+from clusterlib.solvers.label_shift import tempered_label_shift
 from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
+from clusterlib.solvers.tempered_em import posteriors_of_neighbors
 
 
 def rows(n=300, r=5, seed=0):
@@ -94,3 +96,23 @@ def test_blend_is_the_best_of_its_shares(surest):
     found = blended_log_likelihoods(likelihoods, others)
     assert np.isfinite(found).all()
     assert_allclose(found.mean(), max(means), rtol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"tau": 1.5}])
+def test_classes_of_the_kept_predict_the_left_out(options):
+    near, domains = rows()
+    folds = folds_of(near, domains)
+    options = options | {"n_starts": 2, "max_iter": 15}
+    found = left_out_log_likelihoods(folds, domains, 5, 3, rng=np.random.default_rng(1), **options)
+    rng, own, mean = np.random.default_rng(1), [], []
+    for fold in folds:
+        known = domains[fold.kept]
+        fit = tempered_label_shift(fold.f, fold.neighbors, known, 5, 3, rng=rng, **options)
+        mixed = posteriors_of_neighbors(
+            fit.responsibilities, fold.left_out_neighbors, tau=options.get("tau", 2.0)
+        )
+        asked = domains[fold.left_out]
+        own.append(np.sum(mixed * fit.domain_given_class[asked], axis=1))
+        mean.append(fit.domain_given_class.mean(axis=1)[asked])
+    expected = blended_log_likelihoods(np.concatenate(own), np.concatenate(mean))
+    assert_allclose(found, expected, rtol=1e-6)

@@ -101,3 +101,42 @@ def test_refits_without_errors_leave_the_sampling():
     assert_allclose([lower[0, 0], upper[0, 0]], beta.ppf([0.025, 0.975]), rtol=1e-12)
     exact = marginal_intervals(fitted, refits, [81], sampled_fraction=1.0)
     assert_allclose(exact, [fitted, fitted], atol=1e-6)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.4])
+def test_every_end_is_that_of_the_formula(fraction):
+    rng = np.random.default_rng(0)
+    fitted = rng.dirichlet(np.full(4, 0.4), 6)
+    fitted[0] = [0.0, 0.001, 0.0095, 0.9895]  # below the least share and rows of none
+    errors = 0.02 * rng.normal(size=(7, 6, 4))
+    rows, refits = np.array([20, 50, 100, 200, 400, 1000]), SimulatedRefits(errors, np.ones(7))
+    found = marginal_intervals(fitted, refits, rows, level=0.9, sampled_fraction=fraction)
+    variances = np.array([[np.var(errors[:, d, y], ddof=1) for y in range(4)] for d in range(6)])
+    variances *= 1 + 1 / 7
+    spreads = np.maximum(fitted * (1 - fitted), 1e-3)
+    estimate = corrected_marginals(fitted, refits)
+    n_open = 0
+    for d, y in np.ndindex(6, 4):
+        # Three tenths of a variance are those that its share has in the mean.
+        smooth = variances.mean() * spreads[d, y] / spreads.mean()
+        variance = 0.7 * variances[d, y] + 0.3 * smooth + errors[:, d, y].mean() ** 2
+        p = estimate[d, y]
+        inside = min(max(p, 0.5 / rows[d]), 1 - 0.5 / rows[d])
+        variance += (1 - fraction) * inside * (1 - inside) / rows[d]
+        effective = max(inside * (1 - inside) / variance - 1, 1.0)
+        beta = scipy.stats.beta(p * effective + 0.5, (1 - p) * effective + 0.5)
+        lower = 0.0 if p * effective < 3 else beta.ppf(0.05)
+        upper = 1.0 if (1 - p) * effective < 3 else beta.ppf(0.95)
+        n_open += (lower == 0.0) + (upper == 1.0)
+        assert_allclose(found[:, d, y], [lower, upper], rtol=1e-9)
+    assert 5 < n_open < 40
+
+
+@pytest.mark.parametrize(("rows", "lower"), [(2.99, 0.0), (3.01, None)])
+def test_a_share_of_less_than_three_rows_may_be_none(rows, lower):
+    # Refits without errors: a share of p has as many effective rows as there are, less one.
+    refits = SimulatedRefits(np.zeros((10, 1, 2)), np.ones(10))
+    p = rows / 400
+    found = marginal_intervals(np.array([[p, 1 - p]]), refits, [401])[:, 0, 0]
+    expected = scipy.stats.beta(rows + 0.5, 400 - rows + 0.5).ppf([0.025, 0.975])
+    assert_allclose(found, [expected[0] if lower is None else lower, expected[1]], rtol=1e-9)

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from clusterlib.solvers.domain_folds import blended_log_likelihoods, domain_folds
 from clusterlib.solvers.domain_neighbors import domain_histograms, nearest_other_rows
+from clusterlib.solvers.domain_rank import class_margin, domain_rank
 from clusterlib.solvers.domain_vertices import domain_counts
 from clusterlib.solvers.label_shift import class_agreement, tempered_label_shift
 from clusterlib.solvers.label_shift_choice import cluster_domain_table
+from clusterlib.solvers.label_shift_folds import left_out_log_likelihoods
 from clusterlib.solvers.label_shift_report import label_shift_report, shift_strength
+from clusterlib.solvers.row_classes import RowClasses
 from clusterlib.solvers.simulated_shift import SimulatedRefits, simulated_refits
 
 
@@ -154,3 +158,93 @@ def test_strength_is_nothing_where_no_row_can_be_left_out():
     near = nearest_other_rows(np.random.default_rng(0).normal(size=(40, 2)), 30)
     domains = np.arange(40, dtype=np.int32)
     assert shift_strength(near, domains, 40, 2, rng=np.random.default_rng(0)) == 0.0
+
+
+def random_fit(n=400, r=5, k=3, seed=0):
+    """Numbers that could be those of a fit, and a table of clusters."""
+    rng = np.random.default_rng(seed)
+    pooled, D = rng.dirichlet(np.ones(k), n), rng.dirichlet(np.ones(r), k).T
+    pooled[0] = np.eye(k)[0]  # a sure row
+    domains = np.r_[np.arange(r), rng.integers(0, r, n - r)].astype(np.int32)
+    marginals = rng.dirichlet(np.ones(k), r)
+    return pooled, D, marginals, domains, rng.integers(1, 60, (8, r)).astype(float)
+
+
+def test_every_measure_is_its_definition():
+    pooled, D, marginals, domains, table = random_fit()
+    report = label_shift_report(pooled, D, marginals, domains, table, start_agreement=0.8)
+    rows = np.bincount(domains)
+    shares = rows / 400
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropies = -np.nansum(pooled * np.log(pooled), axis=1)
+    assert_allclose(report.mean_entropy, entropies.mean())
+    assert_allclose(report.smallest_share, min(shares @ marginals[:, y] for y in range(3)))
+    assert_allclose(report.domain_accuracy, sum(shares[d] * max(marginals[d]) for d in range(5)))
+    assert_allclose(report.condition_number, np.linalg.cond(marginals))
+    errors = [
+        np.sqrt(2 / np.pi * p * (1 - p) / rows[d]) for d in range(5) for p in marginals[d].tolist()
+    ]
+    assert_allclose(report.label_floor, np.mean(errors))
+    assert report.class_margin == class_margin(domain_rank(table), 3)
+    assert report.rank_classes == domain_rank(table).n_classes
+    assert report.start_agreement == 0.8
+    # Nats of the fitted rows over those of the shares, less two parameters for each free domain.
+    own = np.sum(pooled * D[domains], axis=1)
+    known = blended_log_likelihoods(own, D.mean(axis=1)[domains]).mean()
+    gain = known - np.log(shares[domains]).mean() - 2 * 4 / 400
+    assert_allclose(report.shift_strength, 2 * gain / 2)
+    kept = RowClasses(np.zeros(400, np.int32), own, entropies, shares)
+    same = label_shift_report(kept, D, marginals, domains, table, start_agreement=0.8)
+    assert_allclose(same[2], report[2])
+    assert_allclose(same.mean_entropy, report.mean_entropy)
+    one = label_shift_report(
+        np.ones((400, 1)), np.full((5, 1), 0.2), np.ones((5, 1)), domains, table
+    )
+    assert (one.shift_strength, one.identified, one.class_margin) == (0.0, True, np.inf)
+
+
+def test_strength_of_left_out_rows_is_that_of_its_folds():
+    near, domains, _ = planted(0.5, n=300)
+    rng = np.random.default_rng(5)
+    found = shift_strength(near, domains, 6, 3, rng=np.random.default_rng(5))
+    folds = domain_folds(near, domains, 6, 4, rng=rng, n_averaged=10)
+    options = {"tau": 2.0, "beta": 3.0, "n_starts": 3, "max_iter": 40, "tol": 1e-3, "rng": rng}
+    three, one = (left_out_log_likelihoods(folds, domains, 6, k, **options) for k in (3, 1))
+    assert_allclose(found, three.mean() - one.mean(), rtol=1e-12)  # over (3 - 1) / 2
+
+
+@pytest.mark.parametrize(
+    ("measure", "least", "word"),
+    [
+        ("strength", 0.036, "hardly differ"),
+        ("fitted", 0.042, "hardly differ"),
+        ("accuracy", 0.75, "75% are needed"),
+        ("agreement", 0.7, "70% are needed"),
+        ("rows", 5.0, "5 are needed"),
+    ],
+)
+def test_reasons_begin_where_they_say(measure, least, word):
+    pooled, D, marginals, domains, table = random_fit()
+    for value in (least * (1 - 1e-6), least * (1 + 1e-6)):
+        options = {"strength": 1.0}
+        rare = marginals.copy()
+        if measure == "strength":
+            options["strength"] = value
+        elif measure == "fitted":
+            # Rows whose own likelihood is all that counts: its mean is the strength and the rest.
+            shares = np.bincount(domains) / 400
+            level = np.exp(value + np.log(shares[domains]).mean() + 2 * 4 / 400)
+            options["strength"] = None
+            pooled = RowClasses(np.zeros(400), np.full(400, level), np.ones(400), shares)
+        elif measure == "accuracy":
+            options["refits"] = SimulatedRefits(np.zeros((1, 5, 3)), np.array([value]))
+        elif measure == "agreement":
+            options["start_agreement"] = value
+        else:
+            rare[:] = [value / 400, 0.5, 0.5 - value / 400]
+        if measure == "fitted":
+            D = np.full((5, 3), 1e-9)  # nothing to mix with
+        report = label_shift_report(pooled, D, rare, domains, table, **options)
+        assert report.identified == (value > least)
+        assert len(report.reasons) == (value < least)
+        assert all(word in reason for reason in report.reasons)

@@ -99,3 +99,82 @@ def test_long_descents_are_cut_so_that_others_get_a_turn(monkeypatch):
     problem, W = two_balls()
     descend(problem, W, callback=lambda n_iter, *rest: calls.append(n_iter))
     assert np.diff([0, *calls]).max() <= 5
+
+
+def plain_descent(problem, W, *, penalty, tol, max_iter, signed, outer):
+    """The outer loop by its description, with calls of the kernel that are not cut."""
+    multiplier, step, inner, last = np.array([0.1]), 0.0, 1e-3, np.inf
+    group, n_iter, history = problem.group, 0, []
+    for _ in range(outer):
+        result = module.simplex_descent(
+            problem.X, W, problem.n_rows, target=problem.target, multiplier=multiplier,
+            penalty=penalty, group=group, constraint=np.zeros_like(group), tol=inner,
+            n_iters=min(500, max_iter - n_iter), step=step, spare=np.empty_like(W),
+        )  # fmt: skip
+        step, (objective, residual) = result.step, result.history[-1]
+        n_iter += len(result.history)
+        error = abs(result.violation[0])
+        history.append((n_iter, objective, error, residual))
+        multiplier = multiplier + penalty * result.violation
+        multiplier = multiplier if signed else np.maximum(multiplier, 0.0)
+        if error <= tol * max(problem.target[0], 1.0) and residual <= 10 * tol:
+            return W, group, multiplier, history, True
+        if n_iter >= max_iter:
+            break
+        if error > 0.3 * last:
+            penalty = min(2 * penalty, 1e4)
+        last, inner = error, max(min(0.3 * inner, error), tol)
+        alive = result.sizes >= 1e-8 * problem.n_rows / len(group)
+        if problem.target[0] <= alive.sum() < len(alive):
+            W = np.ascontiguousarray(W[:, alive])
+            total = W.sum(axis=1, keepdims=True)
+            W, group = np.divide(W, total, out=W, where=total > 0), group[alive]
+    return W, group, multiplier, history, False
+
+
+@pytest.mark.parametrize(("signed", "penalty"), [(False, 0.1), (True, 9e3)])
+@pytest.mark.parametrize("target", [0.5, 2.0, 3.7])
+@pytest.mark.parametrize(("tol", "max_iter"), [(1e-6, 5000), (1e-3, 5000), (1e-9, 60), (0.0, 700)])
+def test_the_outer_loop_is_that_of_its_description(signed, penalty, target, tol, max_iter):
+    problem, W = two_balls(target=target)
+    expected = plain_descent(
+        problem, W.copy(), penalty=penalty, tol=tol, max_iter=max_iter, signed=signed, outer=400
+    )
+    solution = augmented_descent(
+        problem, W, multiplier=np.array([0.1]), penalty=penalty, tol=tol, max_iter=max_iter,
+        signed=signed,
+    )  # fmt: skip
+    np.testing.assert_allclose(solution.history, expected[3], rtol=1e-9)
+    np.testing.assert_allclose(solution.multiplier, expected[2], rtol=1e-9)
+    np.testing.assert_allclose(solution.W, expected[0], rtol=1e-9)
+    np.testing.assert_array_equal(solution.group, expected[1])
+    assert solution.converged == expected[4]
+    assert solution.n_iter == solution.history[-1, 0] <= max_iter
+    assert solution.residual == solution.history[-1, 3]
+    assert solution.trace_error == solution.history[-1, 2]
+
+
+def test_a_callback_hears_of_every_call_and_ends_the_descent():
+    problem, W = two_balls()
+    whole = descend(problem, W.copy(), tol=1e-10)
+    heard = []
+
+    def callback(*report):
+        heard.append(report)
+        return len(heard) == 2
+
+    stopped = descend(problem, W.copy(), tol=1e-10, callback=callback)
+    assert stopped.stopped and not stopped.converged
+    np.testing.assert_array_equal(heard, whole.history[:2])
+    np.testing.assert_array_equal(stopped.history, whole.history[:2])
+
+
+def test_columns_at_the_limit_of_the_dead():
+    """A column lives from 1e-8 of what is its share of the rows: here 4 columns and 400 rows."""
+    sizes = np.array([300.0, 100.0, 1.001e-6, 0.999e-6])
+    nothing = np.zeros(4, dtype=int)
+    alive = _alive(sizes, nothing, np.array([1.0]), 400)
+    assert alive.tolist() == [True, True, True, False]
+    # Three that are left are enough for a trace of 3, but not for more.
+    assert _alive(sizes, nothing, np.array([3.0]), 400).tolist() == alive.tolist()
+    assert _alive(sizes, nothing, np.array([3.5]), 400).all()

@@ -92,3 +92,52 @@ def test_as_many_classes_as_lines_may_be_claimed():
     assert result.n_classes == 3
     assert class_margin(result, 3) > 1.0
     assert class_margin(result, 4) == 0.0
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (7, 4), (4, 7)])
+def test_values_are_those_of_the_formula(shape):
+    """Small lines, which count as if they had a row for each cell, included."""
+    m, r = shape
+    counts = np.random.default_rng(0).poisson(6.0, size=shape).astype(float)
+    counts[0] *= 20
+    counts[-1], counts[:, -1] = 0, 0
+    counts[-1, 0] = counts[0, -1] = 1
+    result = domain_rank(counts)
+    clusters, domains, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    residuals = np.empty(shape)
+    for i in range(m):
+        for j in range(r):
+            expected = clusters[i] * domains[j] / n
+            weight = max(clusters[i], r) * max(domains[j], m) / n
+            residuals[i, j] = (counts[i, j] - expected) / np.sqrt(weight)
+    values = np.linalg.svd(residuals, compute_uv=False)
+    assert_allclose(result.singular_values, values, atol=1e-12)
+    assert result.threshold == pytest.approx(np.sqrt(m - 1) + np.sqrt(r - 1))
+    above = np.sum(values[:-1] > result.threshold)
+    assert result.n_classes == 1 + above
+    ratios = [values[above - 1] / result.threshold] if above else []
+    ratios += [result.threshold / values[above]] if above < len(values) - 1 else []
+    assert result.margin == pytest.approx(min(ratios, default=np.inf))
+    for k in range(2, min(shape) + 1):
+        assert class_margin(result, k) == pytest.approx(values[k - 2] / result.threshold)
+    assert class_margin(result, min(shape) + 1) == 0.0
+
+
+@pytest.mark.parametrize("side", [0.999, 1.001])
+def test_a_class_stands_out_from_the_threshold_on(side):
+    """Two clusters and two domains have one value, which grows with the root of the rows."""
+    counts = np.array([[60.0, 40.0], [40.0, 60.0]])
+    one = domain_rank(counts)
+    counts *= (side * one.threshold / one.singular_values[0]) ** 2
+    result = domain_rank(counts)
+    assert result.n_classes == (2 if side > 1 else 1)
+    assert result.margin == pytest.approx(max(side, 1 / side), rel=1e-6)
+    assert class_margin(result, 2) == pytest.approx(side)
+
+
+def test_a_table_without_dependence_is_clear():
+    result = domain_rank(np.outer([4.0, 8.0, 16.0], [1.0, 2.0, 4.0]))
+    assert result.n_classes == 1
+    assert result.margin > 1e9
+    assert domain_rank(np.full((1, 1), 3)).margin == np.inf
+    assert domain_rank(np.zeros((2, 2))).margin == np.inf

@@ -5,11 +5,13 @@ import importlib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
 
 from clusterlib.blocks import ArrayBlocks
 from clusterlib.kernels import capacity_assignment_points, priced_argmin
 from clusterlib.solvers import interior_prices, unit_rows
+from clusterlib.solvers.interior_prices import nearest_prices
 
 METRICS = {False: "sqeuclidean", True: "cosine"}
 
@@ -107,3 +109,94 @@ def test_input_is_not_written_to():
     prices = found.prices.copy()
     interior_prices(X, centers, found.labels, prices, 10, 10)
     assert_array_equal(prices, found.prices)
+
+
+def plain_slacks(X, centers, labels, prices, metric="sqeuclidean"):
+    """What the row of a that pays least more in b pays more, prices included; and a bound."""
+    k = len(centers)
+    costs = cdist(X, centers, metric) + prices
+    slacks = np.full((k, k), np.inf)
+    for row, a in zip(costs, labels, strict=True):
+        for b in set(range(k)) - {a}:
+            slacks[a, b] = min(slacks[a, b], max(row[b] - row[a], 0.0))
+    return slacks, np.abs(costs).max()
+
+
+def with_a_price_of_zero(slacks, prices, has_room, can_lose):
+    k = len(prices)
+    extended = np.full((k + 1, k + 1), np.inf)
+    extended[:k, :k] = slacks
+    for a in range(k):
+        if has_room[a]:  # a price above 0 is not allowed
+            extended[a, k] = max(-prices[a], 0.0)
+        if can_lose[a]:
+            extended[k, a] = max(prices[a], 0.0)
+    return extended
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize(
+    ("n", "k", "size_min", "size_max"),
+    [(30, 3, 10, 10), (31, 4, 7, 9), (30, 4, [0, 5, 5, 9], 14), (30, 5, 1, [4, 9, 9, 9, 9])],
+)
+def test_prices_are_those_of_plain_sweeps(n, k, size_min, size_max, spherical):
+    """A quarter of the way at a time, for 32 sweeps in which no more prices get free."""
+    X, centers = problem(n, k, d=2, spherical=spherical)
+    low, high = np.broadcast_to(size_min, k), np.broadcast_to(size_max, k)
+    metric = METRICS[spherical]
+    found = capacity_assignment_points(X, centers, low, high, metric=metric)
+    sizes = np.bincount(found.labels, minlength=k)
+    slacks, largest = plain_slacks(X, centers, found.labels, found.prices, metric)
+    slacks = with_a_price_of_zero(slacks, found.prices, sizes < high, sizes > low)
+    slacks[np.isinf(slacks)] = slacks[np.isfinite(slacks)].max()
+    moves, best, idle = np.zeros(k + 1), np.inf, 0
+    while idle < 32:
+        left = slacks + moves[None] - moves[:, None]
+        n_tight = np.sum(left <= 16 * 2.0**-52 * largest)
+        idle += n_tight >= best
+        best = n_tight
+        moves = moves + (left.min(axis=1) - left.min(axis=0)) / 4
+    expected = found.prices + moves[:k] - moves[k]
+    expected = np.where(sizes < high, np.minimum(expected, 0), expected)
+    expected = np.where(sizes > low, np.maximum(expected, 0), expected)
+    prices = interior_prices(
+        X, centers, found.labels, found.prices, size_min, size_max, spherical=spherical
+    )
+    assert_allclose(prices, expected, rtol=1e-6, atol=1e-9 * largest)
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_nearest_prices_are_the_highest_below_those_that_are_wanted(seed, free):
+    """Against a linear program: ``q_a - q_b <= slack_ab`` and ``q <= wanted - prices``."""
+    X, centers = problem(24, 4, d=2, seed=seed)
+    low, high = (4, 9) if free else (6, 6)
+    found = capacity_assignment_points(X, centers, low, high)
+    sizes = np.bincount(found.labels, minlength=4)
+    has_room, can_lose = sizes < high, sizes > low
+    wanted = found.prices + 3 * np.random.default_rng(seed).normal(size=4)
+    slacks, _ = plain_slacks(X, centers, found.labels, found.prices)
+    slacks = with_a_price_of_zero(slacks, found.prices, has_room, can_lose)
+    pairs = np.argwhere(np.isfinite(slacks))
+    rows = np.eye(5)[pairs[:, 0]] - np.eye(5)[pairs[:, 1]]
+    highest = np.append(wanted - found.prices, 0.0)
+    program = linprog(
+        -np.ones(5), rows, slacks[tuple(pairs.T)], bounds=[(None, value) for value in highest]
+    )
+    moves = program.x[:4] - program.x[4]
+    prices = nearest_prices(X, centers, found.labels, found.prices, wanted, has_room, can_lose)
+    assert_allclose(prices, found.prices + moves, atol=1e-8)
+    assert (prices[has_room] <= 0).all()
+    assert (prices[can_lose] >= 0).all()
+    bound = np.where(prices > 0, high, low)
+    value = (cdist(X, centers, "sqeuclidean") + prices).min(axis=1).sum() - (bound * prices).sum()
+    assert_allclose(value, found.cost, rtol=1e-9)
+
+
+def test_prices_that_are_a_proof_are_the_nearest():
+    X, centers = problem(40, 4)
+    found = capacity_assignment_points(X, centers, 10, 10)
+    none = np.zeros(4, dtype=bool)
+    inner = interior_prices(X, centers, found.labels, found.prices, 10, 10)
+    prices = nearest_prices(X, centers, found.labels, found.prices, inner, none, none)
+    assert_allclose(prices - prices[0], inner - inner[0], atol=1e-9)

@@ -119,3 +119,34 @@ def test_noise_is_left_out_and_groups_are_not():
 )
 def test_dimensions_to_try(shape, dimensions):
     assert candidate_dimensions(*shape) == dimensions
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("estimated", [False, True])
+@pytest.mark.parametrize("p", [1, 2, 5])
+def test_criterion_is_the_sum_of_its_terms(covariance_type, estimated, p):
+    model = GroupModel(covariance_type, estimated, CovariancePrior(1.5, 0.7))
+    sizes = np.array([20, 31, 47])
+    # Parameters, numbers they are estimated from, and numbers that are lost.
+    if covariance_type is CovarianceType.TIED:
+        terms = [(3 * p + p * (p + 1) / 2, 98 + model.prior.rows, 3 + p + 1)]
+    elif covariance_type is CovarianceType.FULL:
+        terms = [(p + p * (p + 1) / 2, m + model.prior.rows, p + 2) for m in sizes]
+    elif covariance_type is CovarianceType.DIAG:
+        terms = [(2, m + model.prior.rows, 3) for m in sizes for _ in range(p)]
+    else:
+        terms = [(p + 1, p * (m + model.prior.rows), p + 2) for m in sizes]
+    expected = 2 * 77.0 + 2 * sum(q * m / (m - lost) for q, m, lost in terms)
+    expected += 2 * (3 - 1) if estimated else 0
+    assert corrected_aic(model, -77.0, sizes, p) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_rest_is_a_regression_on_what_is_kept():
+    variances, n, kept = np.array([0.5, 2.0, 0.1]), 50, 2
+    # Each direction has an intercept and a slope for each component; one covariance for all.
+    n_parameters = 3 * (1 + kept) + 3 * 4 / 2
+    logs = -0.5 * n * sum(np.log(2 * np.pi * v) + 1 for v in variances)
+    expected = -2 * logs + 2 * n_parameters * n / (n - (3 + kept + 2))
+    assert aic_of_rest(variances, kept, n) == pytest.approx(expected, rel=1e-12)
+    assert aic_of_rest(variances, kept, 7) == np.inf
+    assert np.isfinite(aic_of_rest(variances, kept, 8))

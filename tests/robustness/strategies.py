@@ -101,11 +101,13 @@ WIDE_MAKERS = {
     "scale_1e150": _scaled(1e150),
     "scale_1e300": _scaled(1e300),
 }
+# Not finite.
+BROKEN_MAKERS = {"one_nan": _far(np.nan), "one_infinity": _far(np.inf)}
 KINDS = [*MAKERS, *ADVERSARIAL_CASES]
 
 
 class Rows(NamedTuple):
-    """Recipe of a finite matrix."""
+    """Recipe of a matrix, which is finite unless its kind is one of the broken ones."""
 
     kind: str
     n: int
@@ -121,7 +123,8 @@ class Rows(NamedTuple):
             dtype = np.dtype(self.dtype)
             return make_adversarial(self.kind, self.n, self.d, dtype=dtype, random_state=self.seed)
         rng = np.random.default_rng(self.seed)
-        return (MAKERS | WIDE_MAKERS)[self.kind](rng, self.n, self.d).astype(self.dtype)
+        make = (MAKERS | WIDE_MAKERS | BROKEN_MAKERS)[self.kind]
+        return make(rng, self.n, self.d).astype(self.dtype)
 
 
 SEEDS = st.integers(0, 2**16)
@@ -130,11 +133,11 @@ WIDTHS = st.one_of(st.integers(1, 4), st.integers(1, 20), st.just(70))
 
 
 @st.composite
-def rows(draw, sizes=SIZES, widths=WIDTHS, kinds=None):
+def rows(draw, sizes=SIZES, kinds=None):
     """Recipes of matrices of both dtypes."""
     dtype = draw(st.sampled_from(["float64", "float32"]))
     kinds = kinds or (KINDS if dtype == "float32" else [*KINDS, *WIDE_MAKERS])
-    return Rows(draw(st.sampled_from(kinds)), draw(sizes), draw(widths), dtype, draw(SEEDS))
+    return Rows(draw(st.sampled_from(kinds)), draw(sizes), draw(WIDTHS), dtype, draw(SEEDS))
 
 
 def _some_zero(rng, n):

@@ -225,7 +225,7 @@ def equal_sizes(
     -------
     sizes : ndarray of shape (n_clusters,), int64
         A common size, or the bound next to it; where that leaves rows over, the first clusters
-        with room have one more.
+        of the common size that have room have one more.
 
     Notes
     -----
@@ -247,7 +247,7 @@ def equal_sizes(
         fits = np.clip(middle, low, high).sum() <= n_samples
         level, above = (middle, above) if fits else (level, middle)
     sizes = np.clip(level, low, high)
-    growing = np.flatnonzero((sizes < high) & (sizes >= level))
+    growing = np.flatnonzero((sizes == level) & (sizes < high))
     sizes[growing[: n_samples - int(sizes.sum())]] += 1
     return sizes
 

@@ -10,6 +10,7 @@ from clusterlib.solvers import (
     balanced_heuristic,
     balanced_heuristics,
     cluster_means,
+    equal_sizes,
     greedy_assignment,
     regret_assignment,
     row_norms,
@@ -103,6 +104,19 @@ def test_chunks_of_rows_change_no_regret(size, monkeypatch):
     expected = regret_assignment(*arguments)
     monkeypatch.setattr(balanced_heuristics, "_CHUNK_VALUES", size)
     assert_array_equal(regret_assignment(*arguments), expected)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_equal_sizes_grow_from_the_smallest(seed):
+    rng = np.random.default_rng(seed)
+    low = rng.integers(0, 5, 6)
+    high = low + rng.integers(0, 6, 6)
+    for n in range(low.sum(), high.sum() + 1):
+        sizes = low.copy()
+        for _ in range(n - low.sum()):
+            growing = np.flatnonzero(sizes < high)
+            sizes[growing[np.argmin(sizes[growing])]] += 1
+        assert_array_equal(equal_sizes(n, low, high, 6), sizes)
 
 
 @pytest.mark.parametrize("spherical", [False, True])

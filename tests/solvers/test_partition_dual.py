@@ -121,3 +121,64 @@ def test_fewer_features_keep_distances_up_to_the_inflation():
     found = np.square(geometry.rows[:, None] - geometry.rows).sum(axis=2)
     expected = squared + 2 * geometry.inflation * (1 - np.eye(30))
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [(np.inf, 0.0), (0.9, 2.0), (1.3, 1.0)])
+@pytest.mark.parametrize("factor", [0.3, 1.3])
+def test_strengths_are_the_largest_that_are_wanted_and_allowed(kind, factor):
+    X, labels = balls(160, 6, 3, 5.0)
+    geometry = PartitionGeometry(X, nearest(X, labels))
+    directions = np.linalg.eigh(geometry.within_scatter)[1][:, ::-1][:, :3]
+    level = np.linalg.eigvalsh(geometry.within_scatter)[-1]
+    dual = PartitionDual(geometry, factor * level, Correction(directions, *kind))
+    plain = dense_multipliers(geometry, PartitionDual(geometry, factor * level))
+    assert sorted(dual.strengths) == [(0, 1), (0, 2), (1, 2)]
+    for a, b in dual.strengths:
+        here, there = (np.arange(*geometry.starts[k : k + 2]) for k in (a, b))
+        block = plain[np.ix_(here, there)]  # u v' / s
+        # With a strength of 1 the correction is the product of the coordinates itself.
+        dual.strengths[a, b], kept = 1.0, dual.strengths[a, b]
+        corrected = dense_multipliers(geometry, dual)[np.ix_(here, there)]
+        dual.strengths[a, b] = kept
+        used = block > 0
+        products = 1 - corrected[used] / block[used]
+        # sqrt(sum u sum v) = s, and means of u and v that are over the clusters.
+        wanted = len(here) * len(there) / block.sum()
+        expected = min(wanted, (1 - 1e-6) / products.max())
+        np.testing.assert_allclose(kept, expected, rtol=1e-7)
+
+
+def test_sums_and_lengths_are_those_of_the_columns():
+    X, labels = balls(120, 5, 3, 6.0)
+    geometry = PartitionGeometry(X, nearest(X, labels))
+    level = np.linalg.eigvalsh(geometry.within_scatter)[-1]
+    dual = PartitionDual(geometry, level, Correction(np.eye(5)[:, :2], 1.0, 1.0))
+    assert dual.matrix.gram.shape == (5 + 6 * 4,) * 2
+    gram = dual.matrix.gram + np.outer(dual.sums, dual.sums) / 120
+    lengths = np.sqrt(gram.diagonal())
+    assert (dual.matrix.lengths >= lengths).all()
+    np.testing.assert_allclose(dual.matrix.lengths, lengths, rtol=1e-9)
+    np.testing.assert_allclose(gram[:5, :5], geometry.rows.T @ geometry.rows, atol=1e-9)
+    # The columns of u: what the margins have beyond z, times half of the other size.
+    for i, (a, b) in enumerate((a, b) for a in range(3) for b in range(3) if a != b):
+        rows = slice(*geometry.starts[a : a + 2])
+        u = geometry.margins[rows, b] - level * geometry.inverse_sizes[a, b]
+        u = np.maximum(u, 0) * geometry.sizes[b] / 2
+        np.testing.assert_allclose(dual.sums[5 + 4 * i], u.sum(), rtol=1e-12)
+        np.testing.assert_allclose(gram[5 + 4 * i, 5 + 4 * i], u @ u, rtol=1e-12)
+        # Coordinates are centred by u.
+        np.testing.assert_allclose(dual.sums[6 + 4 * i : 9 + 4 * i], 0, atol=1e-9 * u.sum())
+    within = PartitionDual(geometry, level, within=True)
+    off = [slice(*geometry.starts[a : a + 2]) for a in range(3)]
+    u = geometry.sizes[1] / 2 * (geometry.margins[off[0], 1] - geometry.squared_distances[0, 1])
+    np.testing.assert_allclose(within.matrix.gram[5, 5], u @ u, rtol=1e-12)
+    np.testing.assert_allclose(within.matrix.gram[:5, :5], geometry.within_scatter, atol=1e-9)
+
+
+@pytest.mark.parametrize(("p", "n_clusters"), [(5, 1), (5, 2), (9, 3), (1, 2)])
+def test_directions_are_as_many_as_fit(p, n_clusters):
+    for largest in range(p, p + 6 * 12):
+        fitting = [q for q in range(p) if p + n_clusters * (n_clusters - 1) * (2 + q) <= largest]
+        if n_clusters > 1:
+            assert most_directions(p, n_clusters, largest) == max(fitting, default=-1)
+    assert most_directions(p, n_clusters, 10_000) == p - 1

@@ -1,5 +1,6 @@
 """k-means|| and races of rows: what is drawn, how often, and on what it must not depend."""
 
+import importlib
 import itertools
 import pickle
 
@@ -7,7 +8,13 @@ import numpy as np
 import pytest
 
 from clusterlib.blocks import ArrayBlocks, Blocks, as_blocks
-from clusterlib.solvers import kmeans_parallel, race_rows, total_cost, unit_rows
+from clusterlib.solvers import (
+    kmeans_parallel,
+    kmeans_plusplus,
+    race_rows,
+    total_cost,
+    unit_rows,
+)
 from clusterlib.solvers.races import Race, run_race
 
 FINDERS = [kmeans_parallel, race_rows]
@@ -291,3 +298,72 @@ def test_blocks_take_their_part_of_the_random_stream():
     whole = np.random.Philox(key=key).random_raw(3 * 4096)
     part = np.random.Philox(key=key).advance(4096 // 4).random_raw(4096)
     np.testing.assert_array_equal(part, whole[4096:8192])
+
+
+def plain_seeds(X, n_clusters, seed, *, weight, spherical, n_rounds, oversampling):
+    """The same draws with all distances in one array, rounds of races apart."""
+    rng = generator(seed)
+    key, size = int(rng.integers(2**63)), max(1, int(np.ceil(oversampling * n_clusters)))
+    weight = np.ones(len(X)) if weight is None else weight
+    points = unit_rows(X) if spherical else X
+    counted = weight * (np.abs(X).max(axis=1) > 0) if spherical else weight
+    found = [int(run_race(Race(key, 0, 1, spherical), X, weight).numbers[0])]
+    number = 0
+    while number < n_rounds or len(found) < n_clusters:
+        number += 1
+        distances = np.square(points[:, None] - points[found]).sum(axis=2).min(axis=1)
+        distances[distances < 1e-12] = 0.0
+        costs = counted * distances
+        winners = run_race(Race(key, number, size, spherical), X, costs) if costs.any() else None
+        found += [] if winners is None else winners.numbers.tolist()
+        if winners is None or len(winners.numbers) < size:
+            break
+    nearest = np.square(points[:, None] - points[found]).sum(axis=2).argmin(axis=1)
+    masses = np.bincount(nearest, counted, len(found))
+    masses[masses == 0] = masses[masses > 0].min()
+    usual = 2 + int(np.log(n_clusters))
+    trials = min(5 * usual, max(usual, len(X) // n_clusters))
+    chosen = kmeans_plusplus(
+        X[found],
+        n_clusters,
+        rng,
+        sample_weight=masses,
+        n_local_trials=trials,
+        spherical=spherical,
+    )
+    return chosen.centers, np.array(found)[chosen.indices], len(found)
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("n_clusters", "n_rounds", "oversampling"),
+    [(3, 5, 1.0), (8, 2, 1.3), (5, 1, 0.5), (20, 3, 2.0), (4, 0, 0.3)],
+)
+def test_rounds_and_choices_are_those_of_plain_arrays(
+    spherical, weighted, n_clusters, n_rounds, oversampling
+):
+    X = blobs(n=90)
+    X[7] = 0.0
+    weight = generator(1).integers(0, 3, size=90) / 2 if weighted else None
+    options = {"n_rounds": n_rounds, "oversampling": oversampling, "spherical": spherical}
+    for seed in range(3):
+        found = kmeans_parallel(X, n_clusters, generator(seed), sample_weight=weight, **options)
+        centers, indices, n_drawn = plain_seeds(X, n_clusters, seed, weight=weight, **options)
+        assert n_drawn > n_clusters
+        np.testing.assert_array_equal(found.indices, indices)
+        np.testing.assert_allclose(found.centers, centers, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "n_clusters"), [(90, 3), (90, 30), (90, 10), (5000, 1), (60, 2)])
+def test_candidates_are_tried_up_to_five_times_as_often(monkeypatch, n, n_clusters):
+    module, tried = importlib.import_module("clusterlib.solvers.oversampling"), []
+
+    def choose(rows, n_clusters, rng, *, n_local_trials, **options):
+        tried.append(n_local_trials)
+        return kmeans_plusplus(rows, n_clusters, rng, n_local_trials=n_local_trials, **options)
+
+    monkeypatch.setattr(module, "kmeans_plusplus", choose)
+    kmeans_parallel(blobs(n=n), n_clusters, generator(), oversampling=2.0)
+    usual = 2 + int(np.log(n_clusters))
+    assert tried == [sorted([usual, n // n_clusters, 5 * usual])[1]]

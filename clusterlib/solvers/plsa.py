@@ -225,7 +225,6 @@ def divergence(
     n = X.shape[0]
     rows = np.repeat(np.arange(n), np.diff(X.indptr))
     per_row = W.astype(np.float64) @ Ht.sum(axis=0, dtype=np.float64)
-    per_row -= np.asarray(X.sum(axis=1), dtype=np.float64).ravel()
     for first in range(0, len(rows), _CHUNK):
         cells = slice(first, first + _CHUNK)
         x = X.data[cells].astype(np.float64)
@@ -234,7 +233,7 @@ def divergence(
         present = x > 0  # stored zeros count nothing, even where y vanishes
         with np.errstate(divide="ignore"):
             parts = x * np.log(np.where(present, x, 1) / np.where(present, y, 1))
-        per_row += np.bincount(rows[cells], parts, minlength=n)
+        per_row += np.bincount(rows[cells], parts - x, minlength=n)
     if sample_weight is not None:
         present = sample_weight > 0
         per_row = per_row[present] * sample_weight[present]

@@ -91,6 +91,7 @@ class _Far:
     def __init__(self, count):
         self.count = count
         self.rows, self.costs, self.numbers = [], [], []
+        self._taken = set()
 
     @classmethod
     def of_rows(cls, fetch, numbers, costs, weight, count):
@@ -106,9 +107,10 @@ class _Far:
 
     def add(self, row, cost, number):
         """Take a row that costs no more than those before it, unless an equal one is there."""
-        # Equal rows have the same centre and so the same cost: others need no comparison.
-        rivals = (r for r, c in zip(self.rows, self.costs, strict=True) if c == cost)
-        if not any(np.array_equal(row, rival) for rival in rivals):
+        # Copies may be in different clusters: their costs need not be equal.
+        content = (row + 0.0).tobytes()  # with 0 for -0
+        if content not in self._taken:
+            self._taken.add(content)
             self.rows.append(row)
             self.costs.append(cost)
             self.numbers.append(number)

@@ -6,8 +6,13 @@ from scipy.optimize import linear_sum_assignment
 
 from clusterlib.blocks import as_blocks
 from clusterlib.config import config_context
+from clusterlib.kernels import pairwise_topk
 from clusterlib.solvers.class_choice import ClassModel, pooled_posteriors
+from clusterlib.solvers.frozen_em import frozen_em
+from clusterlib.solvers.label_shift import class_agreement
 from clusterlib.solvers.label_shift_scale import scaled_label_shift
+from clusterlib.solvers.micro_clusters import domain_table, micro_clusters
+from clusterlib.solvers.tempered_plsa import TableStarts, tempered_plsa
 
 K, R, P = 4, 24, 8
 
@@ -181,3 +186,67 @@ def test_a_callback_hears_of_all_stages_and_stops_them():
     solve(problem, models=tuple(ClassModel), n_starts=2, callback=callback)
     assert {stage for stage, _ in stages} == {0, 1, ClassModel.MIXTURE, ClassModel.NETWORK}
     assert {iteration for _, iteration in stages} == {1}
+
+
+@pytest.mark.parametrize(
+    ("n", "n_micro", "used"), [(3000, None, 60), (500, None, 24), (3000, 90, 90), (20, None, 20)]
+)
+@pytest.mark.parametrize("keep", [False, True])
+def test_all_steps_once_more(n, n_micro, used, keep):
+    """With micro-clusters alone, in the order in which steps take random numbers."""
+    problem = Problem(n=n)
+    domains, n_domains = (problem.domains % 6).astype(np.int32), 6
+    options = {"tau": 1.2, "beta": 2.0, "tol": 1e-5}
+    found = scaled_label_shift(
+        problem.X,
+        domains,
+        n_domains,
+        K,
+        rng=np.random.default_rng(3),
+        n_micro=n_micro,
+        n_starts=4,
+        max_iter=8,
+        models=(),
+        keep_posteriors=keep,
+        **options,
+    )
+    rng = np.random.default_rng(3)
+    clusters = micro_clusters(problem.X, used, rng)
+    assert len(found.model.centers) == used
+    table = domain_table(clusters.labels, domains, used, n_domains, np.float32)
+    near = pairwise_topk(clusters.centers, clusters.centers, min(5, used))[1]
+    starts, begin = [], TableStarts(table, K)
+    for multiple in (1, 2, 3, 1):
+        first = begin.start(min(multiple * K, used), rng)
+        starts.append(tempered_plsa(table, *first, near, max_iter=6, **options))
+    likelihoods = np.array([fit.log_likelihood for fit in starts])
+    np.testing.assert_allclose(found.start_log_likelihoods, likelihoods, rtol=1e-6)
+    finished = []
+    for index in np.argsort(-likelihoods, kind="stable")[:2]:
+        fit, history = starts[index], starts[index].history
+        if not fit.converged:
+            parts = fit.responsibilities, fit.domain_given_class
+            fit = tempered_plsa(table, *parts, near, max_iter=2, **options)
+            history = np.concatenate([history, fit.history])
+        finished.append((fit, history))
+    finished.sort(key=lambda pair: -pair[0].log_likelihood)
+    (best, history), (second, _) = finished
+    np.testing.assert_allclose(found.history, history, rtol=1e-6)
+    assert found.n_iter == len(history)
+    first, other = (fit.pooled.argmax(axis=1)[clusters.labels] for fit in (best, second))
+    assert found.start_agreement == class_agreement(first, other, K)
+    pooled = best.pooled[clusters.labels]
+    D = best.domain_given_class.astype(float)
+    fit = frozen_em(as_blocks(pooled), D, domains, max_iter=50, tol=1e-3)
+    prior = np.bincount(domains) @ fit.marginals / n
+    order = np.argsort(-prior)
+    np.testing.assert_allclose(found.class_prior, prior[order], rtol=1e-9)
+    np.testing.assert_allclose(found.marginals, fit.marginals[:, order], rtol=1e-9, atol=1e-12)
+    assert (found.log_likelihood, found.converged) == (fit.log_likelihood, fit.converged)
+    D = fit.domain_given_class[:, order]
+    np.testing.assert_allclose(found.domain_given_class, D, rtol=1e-9)
+    assert (found.posteriors is None) == (found.pooled is None) == (not keep)
+    labels = (pooled[:, order] * D[domains]).argmax(axis=1)
+    np.testing.assert_array_equal(found.rows.labels, labels)
+    if keep:
+        np.testing.assert_allclose(found.pooled, pooled[:, order], rtol=1e-6)

@@ -3,12 +3,21 @@
 import numpy as np
 import pytest
 
-from clusterlib.solvers import domain_histograms, nearest_other_rows, tempered_em
+from clusterlib.solvers import (
+    domain_histograms,
+    nearest_other_rows,
+    tempered_em,
+)
+from clusterlib.solvers import (
+    neighborhood_choice as module,
+)
+from clusterlib.solvers.domain_folds import blended_log_likelihoods, domain_folds
 from clusterlib.solvers.neighborhood_choice import (
     NEIGHBORHOODS,
     chosen_neighborhood,
     neighborhood_start,
 )
+from clusterlib.solvers.tempered_em import continued_em, posteriors_of_neighbors
 
 
 def rows(spread, n=600, seed=0):
@@ -76,3 +85,72 @@ def test_fewer_neighbours_than_the_largest_are_no_trouble(n_neighbors):
     choice = choose([finished(neighbors, domains)], neighbors, domains)
     assert choice.n_neighbors <= n_neighbors
     assert min(10, n_neighbors) in choice.scores
+
+
+@pytest.mark.parametrize(
+    ("scores", "tried", "best"),
+    [
+        ({10: 0.0, 5: 1.0, 3: 2.0}, [5, 3], 3),
+        ({10: 0.0, 5: 1.0, 3: 0.5, 20: 9.0}, [5, 3], 5),  # those above are of no interest then
+        ({10: 0.0, 5: -1.0, 3: -2.0, 20: -1.0, 30: 3.0, 50: 4.0}, [5, 3, 20, 30, 50], 50),
+        ({10: 0.0, 5: -1.0, 3: 1.0}, [5, 3], 3),
+        ({10: 0.0, 5: -1.0, 3: -2.0, 20: -1.0, 30: -1.0}, [5, 3, 20, 30], 10),
+        ({10: 0.0, 5: -1.0, 3: -2.0, 20: 1.0, 30: 0.5, 50: 0.6}, [5, 3, 20, 30, 50], 20),
+        ({10: 0.0, 5: 0.0, 3: 0.0, 20: 0.0, 30: 0.0}, [5, 3, 20, 30], 10),  # equal is no better
+    ],
+)
+def test_numbers_are_tried_until_two_in_a_row_are_no_better(monkeypatch, scores, tried, best):
+    neighbors = np.zeros((4, 60), dtype=np.int32)
+    judged = []
+
+    def left_out(fits, folds, domains, size, options):
+        judged.append((size, fits))
+        return scores[size]
+
+    monkeypatch.setattr(module, "domain_folds", lambda *args, **options: None)
+    monkeypatch.setattr(module, "_left_out", left_out)
+    monkeypatch.setattr(module, "continued_em", lambda fit, near, *_, **__: (fit, near.shape[1]))
+    f = np.zeros((4, 2))
+    choice = chosen_neighborhood(["fit"], neighbors, np.zeros(4, int), f=f, rng=None)
+    # What comes second below or above is not better than the best: that ends it, or it goes on.
+    assert [size for size, _ in judged] == [10, *tried]
+    assert choice.n_neighbors == best
+    assert choice.scores == {size: scores[size] for size, _ in judged}
+    # Each goes on from where the last one ended; the walk upwards from the start again.
+    chains = {5: ("fit", 5), 3: (("fit", 5), 3), 20: ("fit", 20), 30: (("fit", 20), 30)}
+    for size, fits in judged[1:]:
+        if size in chains:
+            assert fits == [chains[size]]
+
+
+def test_scores_are_those_of_rows_that_were_forgotten():
+    neighbors, domains = rows(spread=3.0)
+    fit = finished(neighbors, domains)
+    choice = choose([fit], neighbors, domains, tau=1.5, beta=2.0, tol=1e-4, max_iter=7)
+    f = domain_histograms(neighbors, domains, 2)
+    folds = domain_folds(neighbors, domains, 2, 4, rng=np.random.default_rng(0), f=f, n_averaged=50)
+    options = {"tau": 1.5, "beta": 2.0, "tol": 1e-4}
+    fits, last = {}, fit
+    for size in choice.scores:
+        if size != 10:
+            last = fit if size == 20 else last
+            near = neighbors[:, :size].copy()
+            last = continued_em(last, near, domains, max_iter=7, **options)
+        fits[size] = last
+        own, mean = [], []
+        for fold in folds:
+            others = tempered_em(
+                last.responsibilities[fold.kept],
+                last.domain_given_class,
+                fold.neighbors[:, :size].copy(),
+                domains[fold.kept],
+                max_iter=15,
+                **options,
+            )
+            near, asked = fold.left_out_neighbors[:, :size], domains[fold.left_out]
+            pooled = posteriors_of_neighbors(others.responsibilities, near, tau=1.5)
+            own.append(np.sum(pooled * others.domain_given_class[asked], axis=1))
+            mean.append(others.domain_given_class.mean(axis=1)[asked])
+        expected = blended_log_likelihoods(np.concatenate(own), np.concatenate(mean)).mean()
+        np.testing.assert_allclose(choice.scores[size], expected, rtol=1e-12)
+    np.testing.assert_array_equal(choice.fits[0].posteriors, fits[choice.n_neighbors].posteriors)

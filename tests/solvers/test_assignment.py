@@ -1,5 +1,7 @@
 """Rows and their centres: every function against a few lines of NumPy."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ from clusterlib.blocks import as_blocks
 from clusterlib.solvers import (
     assign,
     assign_several,
+    assign_with_cost,
     center_distances,
+    cost_of_assignment,
     costs_of_assignment,
     row_norms,
     total_cost,
@@ -77,3 +81,69 @@ def test_lengths_and_directions():
 def test_weight_zero_removes_an_infinite_value():
     assert weighted_total(np.array([1.0, np.inf]), np.array([3.0, 0.0])) == 3.0
     assert weighted_total(np.array([1.0, np.inf])) == np.inf
+
+
+class Elsewhere:
+    """Rows as a device carries them, played by the host."""
+
+    on_host = False
+    n_samples, n_features, dtype = X.shape[0], X.shape[1], X.dtype
+
+    def map(self, fn, row_aligned=(), broadcast=()):
+        yield fn(X, *row_aligned, *broadcast)
+
+    def joined(self, parts):
+        return np.concatenate(list(parts))
+
+    def to_host(self, array):
+        return array.copy()
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_costs_elsewhere_are_those_at_the_nearest_centres(weighted, spherical, monkeypatch):
+    module = import_module("clusterlib.solvers.assignment")
+    monkeypatch.setattr(module, "as_blocks", lambda blocks: blocks)
+    monkeypatch.setattr(
+        module, "map_blocks", lambda fn, blocks, broadcast: blocks.map(fn, (), broadcast)
+    )
+    weight = np.random.default_rng(3).uniform(size=len(X)) if weighted else None
+    nearest = COSTS[spherical].argmin(axis=1)
+    least = COSTS[spherical].min(axis=1)
+    total = (least * (1 if weight is None else weight)).sum()
+    options = {"sample_weight": weight, "spherical": spherical}
+    costs = costs_of_assignment(Elsewhere(), CENTERS, nearest, spherical=spherical)
+    np.testing.assert_allclose(costs, least, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        [
+            cost_of_assignment(Elsewhere(), CENTERS, nearest, **options),
+            total_cost(Elsewhere(), CENTERS, **options),
+        ],
+        total,
+        rtol=1e-12,
+    )
+    labels, cost = assign_with_cost(Elsewhere(), CENTERS, **options)
+    np.testing.assert_array_equal(labels, nearest)
+    np.testing.assert_allclose(cost, total, rtol=1e-12)
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_labels_and_costs_of_one_pass(blocks, weighted, spherical):
+    weight = np.random.default_rng(3).uniform(size=len(X)) if weighted else None
+    options = {"sample_weight": weight, "spherical": spherical}
+    labels, cost = assign_with_cost(blocks, CENTERS, **options)
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, COSTS[spherical].argmin(axis=1))
+    assert cost == total_cost(blocks, CENTERS, **options)
+    assert cost == cost_of_assignment(blocks, CENTERS, labels, **options)
+    other = np.random.default_rng(2).integers(0, 5, size=len(X))
+    costs = costs_of_assignment(blocks, CENTERS, other, spherical=spherical)
+    found = cost_of_assignment(blocks, CENTERS, other, **options)
+    assert found == weighted_total(costs, weight)
+
+
+def test_costs_beyond_float64_are_infinite():
+    far = np.array([[1e200], [1.0]])
+    centers, labels = np.array([[-1e200], [0.0]]), np.array([0, 1])
+    assert costs_of_assignment(far, centers, labels).tolist() == [np.inf, 1.0]

@@ -134,3 +134,44 @@ GOOD = {"Z": [[0.0], [2.0], [5.0]], "y": [0, 0, 1], "temperature": 0.1}
 def test_bad_input(changes, error, message):
     with pytest.raises(error, match=message):
         class_temperatures(**{**GOOD, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"percentiles": (0.0, np.nextafter(100.0, 101.0))}, "at most 100"),
+        ({"percentiles": (50.0, 49.0)}, "must rise"),
+        ({"percentiles": (-1e-9, 50.0)}, r"percentiles\[0\]"),
+        ({"percentiles": (0.0, -1e-9)}, r"percentiles\[1\]"),
+        ({"percentiles": 20.0}, "None or two numbers, got 20.0"),
+        ({"percentiles": (1.0, 2.0, 3.0)}, "None or two numbers"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"offset": 0.0}, "offset"),
+    ],
+)
+def test_limits_of_arguments_are_exact(changes, message):
+    Z, y = rows()
+    with pytest.raises(ValueError, match=message):
+        class_temperatures(Z, y, **({"temperature": 0.1} | changes))
+
+
+@pytest.mark.parametrize("percentiles", [(0, 100), (50, 50), (0.0, 0.0), (100.0, 100.0)])
+def test_percentiles_may_meet_and_reach_the_ends(percentiles):
+    found = class_temperatures(*rows(), temperature=0.1, form="linear", percentiles=percentiles)
+    limited = np.clip(SPREAD, *np.percentile(SPREAD, percentiles))
+    np.testing.assert_allclose(found.temperatures, 0.1 * limited / limited.mean(), rtol=1e-5)
+
+
+def test_the_smallest_temperature_and_offset_are_taken():
+    Z, y = rows()
+    tiny = class_temperatures(Z, y, temperature=1e-300, form="linear").temperatures
+    np.testing.assert_allclose(tiny, 1e-299 * np.array(LINEAR), rtol=1e-5)
+    found = class_temperatures(Z, y, temperature=0.1, offset=1e-9)
+    np.testing.assert_allclose(found.spread, np.array([0.5, 0.6, 0.4]) / np.log([500, 50, 5]))
+
+
+def test_distances_that_leave_float64_are_told():
+    with pytest.raises(ValueError, match="too large for distances in float64"):
+        class_temperatures([[1e200], [-1e200], [1.0]], [0, 0, 1], temperature=0.1)
+    with pytest.raises(ValueError, match=r"at least 1 row, got shape \(0, 2\)"):
+        class_temperatures(np.zeros((0, 2)), [], temperature=0.1)

@@ -113,3 +113,42 @@ def test_the_covariance_is_that_of_repetitions(soft):
     observed, expected = np.cov(np.array(priors).T), np.mean(covariances, axis=0)
     np.testing.assert_allclose(np.diag(expected), np.diag(observed), rtol=0.3)
     np.testing.assert_allclose(expected.sum(axis=1), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_covariance_is_that_of_its_formula(weighted):
+    """``C^-1 (V_t + sum_y prior_y^2 V_y) C^-T`` with covariances of weighted means."""
+    rng = np.random.default_rng(0)
+    predictions, codes = rng.dirichlet(np.ones(3), size=30), np.arange(30) % 3
+    target = rng.dirichlet(np.ones(3), size=20)
+    prior = np.array([0.2, 0.3, 0.5])
+    weight, target_weight = rng.uniform(0.5, 2, 30), rng.uniform(0.5, 2, 20)
+    given = {"weight": weight, "target_weight": target_weight} if weighted else {}
+    if not weighted:
+        weight, target_weight = np.ones(30), np.ones(20)
+    confusion = class_confusion(predictions, codes, 3, weight=weight)
+
+    def covariance(rows, shares):
+        shares = shares / shares.sum()
+        deviations = shares[:, None] * (rows - shares @ rows)
+        return deviations.T @ deviations
+
+    total = covariance(target, target_weight)
+    for y in range(3):
+        total += prior[y] ** 2 * covariance(predictions[codes == y], weight[codes == y])
+    inverse = np.linalg.inv(confusion)
+    found = confusion_covariance(confusion, prior, predictions, codes, target, **given)
+    np.testing.assert_allclose(found, inverse @ total @ inverse.T, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(("smallest", "invertible"), [(1.1e-12, True), (0.9e-12, False)])
+def test_what_counts_as_no_inverse(smallest, invertible):
+    confusion = np.diag([1.0, smallest])
+    result = confusion_prior(confusion, np.array([0.5, 0.5]))
+    assert np.isfinite(result.condition) == invertible
+    rows, codes = np.full((4, 2), 0.5), np.array([0, 1, 0, 1])
+    found = confusion_covariance(confusion, np.array([0.5, 0.5]), rows, codes, rows)
+    assert np.isfinite(found).all() == invertible
+    if not invertible:
+        np.testing.assert_array_equal(found, np.diag([np.inf, np.inf]))
+        np.testing.assert_allclose(result.unconstrained, [0.5, 0.0])

@@ -114,3 +114,38 @@ def test_corners_are_the_longest_rows_where_noise_is_alike(seed):
         unit = left[corners[-1]] / np.linalg.norm(left[corners[-1]])
         left = left - np.outer(left @ unit, unit)
     np.testing.assert_allclose(domain_vertices(counts, 3), rows[corners].T, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("small", "others", "is_corner"),
+    [(10, 30, True), (9, 30, False), (40, 260, True), (39, 260, False)],
+)
+def test_ten_rows_and_a_fifth_of_the_mean_make_a_corner(small, others, is_corner):
+    """The one pure cluster of the second domain; of five clusters a fifth of the mean is n / 25."""
+    counts = np.array([[others, 0.0], *[[0.75 * others, 0.25 * others]] * 3, [0.0, small]])
+    counts[1, 0] -= 80 if others == 260 else 0  # 1000 rows with a last cluster of 40
+    D = domain_vertices(counts, 2)
+    assert (D[1].max() == 1.0) == is_corner
+
+
+def test_missing_corners_are_the_largest_clusters_left():
+    # Two domains and three corners: the third is the largest cluster that is left.
+    counts = np.array([[90.0, 10.0], [10.0, 90.0], [30.0, 70.0], [80.0, 160.0], [60.0, 40.0]])
+    D = domain_vertices(counts, 3)
+    np.testing.assert_allclose(np.sort(D[0]), [0.1, 1 / 3, 0.9])
+
+
+def test_marginals_follow_from_the_rule_of_bayes():
+    D = np.array([[0.6, 0.1, 0.2], [0.3, 0.2, 0.3], [0.1, 0.7, 0.5]])
+    prior = np.array([0.5, 0.3, 0.2])
+    shares = D @ prior
+    recovered = recovered_marginals(D, shares)
+    np.testing.assert_allclose(recovered.class_prior, prior, rtol=1e-9)
+    np.testing.assert_allclose(recovered.marginals, D * prior / shares[:, None], rtol=1e-9)
+    assert recovered.residual < 1e-12
+    # Twice the mass outside the simplex: what the best fit leaves, before it is made to sum to 1.
+    D, shares = np.array([[1.0, 0.5], [0.0, 0.5]]), np.array([0.25, 0.75])
+    recovered = recovered_marginals(D, shares)
+    q = (0.5 * 0.25 + 0.5 * 0.75) / 0.5
+    assert recovered.residual == pytest.approx(max(abs(0.5 * q - 0.25), abs(0.5 * q - 0.75)))
+    np.testing.assert_allclose(recovered.class_prior, [0.0, 1.0])

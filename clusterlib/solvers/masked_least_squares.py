@@ -147,9 +147,7 @@ class MaskedLeastSquares:
             )
             return weights
 
-        W = settled(W, descend)
-        W[~self._V.any(axis=1)] = 0
-        return W
+        return settled(W, descend)
 
     def _of(self, side):
         return {"l1": self._l1[side], "l2": self._l2[side]}

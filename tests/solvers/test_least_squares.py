@@ -201,7 +201,7 @@ def plain_sweeps(W, R, gram, n_sweeps):
     """Coordinate descent on ``tr(W gram W') / 2 - tr(W R')``, by the definition."""
     W = W.copy()
     for _ in range(n_sweeps):
-        for j in range(W.shape[1]):
+        for j in np.flatnonzero(gram.diagonal()):
             W[:, j] = np.maximum(0, W[:, j] + (R[:, j] - W @ gram[:, j]) / gram[j, j])
     return W
 
@@ -217,7 +217,10 @@ PENALTIES = {"l1": (0.1, 0.2), "l2": (0.3, 0.4)}
 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(13, 119, 10), (60, 24, 3), (8, 2, 4)])
-@pytest.mark.parametrize("options", [{}, PENALTIES])
+@pytest.mark.parametrize(
+    "options",
+    [{}, PENALTIES, {"l1": (0.1, 0)}, {"l1": (0, 0.1)}, {"l2": (0.1, 0)}, {"l2": (0, 0.1)}],
+)
 @pytest.mark.parametrize("weighted", [None, "problem", "start"])
 def test_one_iteration_is_that_of_the_definition(n, m, k, options, weighted):
     rng = np.random.default_rng(0)

@@ -130,3 +130,44 @@ def test_no_queries_have_no_neighbours():
     bank = directions(5)
     distances, indices = nearest_in_partition(bank[:0], bank, np.zeros(5, int), bank[:1], 2)
     assert distances.shape == indices.shape == (0, 2)
+
+
+def test_as_many_rows_as_prototypes_are_shared_out():
+    """All rows are nearest to one prototype: one fewer goes there, as many are one for each."""
+    prototypes, near = np.eye(3), np.array([[9.0, 1.0, 0.0], [9.0, 0.0, 1.0], [9.0, 0.1, 0.1]])
+    rows = unit_rows(near)
+    assert_array_equal(balanced_labels(rows[:2], prototypes, 0.01), [0, 0])
+    assert_array_equal(balanced_labels(rows, prototypes, 0.01, n_iters=None), [1, 2, 0])
+
+
+def test_ten_normalisations_of_distances_are_made_by_default():
+    rows, prototypes = directions(40), directions(5, seed=1)
+    assert_array_equal(
+        balanced_labels(rows, prototypes, 0.02),
+        balanced_labels(rows, prototypes, 0.02, n_iters=10, metric="euclidean"),
+    )
+    others = [
+        balanced_labels(rows, prototypes, 0.02, n_iters=n_iters, metric=metric)
+        for n_iters, metric in ((1, "euclidean"), (10, "cosine"))
+    ]
+    for other in others:
+        assert (other != balanced_labels(rows, prototypes, 0.02)).any()
+
+
+@pytest.mark.parametrize(("share", "moves"), [(0.99, False), (1.01, True)])
+def test_means_as_short_as_the_rounding_of_narrow_numbers_have_no_direction(share, moves):
+    epsilon = float(np.finfo(np.float32).eps)
+    partitions = PartitionSums(np.array([[0.0, -3 * share * epsilon]]), np.array([3.0]))
+    moved = moved_prototypes(np.array([[0.0, 1.0]]), partitions, 0.0)
+    assert_allclose(moved, [[0.0, -share * epsilon if moves else 1.0]], rtol=1e-12)
+
+
+def test_partitions_of_no_more_rows_than_are_wanted_are_left():
+    bank = unit_rows(np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 1.01], [0.9, 1.0], [0.0, 1.0]]))
+    labels, query = np.array([0, 0, 0, 1, 1], dtype=np.int32), np.array([[1.0, 1.02]])
+    # Row 2 is the nearest of all, but in the other partition.
+    one_row = nearest_in_partition(query, bank[:4], labels[:4], np.eye(2), 1)[1]
+    assert_array_equal(one_row, [[2]])
+    two_rows = nearest_in_partition(query, bank, labels, np.eye(2), 1)[1]
+    assert_array_equal(two_rows, [[3]])
+    assert_array_equal(nearest_in_partition(query, bank, labels, np.eye(2), 2)[1], [[2, 3]])

@@ -124,3 +124,38 @@ def test_rows_move_with_their_nearest_source(points):
     new = X[[4, 4, 9]] + [[1e-3], [2e-3], [0.0]]
     assert_allclose(moved_as_nearest(new, X, means), new + shift[[4, 4, 9]])
     assert_array_equal(asked, [[4, 9]])
+
+
+@pytest.mark.parametrize("kind", ["max", "mean"])
+@pytest.mark.parametrize(("share", "is_rounding"), [(0.99e-12, True), (1.01e-12, False)])
+def test_a_trillionth_of_what_costs_are_made_of_is_rounding(kind, share, is_rounding):
+    step = 2.0**-20
+    cost = PointCost(np.array([[0.0]]), np.array([[step]]))
+    assert weighted_cost_scale(cost, kind) == step**2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PointCost, "magnitude", property(lambda self: step**2 / share))
+        scale = weighted_cost_scale(cost, kind)
+        assert scale == (1.0 if is_rounding else step**2)
+
+
+@pytest.mark.parametrize(("rho_a", "rho_b"), [(0.7, np.inf), (np.inf, 0.2), (0.5, 1.5)])
+def test_weights_are_powers_of_their_ratio_to_equal_ones(rho_a, rho_b):
+    a, b = np.array([0.2, 0.0, 0.5, 0.3]), np.array([0.9, 0.1])
+    found_a, found_b, mass = weights_of_relative_entropy(a, b, 0.3, rho_a, rho_b)
+    assert mass == 3 * 2
+    assert_allclose(found_a, 2 * (3 * a) ** (1 + 0.3 / rho_a), rtol=1e-14)
+    assert_allclose(found_b, 3 * (2 * b) ** (1 + 0.3 / rho_b), rtol=1e-14)
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "cosine", "inner_product"])
+@pytest.mark.parametrize("one_side", [False, True])
+def test_the_weighted_mean_is_that_of_all_pairs(points, metric, one_side):
+    X, Y = points
+    rng = np.random.default_rng(4)
+    a, b = rng.uniform(size=30) * (rng.random(30) < 0.7), rng.uniform(size=40)
+    costs = np.abs(PointCost(X, Y, metric=metric).block(slice(None)))
+    expected = np.average(np.average(costs, axis=1, weights=None if one_side else b), weights=a)
+    found = weighted_cost_scale(
+        PointCost(X, Y, metric=metric), "mean", a=a, b=None if one_side else b
+    )
+    assert found == pytest.approx(expected, rel=1e-12)

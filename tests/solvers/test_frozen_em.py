@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from scipy.special import softmax
 
+from clusterlib.blocks import as_blocks
 from clusterlib.solvers import frozen_em
 
 
@@ -80,3 +81,60 @@ def test_an_early_end_says_so(max_iter):
     assert fit.n_iter == max_iter
     if not max_iter:
         assert_array_equal(fit.domain_given_class, start)
+
+
+def plain_em(h, D, domains, max_iter, tol):
+    """Posteriors, half a row for each class spread over the domains, shares; until these stand."""
+    history, converged = [], False
+    while len(history) < max_iter and not converged:
+        joint = h * D[domains]
+        history.append(np.log(joint.sum(axis=1)).mean())
+        counts = np.full(D.shape, 0.5 / len(D))
+        np.add.at(counts, domains, joint / joint.sum(axis=1, keepdims=True))
+        new = counts / counts.sum(axis=0)
+        converged = np.abs(new - D).sum(axis=0).max() / 2 <= tol
+        D = new
+    return D, history, converged
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+@pytest.mark.parametrize(("max_iter", "tol"), [(1, 0.0), (3, 0.0), (50, 1e-2), (50, 1e-3)])
+def test_iterations_are_those_of_a_plain_loop(max_iter, tol, in_blocks):
+    h, start, domains = problem(n=300)
+    start = start * np.random.default_rng(0).uniform(0.5, 1.5, start.shape)
+    start /= start.sum(axis=0)
+    D, history, converged = plain_em(h, start, domains, max_iter, tol)
+    given = as_blocks(h, block_rows=4096) if in_blocks else h
+    fit = frozen_em(given, start, domains, max_iter=max_iter, tol=tol)
+    assert_allclose(fit.domain_given_class, D, rtol=1e-10)
+    assert_allclose(fit.history, history, rtol=1e-10)
+    assert fit.n_iter == len(history)
+    assert fit.converged == converged == (max_iter == 50)
+    assert type(fit.converged) is bool
+    joint = h * D[domains]
+    posteriors = joint / joint.sum(axis=1, keepdims=True)
+    means = np.stack([posteriors[domains == d].mean(axis=0) for d in range(4)])
+    assert_allclose(fit.marginals, means, rtol=1e-10)
+    assert_allclose(fit.log_likelihood, np.log(joint.sum(axis=1)).mean(), rtol=1e-10)
+    assert (fit.posteriors is None) == in_blocks
+
+
+def test_fifty_iterations_and_a_millionth_are_the_limits_by_default():
+    h, start, domains = problem(sharpness=0.5)
+    D, history, converged = plain_em(h, start, domains, 50, 1e-6)
+    fit = frozen_em(h, start, domains)
+    assert (fit.n_iter, fit.converged) == (len(history), converged) == (50, False)
+    easy = problem(sharpness=9.0)
+    D, history, converged = plain_em(*easy, 50, 1e-6)
+    fit = frozen_em(*easy)
+    assert (fit.n_iter, fit.converged) == (len(history), converged)
+    assert converged
+    assert_allclose(fit.domain_given_class, D, rtol=1e-10)
+
+
+def test_a_domain_without_rows_has_no_marginals():
+    h, start, domains = problem()
+    domains[domains == 2] = 1
+    fit = frozen_em(h, start, domains)
+    assert_array_equal(fit.marginals[2], 0.0)
+    assert_allclose(fit.marginals[[0, 1, 3]].sum(axis=1), 1.0)

@@ -91,10 +91,11 @@ def test_imports_without_a_warning():
 
 ANSWERS = """
 import hashlib, sys
+{first}
 import clusterlib
 from clusterlib import selftest
 from tests.robustness.children import ONE_EACH, bits, fitted
-{first}
+
 settings = ONE_EACH if sys.argv[1:] == ["all"] else ONE_EACH[:2]
 found = [bits(fitted(i)) for i in settings]
 clusterlib.show_config()
@@ -216,6 +217,8 @@ def test_a_full_disk_and_names_beyond_ascii(tmp_path):
 
 def test_no_home_no_temporary_files_and_no_folder_to_be_in(usual, tmp_path):
     """Nothing in the library needs any of them."""
-    first = f"import os; os.chdir({str(tmp_path)!r}); os.rmdir({str(tmp_path)!r})"
-    assert answer(first, TMPDIR=str(tmp_path / "gone"), HOME=None) == usual
+    # A folder that TMPDIR names is only the first one that is tried.
+    first = f"import os, tempfile; tempfile.tempdir = {str(tmp_path / 'gone')!r}\n"
+    first += f"os.chdir({str(tmp_path)!r}); os.rmdir({str(tmp_path)!r})"
+    assert answer(first, HOME=None) == usual
     assert not tmp_path.exists()

@@ -216,13 +216,14 @@ class ClusteredMemory(StoredRows, ClusterMixin, BaseEstimator):
             self._begin(X.dtype)
         rows = unit_rows(X[-len(self.slots_) :]).astype(self.slots_.dtype, copy=False)
         self.n_steps_ += 1
-        if hasattr(self, "prototypes_"):
-            checked_same_clusters(settings["n_clusters"], self.prototypes_)
-            self._step(rows, settings)
-        else:
-            self._store(rows)
-            if self.n_stored_ == len(self.slots_):
-                self._take(self._kmeans().fit(self.bank_))
+        with self._kept(len(rows)):
+            if hasattr(self, "prototypes_"):
+                checked_same_clusters(settings["n_clusters"], self.prototypes_)
+                self._step(rows, settings)
+            else:
+                self._store(rows)
+                if self.n_stored_ == len(self.slots_):
+                    self._take(self._kmeans().fit(self.bank_))
 
     def _checked_parameters(self):
         n_clusters = checked_integer("n_clusters", self.n_clusters, 1)
@@ -265,7 +266,7 @@ class ClusteredMemory(StoredRows, ClusterMixin, BaseEstimator):
     def _take(self, kmeans):
         """Make partitions of clusters, where every row has its nearest prototype."""
         self.prototypes_ = kmeans.cluster_centers_
-        self.slot_labels_[: self.n_stored_] = kmeans.labels_
+        self._label(kmeans.labels_)
         self.partitions_ = partition_sums(self.bank_, self.labels_, len(self.prototypes_))
         self.sizes_ = self.partitions_.sizes
 
@@ -289,7 +290,8 @@ class ClusteredMemory(StoredRows, ClusterMixin, BaseEstimator):
             warnings.simplefilter("ignore", ConvergenceWarning)
             kmeans = self._kmeans().fit(self.bank_)
         if np.count_nonzero(kmeans.cluster_sizes_) == len(self.prototypes_):
-            self._take(kmeans)
+            with all_or_nothing(self):
+                self._take(kmeans)
         return self
 
     def predict(self, X: ArrayLike) -> Int32Array:

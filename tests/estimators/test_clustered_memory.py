@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
-from clusterlib.cluster import ClusteredMemory, SphericalKMeans
+from clusterlib.cluster import ClusteredMemory, SphericalKMeans, _clustered_memory
 from clusterlib.solvers import unit_rows
 from tests.estimators.cases import blobs
 
@@ -120,6 +120,40 @@ def test_a_collapsed_memory_is_clustered_again():
     # One row at a time gets the nearest prototype, so all rows may end in one partition.
     fed(memory, [[[1.0, 0.1 * i]] for i in range(10)])
     assert memory.sizes_.min() > 0
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("method", "n_stored", "place"),
+    [
+        ("fit", 100, "moved_prototypes"),
+        ("fit", 80, "moved_prototypes"),
+        ("fit", 80, "partition_sums"),
+        ("partial_fit", 95, "partition_sums"),  # the batch that fills it
+    ],
+)
+def test_a_batch_that_is_broken_off_changes_nothing(method, n_stored, place, monkeypatch):
+    memory = getattr(ClusteredMemory(4, 100, random_state=0), method)(X[:n_stored])
+    before = pickle.dumps(memory)
+    memory = pickle.loads(before)
+    monkeypatch.setattr(_clustered_memory, "_STEPS_BETWEEN_SUMS", 1)
+    monkeypatch.setattr(_clustered_memory, place, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        memory.partial_fit(X[100:110])
+    assert pickle.dumps(memory) == before
+
+
+def test_reclustering_that_is_broken_off_changes_nothing(monkeypatch):
+    memory = ClusteredMemory(4, 100, random_state=0).fit(X[:100]).partial_fit(X[100:150])
+    before = pickle.dumps(memory)
+    memory = pickle.loads(before)
+    monkeypatch.setattr(_clustered_memory, "partition_sums", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        memory.recluster()
+    assert pickle.dumps(memory) == before
 
 
 def test_the_same_seed_gives_the_same_bits():

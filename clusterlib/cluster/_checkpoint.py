@@ -160,6 +160,8 @@ class Checkpoint:
                 with np.load(opened, allow_pickle=False) as file:
                     stored = {name: file[name] for name in file.files}
             version = int(stored["version"])
+        except (MemoryError, PermissionError):
+            raise  # says nothing of what the file holds
         except Exception as error:  # whatever the readers of ZIP and NumPy stumble over
             raise self._no_checkpoint(error) from error
         if version != _VERSION:

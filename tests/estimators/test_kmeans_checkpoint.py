@@ -176,6 +176,19 @@ def test_compressed_contents_are_refused(tmp_path):
         KMeans(5, checkpoint=path, **RANDOM).fit(X)
 
 
+@pytest.mark.parametrize("error", [MemoryError, PermissionError])
+def test_a_checkpoint_that_cannot_be_read_now_is_not_called_broken(error, tmp_path, monkeypatch):
+    path = tmp_path / "fit.npz"
+    break_off(KMeans(5, checkpoint=path, **RANDOM), 20)
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises(error):
+        KMeans(5, checkpoint=path, **RANDOM).fit(X)
+
+
 def test_an_interrupted_later_start_leaves_the_best_before_it():
     """Broken off after seeding and before its first iteration, a start has nothing to show."""
     options = {"init": "random", "tol": 1e9, "random_state": 0}

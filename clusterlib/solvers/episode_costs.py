@@ -3,11 +3,12 @@
 import numpy as np
 
 from clusterlib.solvers.cost_scale import cost_scale as measured_scale
+from clusterlib.solvers.transport_problem import SMALLEST_EPSILON
 
 __all__ = ["EpisodeCosts"]
 
-# The kernels refuse an epsilon below this share of the largest cost.
-_LEAST_EPSILON = 1e-12
+# Below this part of the largest cost, rounded costs in float32 change a plan by per cents.
+_NARROW_EPSILON = 1e-5
 
 
 class EpisodeCosts:
@@ -16,7 +17,8 @@ class EpisodeCosts:
     Parameters
     ----------
     queries : ndarray of shape (E, n_queries, n_features), float32 or float64
-        Rows that stay where they are.
+        Rows that stay where they are. They become float64 where costs of float32 are too coarse
+        for ``epsilon``.
     epsilon : float
         Entropic strength in units of the scale.
     scale : {"max", "mean", "median"} or float
@@ -32,10 +34,13 @@ class EpisodeCosts:
     """
 
     def __init__(self, queries, epsilon, scale):
-        self.queries = queries
         self.epsilon = epsilon
         self.scale = None
         self._kind = scale
+        self._take(queries)
+
+    def _take(self, queries):
+        self.queries = queries
         # Distances lose fewer digits near the origin.
         self._center = queries.mean(axis=1, keepdims=True)
         self._points = queries - self._center
@@ -51,6 +56,10 @@ class EpisodeCosts:
         if self.scale is None or renew_scale:
             self.scale = self._measured(costs)
         costs /= self.scale.astype(costs.dtype)[:, None, None]
+        is_narrow = costs.dtype == np.float32
+        if is_narrow and self.epsilon < _NARROW_EPSILON * costs.max(initial=0.0):
+            self._take(self.queries.astype(np.float64))
+            return self.of(prototypes, renew_scale)
         return costs
 
     def _measured(self, costs):
@@ -102,7 +111,7 @@ class EpisodeCosts:
 def _scale_in_range(scale, costs, epsilon):
     """Refuse a given scale whose costs are no numbers for the kernels: a ValueError."""
     limits, largest = np.finfo(costs.dtype), float(costs.max(initial=0.0))
-    least = max(float(limits.tiny), 1.01 * _LEAST_EPSILON * largest / epsilon)
+    least = max(float(limits.tiny), 1.01 * SMALLEST_EPSILON * largest / epsilon)
     most = float(limits.max) / max(1.0, epsilon)
     if not least <= scale <= most:
         raise ValueError(

@@ -11,6 +11,7 @@ from clusterlib.kernels import sinkhorn_batch as iterate_batch
 from clusterlib.kernels.checks import as_numeric, as_vector, checked_integer
 from clusterlib.solvers.sides import check_on_host
 from clusterlib.solvers.transport_problem import (
+    SMALLEST_EPSILON,
     balanced_weights,
     checked_real,
     checked_weights,
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["SinkhornBatchResult", "sinkhorn_batch"]
 
 _MOST_ITERATIONS = 2**31 - 1
-# Relative to the largest cost: less, and float64 cannot resolve the plan.
-_SMALLEST_EPSILON = 1e-12
 # Outside these, 1 / epsilon or a product with it may leave the range of float32.
 _NARROW_LOW, _NARROW_HIGH = 1e-12, 1e24
 
@@ -267,9 +266,9 @@ def _checked_costs(costs):
 def _checked_epsilons(epsilon, n_problems, magnitude):
     epsilon = as_vector("epsilon", epsilon, n_problems)
     smallest = float(epsilon.min())
-    if smallest <= 0 or smallest < _SMALLEST_EPSILON * magnitude:
+    if smallest <= 0 or smallest < SMALLEST_EPSILON * magnitude:
         raise ValueError(
-            f"epsilon must be above 0 and at least {_SMALLEST_EPSILON * magnitude:.3g} for costs "
+            f"epsilon must be above 0 and at least {SMALLEST_EPSILON * magnitude:.3g} for costs "
             f"up to {magnitude:.3g}, got {smallest!r}"
         )
     return epsilon

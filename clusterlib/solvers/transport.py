@@ -272,8 +272,8 @@ def _given(costs, start, masses, n_passes, mixing, settings, renew_scale=False):
         objective += costs.support_term(moved, start, mixing.support_mass)
     ones = np.ones(n_episodes)
     alignment = PrototypeAlignment(
-        prototypes=moved,
-        plan=plan,
+        prototypes=moved.astype(start.dtype, copy=False),
+        plan=plan.astype(start.dtype, copy=False),
         class_masses=np.broadcast_to(masses, (n_episodes, n_classes)),
         is_balanced=ones > 0,
         evidence=0 * ones,
@@ -304,8 +304,8 @@ def _estimated(costs, start, n_passes, mixing):
     objective += costs.support_term(moved, start, mixing.support_mass)
     ones = np.ones(n_episodes)
     alignment = PrototypeAlignment(
-        prototypes=moved,
-        plan=plan,
+        prototypes=moved.astype(start.dtype, copy=False),
+        plan=plan.astype(start.dtype, copy=False),
         class_masses=masses,
         is_balanced=ones < 0,
         evidence=0 * ones,

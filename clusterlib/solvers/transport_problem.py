@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clusterlib.typing import ArrayLike, DTypeLike, FloatArray, MetricName
 
 __all__ = [
+    "SMALLEST_EPSILON",
     "PointCost",
     "TransportProblem",
     "balanced_weights",
@@ -33,7 +34,7 @@ _MASSES_AGREE = 1e-6
 # A mean beyond this part of the longest row is worth a copy of the points without it.
 _FAR_FROM_ORIGIN = 0.5
 # Below this part of the largest cost, float64 cannot tell exp((f + g - C) / epsilon) any more.
-_SMALLEST_EPSILON = 1e-12
+SMALLEST_EPSILON = 1e-12
 _SMALLEST_NUMBER = 1e-290  # whose reciprocal is well inside the range of float64
 # Temporaries on a device hold about as many numbers.
 _CHUNK_VALUES = 1 << 24
@@ -334,7 +335,7 @@ def checked_member(name, value, members):
 def checked_epsilon(epsilon, cost):
     """Return the entropic strength as float; refused where float64 cannot resolve it."""
     epsilon = checked_real("epsilon", epsilon, low=0.0, low_open=True)
-    smallest = max(_SMALLEST_EPSILON * cost.magnitude, _SMALLEST_NUMBER)
+    smallest = max(SMALLEST_EPSILON * cost.magnitude, _SMALLEST_NUMBER)
     if epsilon < smallest:
         raise ValueError(
             f"epsilon must be at least {smallest:.3g} for costs up to {cost.magnitude:.3g}, "

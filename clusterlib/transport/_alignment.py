@@ -176,7 +176,7 @@ def class_scores(prototypes, queries, settings):
     if settings.rule is PrototypeRule.LOGISTIC and prototypes.shape[1] > 1:
         return np.array([_logistic(*pair) for pair in zip(prototypes, queries, strict=True)])
     costs = EpisodeCosts(queries, settings.epsilon, settings.cost_scale).of(prototypes)
-    return costs.transpose(0, 2, 1) / -settings.epsilon
+    return (costs.transpose(0, 2, 1) / -settings.epsilon).astype(queries.dtype, copy=False)
 
 
 def _logistic(prototypes, queries):

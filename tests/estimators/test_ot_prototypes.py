@@ -251,6 +251,23 @@ def test_unequal_shots_and_a_single_class():
         assert_array_equal(model.predict_proba(X), np.ones((7, 1)))
 
 
+@pytest.mark.filterwarnings("ignore:OTPrototypeClassifier. the transport")
+@pytest.mark.parametrize("marginals", ["adaptive", "uniform"])
+@pytest.mark.parametrize("cost_scale", ["max", 1.0])
+@pytest.mark.parametrize("epsilon", [1e-2, 1e-7, 1e-8])
+def test_narrow_rows_follow_wide_ones_where_costs_are_many_epsilon(epsilon, cost_scale, marginals):
+    episodes = draw(1, 5)
+    support, y, queries = episodes.X[0], episodes.y[0], episodes.queries[0]
+    model = OTPrototypeClassifier(
+        epsilon, cost_scale=cost_scale, marginals=marginals, normalize=None, max_sweeps=20
+    )
+    rows = support.astype(np.float32), queries.astype(np.float32)
+    narrow = model.fit(rows[0], y).align(rows[1])
+    wide = model.fit(rows[0].astype(float), y).align(rows[1].astype(float))
+    assert narrow.prototypes_after.dtype == narrow.plan.dtype == np.float32
+    assert_allclose(narrow.prototypes_after, wide.prototypes_after, rtol=0.01, atol=0.01)
+
+
 def test_unfinished_transports_are_reported():
     episodes = draw(3, 1, "dirichlet")
     model = OTPrototypeClassifier(0.002, marginals="uniform", max_sweeps=2)

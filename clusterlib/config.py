@@ -58,8 +58,8 @@ def set_config(**settings: int | None) -> None:
     **settings : int or None
         ``n_threads``: at least 1, or None for the default; ``block_bytes``: at least 1. What is
         not named stays. No result depends on either, only time and memory do, with one exception:
-        ``SinkhornTransport`` may choose another method where costs fit into a block, and methods
-        agree to its ``tol``, not to the bit.
+        ``SinkhornTransport`` and its solver ``sinkhorn`` may choose another method where costs fit
+        into a block, and methods agree to their ``tol``, not to the bit.
 
     Raises
     ------

@@ -90,7 +90,7 @@ def balanced_stream(
         relocate_empty(moved, best.weights, best.labels, blocks, centers, None, spherical=spherical)
         hint = best if changed <= _FEW_CHANGES else None
         found = assign_streamed(blocks, moved, size_min, size_max, hint=hint, **common)
-        changed = np.count_nonzero(found.labels != best.labels) / blocks.n_samples
+        changed = float(np.count_nonzero(found.labels != best.labels)) / blocks.n_samples
         stands = changed == 0
         fall = best.cost - found.cost
         converged = stands or not fall > tol * best.cost

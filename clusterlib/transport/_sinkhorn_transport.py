@@ -199,8 +199,8 @@ class SinkhornTransport(TransportEstimator):
     target_: FloatArray
     metric_: str
     penalty_: float | None
-    source_classes_: Int64Array
-    target_classes_: Int64Array
+    source_classes_: Int64Array | None
+    target_classes_: Int64Array | None
     n_features_in_: int
     feature_names_in_: Array
 

@@ -2,9 +2,11 @@
 
 import doctest
 import inspect
+import math
 import re
 from importlib import import_module
 
+import numpy as np
 import pytest
 
 from tests.source_rules import read_tree
@@ -143,9 +145,35 @@ def test_public_name_has_an_example(path):
     assert ">>> " in sections(OBJECTS[path].__doc__).get("Examples", "")
 
 
+def false_defaults(thing):
+    """Parameters whose default is another one than the docstring says."""
+    taken = thing.__init__ if inspect.isclass(thing) and "__init__" in vars(thing) else thing
+    parameters = {} if inspect.isclass(taken) else inspect.signature(taken).parameters
+    for names, kind, _ in entries(sections(thing.__doc__).get("Parameters", "")):
+        stated = kind.partition("default=")[2]
+        each = stated.split(" and ")
+        for name, text in zip(names, each if len(each) > 1 else each * len(names), strict=True):
+            if (
+                text
+                and name in parameters
+                and not _is_stated(parameters[name].default, text, taken)
+            ):
+                yield f"{name}: {parameters[name].default!r}, documented as {text}"
+
+
+def _is_stated(default, text, function):
+    try:
+        value = eval(text, {"inf": math.inf, **vars(np), **function.__globals__})
+    except (NameError, SyntaxError):
+        return text == str(default)
+    return default == value or getattr(default, "value", default) == value
+
+
 @pytest.mark.parametrize("path", OBJECTS)
-def test_examples_run(path):
+def test_what_a_docstring_says_is_true(path):
+    """Defaults are those of the signature, and examples run."""
     thing = OBJECTS[path]
+    assert list(false_defaults(thing)) == []
     finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(verbose=False)
     report = []
     for example in finder.find(thing, path, globs={}):
@@ -187,3 +215,14 @@ def test_faults_are_found(old, new, complaint):
     function.__doc__ = GOOD.replace(old, new)
     found = faults(function, arguments(function))
     assert any(complaint in fault for fault in found) if complaint else found == []
+
+
+@pytest.mark.parametrize("stated", ["7", "7.0 and 0.5", "0.5", "inf", "None"])
+def test_false_defaults_are_found(stated):
+    def function(a=7, b=0.5): ...
+
+    function.__doc__ = GOOD.replace(
+        "X : array-like of shape (n, d)", f"a, b : int, default={stated}"
+    )
+    found = list(false_defaults(function))
+    assert len(found) == {"7": 1, "0.5": 1, "7.0 and 0.5": 0}.get(stated, 2)

@@ -320,3 +320,21 @@ def test_heads_that_imitate_labels_are_compared_only_if_asked_for():
     asked = (HeadKind.WEIGHTED, HeadKind.GAUSSIAN, HeadKind.COMBINED)
     assert [head.kind for head in choice.heads] == list(asked)
     assert_same_choice(choice, choice_of([X], codes, 4, kinds=asked))
+
+
+@pytest.mark.parametrize(("sign", "end"), [(-1.0, -8.0), (1e-9, 4.0)])
+def test_factors_end_where_scores_say_nothing_or_the_opposite(sign, end):
+    """From exp(-8), for scores that are wrong, to exp(4), for those that are far too small."""
+    views, codes, _ = two_views()
+    parts = fitted_parts(views, codes, 4, SHRINKAGES, {})
+    left_out = _LeftOut(codes, None, np.zeros(300, dtype=np.intp))
+    left_out.add(0, views, parts)
+    factor, _ = left_out.factor(sign * left_out.scores[PartKind.GAUSSIAN, 1])
+    assert_allclose(np.log(factor), end, atol=0.03)
+
+
+def test_four_rows_can_be_scored():
+    X = 2 * np.random.default_rng(0).normal(size=(4, 3))
+    choice = choice_of([X], np.array([0, 0, 1, 1]), 2)
+    assert choice.n_scored == 4
+    assert np.isfinite(choice.scores).all()

@@ -290,6 +290,7 @@ def test_noise_is_that_of_sums_or_of_residuals(dtype):
     # Large objectives come from sums that cancel, small ones from the residuals themselves.
     for part in (0.5, 401 * eps):
         assert_allclose(problem.noise(part * total), 4 * eps * total, rtol=1e-6)
+    assert problem.noise(400 * eps * problem.total) < eps * total
     for part in (399 * eps, eps):
         expected = 8 * eps * np.sqrt(2 * part) * total
         assert_allclose(problem.noise(part * total), expected, rtol=1e-6)

@@ -252,3 +252,13 @@ def test_a_column_without_rows_has_no_value():
     W = np.column_stack([np.ones(12), np.zeros(12)])
     found = likelihood_value(X, factors, np.array([0.5]), W, np.array([0, 0]))
     assert_allclose(found, 6.0 - np.square(X - X.mean(axis=0)).sum())
+
+
+def test_values_of_many_rows_are_those_of_all_at_once():
+    X = rows(9000)
+    W = np.random.default_rng(0).dirichlet(np.ones(4), 9000)
+    W = np.column_stack([W, np.zeros(9000)])
+    centred = X - X.mean(axis=0)
+    expected = sum(np.square(w @ centred).sum() / w.sum() for w in W.T[:4])
+    assert_allclose(factor_value(X, X.mean(axis=0), W), expected, rtol=1e-10)
+    assert_allclose(trace_of(W), sum(w @ w / w.sum() for w in W.T[:4]), rtol=1e-12)

@@ -207,3 +207,12 @@ def test_a_gradient_may_be_negative_by_rounding(size):
     W = start.copy()
     MODULE._solve(W, R, G)
     assert_array_equal(W, [[size, 0.0], [0.25, 0.0]])
+
+
+@pytest.mark.parametrize(("condition", "is_kept"), [(0.99e9, True), (1.01e9, False)])
+def test_a_start_is_kept_where_components_are_apart_enough(monkeypatch, condition, is_kept):
+    for name in ("hals_sweep", "_solve"):  # nothing moves
+        monkeypatch.setattr(MODULE, name, lambda *_, **__: None)
+    start = np.array([[3.0, 4.0]])
+    found = nonnegative_weights(np.zeros((1, 2)), np.diag([1.0, 1 / condition]), start=start)
+    assert_array_equal(found, start if is_kept else 0 * start)

@@ -287,7 +287,7 @@ def minibatch(
         batches = _drawn(blocks, draws, rng, batch_size, n_steps)
     counts = np.zeros(len(centers))
     progress = _Progress(pass_size, tol, max_no_improvement)
-    n_reassigned, since_reassignment, n_iter, converged = 0, 0, 0, False
+    n_reassigned = since_reassignment = 0
     with closing(batches):
         for batch, weight, n_read in batches:
             n_iter = -(-n_read // pass_size)

@@ -228,6 +228,28 @@ def test_float32_gives_way_where_its_errors_cannot_be_trusted(as_points):
     assert sweeps_of(dense_problem()).floor() == 0.0
 
 
+@pytest.mark.parametrize("as_points", [False, True])
+def test_a_sweep_that_evaluates_is_in_float64(as_points):
+    rng = np.random.default_rng(6)
+    X, Y = (rng.uniform(size=(n, 2)).astype(np.float32) for n in (9, 7))
+    cost = PointCost(X, Y)
+    values = cost.X.astype(np.float64)[:, None] - cost.Y.astype(np.float64)
+    C = (values**2).sum(axis=2)
+    if not as_points:
+        cost = C.astype(np.float32)
+        C = cost.astype(np.float64)
+    sweeps = Sweeps(transport_problem(cost), 0.02, max_iter=50, tol=1e-3)
+    sweeps.iterate(2)
+    assert not sweeps.is_precise
+    problem = sweeps.problem
+    dense = Dense(C, problem.a, problem.b, epsilon=0.02)
+    sums = sweeps.sweep()
+    assert sweeps.is_precise
+    f = dense.rows(sweeps.g)
+    np.testing.assert_allclose(sweeps.f, f, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(sums, dense.plan(f, sweeps.g).sum(axis=0), rtol=1e-11)
+
+
 @pytest.mark.parametrize("factor", [0.49, 0.51, 0.9])
 def test_float32_goes_down_to_a_tolerance_that_it_can_reach(factor):
     dense = dense_problem(n=30, m=20)

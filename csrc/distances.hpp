@@ -11,6 +11,7 @@ struct DistancesContext {
   const T* biases;   // -|y|^2 / 2, or 1 / |y|, per lane
   T unscale;         // factor of a distance, to be applied `power` times
   int power;
+  T large;           // squares of rows from here on leave the range of the dtype
   bool wild;         // a row of Y leaves the range of the dtype
   Scratch* scratch;
   int status;
@@ -42,6 +43,20 @@ bool tiny_rows(const Matrix<T>& Y, const T* inverse, const ScreenSetup<T>& s) {
   for (std::ptrdiff_t j = 0; j < Y.rows; ++j)
     if (s.norms[j] > 0 && !(inverse[j] > 0 && inverse[j] < T(1) / static_cast<T>(1e-15))) return true;
   return false;
+}
+
+// The square from which on a row is worked out in float64. Rounding errors of scaled squares grow with
+// what is scaled back, to infinity between equal rows, and products are at most |x| |y|.
+template <class T>
+T largest_square(const ExactMetric<T>& exact) {
+  const T most = kLargeSquare<T>;
+  T large = most;
+  if (scale_power(exact) > 0) large = most * row_scale(exact) * row_scale(exact);
+  if (exact.metric == Metric::inner_product) {
+    const T x = most * exact.setup.y_scale;
+    large = x * x / static_cast<T>(exact.Y.cols);
+  }
+  return large < most ? large : most;
 }
 
 // NR rows of X against one panel of Y.
@@ -121,7 +136,7 @@ void distances_body(void* context, std::ptrdiff_t begin, std::ptrdiff_t end, int
     }
   for (std::ptrdiff_t i = begin; i < end; ++i) {
     const std::ptrdiff_t t = (i - begin) / NR, r = (i - begin) % NR;
-    if (c.wild || is_wild(c.job->X, i, c.job->metric, squares[t * width + r]))
+    if (c.wild || is_wild(c.job->X, i, c.job->metric, squares[t * width + r], c.large))
       wide_distances(c, contiguous_row(c.job->X, i, reinterpret_cast<char*>(staging)), i);
   }
 }
@@ -139,12 +154,13 @@ Status distances(const DistancesJob<T>& job) {
   Scratch scratch(sizeof(T) * (8 * NR * d + 10 * width + width * (d + l) + 64), threads);
   T* panels = reinterpret_cast<T*>(packed.slice(0));
   T* side = panels + padded * d;
-  DistancesContext<T> c{&job, {job.Y, job.metric, screening.setup}, panels, side, T(1), 0, false,
+  DistancesContext<T> c{&job, {job.Y, job.metric, screening.setup}, panels, side, T(1), 0, T(0), false,
                         &scratch, 0};
   pack_panels(c.exact, panels, side, side + padded);
   c.unscale = T(1) / row_scale(c.exact);
   c.power = scale_power(c.exact);
-  c.wild = out_of_range(side, job.Y.rows) ||
+  c.large = largest_square(c.exact);
+  c.wild = out_of_range(side, job.Y.rows, c.large) ||
            (job.metric == Metric::cosine && tiny_rows(job.Y, side, screening.setup));
   parallel_for(job.X.rows, grain, threads, distances_body<T>, &c);
   return static_cast<Status>(c.status);

@@ -69,17 +69,17 @@ template <class T>
 inline constexpr T kSmallSquare = static_cast<T>(sizeof(T) == 4 ? 1e-30 : 1e-290);
 
 template <class T>
-bool out_of_range(const T* squares, std::ptrdiff_t count) {
+bool out_of_range(const T* squares, std::ptrdiff_t count, T large = kLargeSquare<T>) {
   for (std::ptrdiff_t j = 0; j < count; ++j)
-    if (!(squares[j] > -kLargeSquare<T> && squares[j] < kLargeSquare<T>)) return true;
+    if (!(squares[j] > -large && squares[j] < large)) return true;
   return false;
 }
 
 // Whether a row of X cannot be trusted to the dtype: its square overflows or, for the cosine,
 // vanishes although the row is not zero.
 template <class T>
-bool is_wild(const Matrix<T>& X, std::ptrdiff_t i, Metric metric, T square) {
-  if (!(square < kLargeSquare<T>)) return true;
+bool is_wild(const Matrix<T>& X, std::ptrdiff_t i, Metric metric, T square, T large = kLargeSquare<T>) {
+  if (!(square < large)) return true;
   if (metric != Metric::cosine || square > kSmallSquare<T>) return false;
   for (std::ptrdiff_t p = 0; p < X.cols; ++p)
     if (X.at(i, p) != 0) return true;

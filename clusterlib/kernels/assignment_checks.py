@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from clusterlib.kernels.checks import as_metric, as_numeric, as_vector, checked_integer
+from clusterlib.kernels.checks import (
+    as_metric,
+    as_numeric,
+    as_vector,
+    checked_integer,
+    largest_magnitude,
+)
 from clusterlib.kernels.metrics import Metric
 
 __all__ = [
@@ -100,8 +106,8 @@ def as_hint(prices, n_clusters):
     return np.clip(as_vector("prices", prices, n_clusters), -LARGEST_COST, LARGEST_COST)
 
 
-def _largest_magnitude(name, A):
-    largest = max(-float(A.min(initial=0.0)), float(A.max(initial=0.0)))
+def _finite_magnitude(name, A):
+    largest = largest_magnitude(A)
     if not np.isfinite(largest):
         raise ValueError(f"{name} contains NaN or infinity; every value must be finite")
     return largest
@@ -109,7 +115,7 @@ def _largest_magnitude(name, A):
 
 def points_in_range(X, Y, metric):
     """Return ``(X, Y, e)`` whose costs, 2^-e times those that are meant, are far from the limits."""
-    largest = max(_largest_magnitude("X", X), _largest_magnitude("Y", Y))
+    largest = max(_finite_magnitude("X", X), _finite_magnitude("Y", Y))
     limit = _POINTS[X.dtype]
     if largest == 0.0 or 1 / limit <= largest <= limit:
         return X, Y, 0

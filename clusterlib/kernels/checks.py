@@ -25,15 +25,12 @@ __all__ = [
     "checked_output",
     "checked_threads",
     "checked_values",
-    "squares_fit",
+    "largest_magnitude",
+    "sum_of_squares",
 ]
 
 _INT32_MAX = 2**31 - 1
 MASKS = {None: 0, "same": 1, "different": 2}
-
-
-# Squared distances are up to twice the sum of both, and up to twice that about another origin.
-_MOST_SQUARES = float(np.finfo(np.float32).max) / 16
 
 
 def as_numeric(name, value):
@@ -257,14 +254,18 @@ def checked_state(name, value, shape, dtype):
         raise ValueError(f"{name} must be C-contiguous, aligned and writeable")
 
 
-def squares_fit(X, Y):
-    """Whether squared distances are numbers in the dtype of the rows, which float64 is trusted with.
+def sum_of_squares(X):
+    """Sum the squares of an array in one pass; infinity if it has gaps, or squares leave its dtype.
 
-    Decided by values alone, as rows in another layout must not be calculated otherwise.
+    At least the largest square: adding what is not negative never makes a rounded sum smaller.
     """
-    return X.dtype != np.float32 or _largest_square(X) + _largest_square(Y) < _MOST_SQUARES
+    if not (X.flags.c_contiguous or X.flags.f_contiguous):
+        return np.inf
+    values = X.ravel(order="K")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.dot(values, values))
 
 
-def _largest_square(X):
-    largest = max(float(X.max(initial=0.0)), -float(X.min(initial=0.0)))
-    return X.shape[1] * largest * largest
+def largest_magnitude(X):
+    """Largest absolute value of an array, 0 for an empty one; NaN if there is one."""
+    return max(float(X.max(initial=0.0)), -float(X.min(initial=0.0)))

@@ -54,7 +54,6 @@ from clusterlib.kernels.checks import (
     checked_output,
     checked_threads,
     checked_values,
-    squares_fit,
 )
 from clusterlib.kernels.dispatch import follows_data, implementation
 from clusterlib.kernels.metrics import Metric
@@ -123,14 +122,7 @@ def pairwise_distances(X, Y=None, *, metric="sqeuclidean", out=None, n_threads=N
     symmetric = Y is None
     X, Y = as_matrix_pair(X, X if symmetric else Y)
     out = checked_output(out, (len(X), len(Y)), X.dtype, (X, Y))
-    compute = implementation("pairwise_distances", backend)
-    if squares_fit(X, Y):
-        compute(X, Y, metric, out, n_threads)
-    else:
-        wide = np.empty(out.shape)
-        compute(X.astype(np.float64), Y.astype(np.float64), metric, wide, n_threads)
-        with np.errstate(over="ignore"):  # distances that the dtype cannot hold are infinite
-            out[...] = wide
+    implementation("pairwise_distances", backend)(X, Y, metric, out, n_threads)
     if symmetric and metric in (Metric.SQEUCLIDEAN, Metric.EUCLIDEAN):
         np.fill_diagonal(out, 0.0)  # expansions of the square leave rounding errors there
     return out

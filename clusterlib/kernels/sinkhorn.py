@@ -210,9 +210,10 @@ def sinkhorn_sweep_points(
     """
     metric, backend = as_metric(metric, backend)
     n_threads = checked_threads(n_threads)
-    X, Y = door.points_in_range(X, Y)
+    X, Y = door.as_points(X, Y)
     shapes = (len(X),), (len(Y),)
     arguments = door.checked_sweep(shapes, epsilon, log_a, f, g, tau_a, f_max, update_f)
+    X, Y = door.in_range(X, Y)
     column_sums = np.empty(len(Y))
     implementation("sinkhorn_sweep_points", backend)(
         X, Y, metric, *arguments, column_sums, n_threads
@@ -382,11 +383,12 @@ def sinkhorn_iterate_points(
     """
     metric, backend = as_metric(metric, backend)
     n_threads = checked_threads(n_threads)
-    X, Y = door.points_in_range(X, Y)
+    X, Y = door.as_points(X, Y)
     arguments = door.checked_iteration(
         ((len(X),), (len(Y),)),
         epsilon, log_a, log_b, f, g, tau_a, tau_b, relaxation, n_iters, tol,
     )  # fmt: skip
+    X, Y = door.in_range(X, Y)
     history = np.empty((arguments[-2], 2))
     n_done = implementation("sinkhorn_iterate_points", backend)(
         X, Y, metric, *arguments, history, n_threads

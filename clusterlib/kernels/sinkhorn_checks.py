@@ -11,7 +11,8 @@ from clusterlib.kernels.checks import (
     as_numeric,
     checked_integer,
     checked_state,
-    squares_fit,
+    largest_magnitude,
+    sum_of_squares,
 )
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
     "checked_sweep",
     "checked_tau",
     "checked_tolerance",
-    "points_in_range",
+    "in_range",
     "sides",
     "without_tiny",
 ]
@@ -42,6 +43,8 @@ __all__ = [
 MOST_ITERATIONS = 2**31 - 1
 _LEAST_EPSILON = float(np.finfo(np.float64).tiny)  # the inverse of a smaller one overflows
 _MOST_EPSILON = 1.0 / _LEAST_EPSILON  # and that of a larger one has lost its digits
+# Squared distances are up to twice the sum of both, and up to twice that about another origin.
+_MOST_SQUARES = float(np.finfo(np.float32).max) / 16
 
 
 def as_cost(name, value):
@@ -72,12 +75,21 @@ def as_points(X, Y):
     return X, Y
 
 
-def points_in_range(X, Y):
-    """Return point clouds whose squared distances are numbers: float64 if they leave float32."""
-    X, Y = as_points(X, Y)
-    if not squares_fit(X, Y):
-        return X.astype(np.float64), Y.astype(np.float64)
-    return X, Y
+def in_range(X, Y):
+    """Return point clouds whose squared distances are numbers: float64 if they leave float32.
+
+    Decided by values alone, as rows in another layout must not be calculated otherwise: what the
+    quick look lets pass, the exact one would.
+    """
+    if (
+        X.dtype == np.float64
+        or X.shape[1] * (sum_of_squares(X) + sum_of_squares(Y)) < _MOST_SQUARES
+    ):
+        return X, Y
+    squares = [X.shape[1] * largest_magnitude(points) ** 2 for points in (X, Y)]
+    if sum(squares) < _MOST_SQUARES:
+        return X, Y
+    return X.astype(np.float64), Y.astype(np.float64)
 
 
 def checked_number(name, value, allowed, description):
@@ -170,7 +182,7 @@ def as_epsilons(value, length):
         value,
         (length,),
         lambda e: ~((e >= _LEAST_EPSILON) & (e <= _MOST_EPSILON)),
-        "positive and finite",
+        f"positive and finite, and at most {_MOST_EPSILON:.3g}",
     )
 
 

@@ -221,3 +221,31 @@ def test_cases_are_hard(dtype):
         scores = X @ Y.T - np.einsum("ij,ij->i", Y, Y) / 2
         wrong += np.count_nonzero(np.argmax(scores, axis=1) != order[:, 0])
     assert wrong > 50
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "inner_product"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("power", [0.45, 0.55, 0.95])
+def test_distances_beside_rows_whose_squares_leave_the_dtype(fast_backend, power, dtype, metric):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((40, 7))
+    rows[::4] *= float(np.finfo(dtype).max) ** power
+    rows = rows.astype(dtype)
+    near, far = np.array([1, 2, 3, 1]), np.array([0, 4, 8, 4, 0])
+    for chosen in (near, far, np.concatenate([near, far])):
+        Y = rows[chosen]
+        exact = pairwise_distances(rows, Y, metric=metric, backend="reference")
+        found = pairwise_distances(rows, Y, metric=metric, backend=fast_backend)
+        np.testing.assert_array_equal(np.isfinite(found), np.isfinite(exact))
+        if power > 0.5:
+            np.testing.assert_array_equal(found[::4], exact[::4])
+        if power > 0.5 and chosen is not near and metric != "inner_product":
+            np.testing.assert_array_equal(found, exact)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_which_only_parts_overflow(fast_backend, dtype):
+    Y = np.full((1, 3), 0.9 * np.finfo(dtype).max, dtype)
+    X = np.array([[1, 1, -1], [-1, 1, 1], [1, 0, 0]], dtype)
+    found = pairwise_distances(X, Y, metric="inner_product", backend=fast_backend)
+    np.testing.assert_array_equal(found, -Y[:, :1].repeat(3, axis=0))

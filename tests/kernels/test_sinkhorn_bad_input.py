@@ -60,6 +60,8 @@ REFUSED = [
     (LOGARITHMIC, {"epsilon": np.nan}, ValueError, "epsilon must be positive and finite, got nan"),
     (LOGARITHMIC, {"epsilon": np.inf}, ValueError, "epsilon must be positive and finite, got inf"),
     (LOGARITHMIC, {"epsilon": 5e-324}, ValueError, "epsilon must be positive and finite"),
+    (LOGARITHMIC, {"epsilon": 1e308}, ValueError, r"epsilon must be at most 4.49e\+307, got 1e"),
+    ([sinkhorn_batch], {"epsilon": [1.0, 1e308]}, ValueError, r"at most 4.49e\+307, got 1e\+308"),
     (LOGARITHMIC, {"epsilon": "small"}, TypeError, "epsilon must be a number, got 'small'"),
     (LOGARITHMIC, {"epsilon": True}, TypeError, "epsilon must be a number, got True"),
     (STORED, {"C": np.ones(3)}, ValueError, r"C must have shape \(n, m\) .*, got \(3,\)"),

@@ -37,6 +37,22 @@ def test_columns_of_frames_are_named():
         KMeans(2).fit(frame)
 
 
+@pytest.mark.parametrize("dtype", ["Float64", "Int64", "boolean"])
+def test_missing_values_of_pandas_are_placed(dtype):
+    frame = pd.DataFrame({"a": [0.5, 1.5, 2.5], "b": pd.array([1, None, 0], dtype=dtype)})
+    expected = r"contains NaN. 1 of its 6 values .* row 1, column 1 \('b'\)"
+    with pytest.raises(ValueError, match=expected):
+        KMeans(2).fit(frame)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_numbers_beyond_the_working_dtype_are_placed():
+    wide = X.astype(np.longdouble)
+    wide[2, 1] = np.finfo(np.longdouble).max
+    with pytest.raises(ValueError, match="1 of its 12 values are not finite, the first in row 2"):
+        KMeans(2).fit(wide)
+
+
 def test_text_without_columns():
     with pytest.raises(ValueError, match="X must hold numbers: could not convert .*'a'"):
         KMeans(2).fit([["a", "b"], ["c", "d"]])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.sparse
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 __all__ = ["validated_arrays"]
@@ -68,8 +69,7 @@ def _explained(X, message):
 
 
 def _where_not_finite(X):
-    values = np.asarray(X)
-    finite = np.isfinite(values if values.dtype.kind == "f" else values.astype(np.float64))
+    finite = np.isfinite(check_array(X, **_OPTIONS, ensure_all_finite=False))
     row, column = np.unravel_index(np.argmin(finite), finite.shape)
     name = f" ({X.columns[column]!r})" if hasattr(X, "columns") else ""
     return (
@@ -83,6 +83,6 @@ def _column_of_text(X):
     for name in getattr(X, "columns", ()):
         try:
             np.asarray(X[name], dtype=np.float64)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             return f", column {name!r} does not"
     return ""

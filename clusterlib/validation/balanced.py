@@ -5,6 +5,7 @@ from enum import Enum
 import numpy as np
 
 from clusterlib.blocks import as_blocks, map_blocks
+from clusterlib.kernels.checks import largest_magnitude, sum_of_squares
 from clusterlib.validation.data import checked_sample_weight
 from clusterlib.validation.parameters import checked_integer
 
@@ -160,8 +161,10 @@ distances are in range, or be zero; got 1e+200. Scale X
     """
     if X.dtype == np.float32:
         return
-    largest = max(map_blocks(_largest, as_blocks(X)), default=0.0)
     least = 0.0 if tiny else _LEAST_MAGNITUDE
+    if isinstance(X, np.ndarray) and _squares_in_range(X, least):
+        return
+    largest = max(map_blocks(largest_magnitude, as_blocks(X)))
     if largest != 0.0 and not least <= largest <= _MOST_MAGNITUDE:
         raise ValueError(
             f"X must have its largest absolute value from {least:.2g} to "
@@ -170,8 +173,12 @@ distances are in range, or be zero; got 1e+200. Scale X
         )
 
 
-def _largest(rows):
-    return max(float(rows.max()), -float(rows.min()))
+def _squares_in_range(X, least):
+    """Tell by one pass that the largest value is in range; False if that would take a closer look.
+
+    The largest square is between the mean and the sum of all, which rounding does not double.
+    """
+    return 2 * X.size * least**2 <= sum_of_squares(X) <= _MOST_MAGNITUDE**2 / 2
 
 
 def checked_equal_weight(sample_weight, n_samples):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from clusterlib.blocks import is_carried
+from clusterlib.kernels.checks import largest_magnitude
 from clusterlib.kernels.dispatch import is_device_array
 from clusterlib.validation.arrays import validated_arrays
 from clusterlib.validation.carriers import checked_carrier, takes_carrier
@@ -187,7 +188,7 @@ def checked_class_weight(sample_weight, classes, codes, *, beside=None):
     ------
     TypeError, ValueError
         As :func:`checked_sample_weight` has it; ValueError for a class without a weight above 0,
-        and for weights above 1e30: sums of them times squares of X would leave float64.
+        and for a sum that is next to nothing beside 1 or the largest square in ``beside``.
 
     Examples
     --------
@@ -205,11 +206,14 @@ def checked_class_weight(sample_weight, classes, codes, *, beside=None):
                 f"sample_weight must be above 0 in some row of every class; class {label!r} has none "
                 "and nothing would be known of it. Leave its rows out"
             )
-        largest = 1.0 if beside is None else max(1.0, float(np.abs(beside).max()))
+        largest = 1.0 if beside is None else max(1.0, largest_magnitude(beside))
         if weight.sum() / largest < _LEAST_RATIO * largest:
+            unit = (
+                f" times the largest square in X, which is {largest:g}^2" if largest > 1.0 else ""
+            )
             raise ValueError(
-                f"sample_weight must have a sum above {_LEAST_RATIO:g} times the largest square in X, "
-                f"which is {largest:g}^2; got {weight.sum():g}. Multiply all weights by a number"
+                f"sample_weight must have a sum above {_LEAST_RATIO:g}{unit}; got {weight.sum():g}. "
+                "Multiply all weights by a number"
             )
     return weight
 

@@ -72,7 +72,6 @@ def checked_domains(estimator, X, y):
             )
     else:
         X, y = validated_arrays(estimator, X, y)
-    checked_range(X)
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
         row = int(np.argmax(y != np.floor(y)))
         raise ValueError(
@@ -92,6 +91,7 @@ def checked_domains(estimator, X, y):
             f"y must hold at least 2 domains, since classes are told apart by how often they occur "
             f"in each; got 1 class of domains, {domains.tolist()[0]!r}, with n_samples={X.shape[0]}"
         )
+    checked_range(X)  # last, because it reads the rows of a carrier
     return X, domains, codes.astype(np.int32)
 
 

@@ -78,14 +78,20 @@ def checked_folds(cross_fit, X, y, codes, weight=None):
 
 def _folds(cross_fit, X, y):
     rows = np.arange(len(y))
+    message = (
+        "cross_fit must be an int in [2, inf), a splitter or an iterable of indices of training and "
+        f"test rows; got {cross_fit!r}"
+    )
     try:
         splitter = check_cv(cross_fit, y, classifier=True)
+    except ValueError as error:
+        raise TypeError(message) from error
+    try:
         folds = [(rows[train], rows[test]) for train, test in splitter.split(X, y)]
-    except (IndexError, TypeError, ValueError) as error:
-        raise TypeError(
-            "cross_fit must be an int in [2, inf), a splitter or an iterable of indices of training "
-            f"and test rows; got {cross_fit!r}: {error}"
-        ) from error
+    except TypeError as error:
+        raise TypeError(f"{message}: {error}") from error
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"{message}: {error}") from error
     if not folds:
         raise ValueError(f"cross_fit must have a fold at least; got {cross_fit!r}")
     return folds

@@ -143,7 +143,7 @@ def test_labels_and_costs_of_one_pass(blocks, weighted, spherical):
     assert found == weighted_total(costs, weight)
 
 
-def test_costs_beyond_float64_are_infinite():
+def test_costs_beyond_all_numbers_are_infinite():
     far = np.array([[1e200], [1.0]])
     centers, labels = np.array([[-1e200], [0.0]]), np.array([0, 1])
     assert costs_of_assignment(far, centers, labels).tolist() == [np.inf, 1.0]

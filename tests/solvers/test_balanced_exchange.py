@@ -153,7 +153,7 @@ def test_three_passes_are_made_where_more_would_gain(seed, low, high):
 
 
 @pytest.mark.parametrize("spherical", [False, True])
-def test_of_long_borders_32_rows_on_each_side_are_looked_at(spherical):
+def test_of_long_borders_the_first_rows_on_each_side_are_looked_at(spherical):
     X, labels, centers, prices = problem(150, 2, 3, 1, spherical, wild=True)
     plain = Plain(X, labels, 2, 75, 75, spherical)
     assert all(len(rows) == 32 for rows in plain.near(X, centers, prices).values())

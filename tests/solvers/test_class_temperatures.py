@@ -170,7 +170,7 @@ def test_the_smallest_temperature_and_offset_are_taken():
     np.testing.assert_allclose(found.spread, np.array([0.5, 0.6, 0.4]) / np.log([500, 50, 5]))
 
 
-def test_distances_that_leave_float64_are_told():
+def test_distances_beyond_all_numbers_are_told():
     with pytest.raises(ValueError, match="too large for distances in float64"):
         class_temperatures([[1e200], [-1e200], [1.0]], [0, 0, 1], temperature=0.1)
     with pytest.raises(ValueError, match=r"at least 1 row, got shape \(0, 2\)"):

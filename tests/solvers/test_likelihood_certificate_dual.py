@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import brentq
+from scipy.sparse.linalg import ArpackError, eigsh
 
-from clusterlib.solvers import certify_likelihood
-from clusterlib.solvers.likelihood_certificate import _Dual, _Search
+from clusterlib.solvers import Trace, certify_likelihood
+from clusterlib.solvers.likelihood_certificate import _KINDS, _Dual, _Search, _top_pairs
 from tests.solvers.test_likelihood_certificate import groups
 
 
@@ -248,3 +249,51 @@ def test_history_is_sorted_and_numbers_are_plain():
     winner = [row for row in found.history if (found.history[:, :2] == row[:2]).all(1).sum() > 1]
     assert_array_equal(np.argsort([row[2] for row in winner]), np.arange(len(winner)))
     assert [type(each) for each in found[:4]] == [float, float, bool, bool]
+
+
+@pytest.mark.parametrize("n", [30, 400, 401])
+@pytest.mark.parametrize("fails", [False, True])
+def test_top_pairs_are_those_of_a_dense_solver(monkeypatch, n, fails):
+    module = "clusterlib.solvers.likelihood_certificate"
+    calls = []
+
+    def solver(matrix, **options):
+        calls.append(options)
+        if fails:
+            raise ArpackError(-9)
+        return eigsh(matrix, **options)
+
+    monkeypatch.setattr(f"{module}.eigsh", solver)
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(n, 6)) * [9.0, 7.0, 5.0, 3.0, 2.0, 1.0]
+    matrix = root @ root.T - 0.5 * np.eye(n)
+    values, vectors = _top_pairs(matrix)
+    exact = np.linalg.eigvalsh(matrix)[::-1]
+    assert len(values) >= 2
+    assert_allclose(values, exact[: len(values)], rtol=1e-7)
+    assert_allclose(matrix @ vectors, vectors * values, atol=1e-5 * exact[0])
+    assert len(calls) == (n > 400)
+
+
+def test_rounding_of_slacks_is_covered():
+    X, labels, covariances = groups(40, 3, 3, 5.0)
+    X = X + 1e3
+    factors = np.linalg.cholesky(covariances)
+    offsets = -np.linalg.slogdet(covariances)[1]
+    dual = _Dual(X, labels, factors, offsets, Trace.GROUP)
+    for kind in _KINDS[::2]:  # without raised multipliers
+        alpha, _ = dual.alpha(1.0, kind)
+        for k in range(3):
+            y = dual.whitened[k].astype(np.longdouble)
+            squares = np.square(y).sum(axis=1)
+            half = (squares + alpha - offsets[k]) / 2
+            exact = y @ y.T - half[:, None] - half
+            found, error = dual._without_multipliers(k, alpha, slice(None))
+            actual = np.linalg.norm((found - exact).astype(float), 2)
+            size = np.linalg.norm(found, 2) + np.abs(alpha).max() * 40
+            assert 0 < actual <= error <= 1e-12 * size
+            _, raised_error = dual.slack(k, alpha, _KINDS[1])
+            others = sum(
+                dual._without_multipliers(a, alpha, dual.members[a])[1] for a in range(3) if a != k
+            )
+            assert_allclose(raised_error, error + others, rtol=1e-12)

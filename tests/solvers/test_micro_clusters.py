@@ -5,6 +5,7 @@ import pytest
 
 from clusterlib.blocks import as_blocks
 from clusterlib.config import config_context
+from clusterlib.solvers import lloyd, random_rows
 from clusterlib.solvers.assignment import assign
 from clusterlib.solvers.micro_clusters import domain_table, micro_clusters, sampled_rows
 
@@ -66,3 +67,24 @@ def test_the_table_counts(dtype):
     assert table.dtype == dtype
     assert table.has_canonical_format
     np.testing.assert_array_equal(table.toarray(), expected)
+
+
+@pytest.mark.parametrize(("n", "n_micro"), [(9000, 50), (9000, 300)])
+def test_centres_are_those_of_eight_iterations_on_forty_rows_each(n, n_micro):
+    X, rng = rows(n), np.random.default_rng(1)
+    found = micro_clusters(X, n_micro, np.random.default_rng(1))
+    sample = X[sampled_rows(n, 40 * n_micro, rng)]
+    assert len(sample) == min(n, 40 * n_micro)
+    start = random_rows(sample, n_micro, rng).centers
+    np.testing.assert_array_equal(found.centers, lloyd(sample, start, max_iter=8).centers)
+    again = micro_clusters(X, n_micro, np.random.default_rng(1), max_iter=1)
+    np.testing.assert_array_equal(again.centers, lloyd(sample, start, max_iter=1).centers)
+
+
+def test_all_rows_are_taken_without_random_numbers():
+    rng, other = np.random.default_rng(0), np.random.default_rng(0)
+    np.testing.assert_array_equal(sampled_rows(7, 7, rng), np.arange(7))
+    np.testing.assert_array_equal(sampled_rows(7, 8, rng), np.arange(7))
+    assert rng.random() == other.random()
+    found = sampled_rows(7, 6, rng)
+    np.testing.assert_array_equal(found, np.sort(other.choice(7, 6, replace=False, shuffle=False)))

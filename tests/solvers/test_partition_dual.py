@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from clusterlib.solvers.partition_bounds import dual_bound
-from clusterlib.solvers.partition_dual import Correction, PartitionDual, most_directions
+from clusterlib.solvers.partition_dual import (
+    Correction,
+    PartitionDual,
+    _largest_product,
+    most_directions,
+)
 from clusterlib.solvers.partition_geometry import PartitionGeometry, centered_rows
 from tests.solvers.test_sdp_bounds import balls, nearest
 
@@ -182,3 +187,20 @@ def test_directions_are_as_many_as_fit(p, n_clusters):
         if n_clusters > 1:
             assert most_directions(p, n_clusters, largest) == max(fitting, default=-1)
     assert most_directions(p, n_clusters, 10_000) == p - 1
+
+
+@pytest.mark.parametrize("place", [0, 999, 1000, 1199])
+def test_the_largest_product_is_found_in_any_part_of_the_rows(place):
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(1200, 3)), rng.normal(size=(1000, 3))
+    left[place] = [-20.0, 3.0, 0.0]  # a thousand rows are looked at in one go
+    lengths = [np.linalg.norm(rows, axis=1).max() for rows in (left, right)]
+    products = (left * [-1, 1, 1]) @ right.T
+    sides = [(length, rows) for length, rows in zip(lengths, (left, right), strict=True)]
+    found = _largest_product(*sides)
+    assert products.max() <= found <= products.max() + 1e-12 * lengths[0] * lengths[1]
+    assert _largest_product((lengths[0], None), sides[1]) == lengths[0] * lengths[1]
+    # All products negative: the bound is 0, but for rounding.
+    one = np.array([[1.0, 0.0, 0.0]])
+    assert 0 <= _largest_product((1.0, one), (1.0, one)) < 1e-14
+    assert _largest_product((0.0, one[:0]), (1.0, one)) == 0.0

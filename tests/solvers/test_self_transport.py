@@ -71,3 +71,46 @@ def test_points_without_weight_stay_out():
     rest = np.delete(X, 3, axis=0)
     expected = solved(np.delete(a, 3), PointCost(rest, rest), 1.0)
     assert_allclose(np.delete(result.potentials[1], 3), expected.potentials[1], atol=1e-9)
+
+
+@pytest.mark.parametrize("max_iter", [1, 2, 3, 6, 12])
+@pytest.mark.parametrize("tau", [1.0, 0.6])
+@pytest.mark.parametrize("metric", ["sqeuclidean", "inner_product"])
+def test_every_sweep_goes_half_the_way(metric, tau, max_iter):
+    X, _, a = problem()
+    a[3] = 0.0
+    C = np.square(X[:, None] - X).sum(axis=2) if metric == "sqeuclidean" else -X @ X.T
+    here, log_a = a > 0, np.log(np.maximum(a, 1e-300))
+    start = 0.0 if metric == "sqeuclidean" else -0.5 * np.square(X).sum(axis=1)
+    f = np.where(here, tau * EPSILON * log_a + start, -np.inf)
+    for n in range(1, max_iter + 1):
+        logs = np.log(np.exp((f - C) / EPSILON).sum(axis=1))
+        update = np.where(here, tau * EPSILON * (log_a - logs), -np.inf)
+        if n < max_iter:
+            f = np.where(here, (f + update) / 2, -np.inf)
+    with np.errstate(divide="ignore"):
+        found = solved(a, PointCost(X, X, metric=metric), tau, max_iter=max_iter)
+    assert found.n_iter == max_iter
+    assert_allclose(found.potentials[0], update, atol=1e-12)
+    assert_allclose(found.potentials[1], f, atol=1e-12)
+    assert_allclose(found.mass, np.exp((update[:, None] + f - C) / EPSILON).sum())
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-5])
+def test_it_ends_with_the_first_error_within_the_tolerance(tol):
+    _, cost, a = problem()
+    errors = [solved(a, cost, 0.8, max_iter=n, tol=0.0).error for n in range(1, 40)]
+    found = solved(a, cost, 0.8, tol=tol)
+    assert found.n_iter == 1 + int(np.argmax(np.array(errors) <= tol))
+    assert found.error == errors[found.n_iter - 1]
+    doubled = self_transport(cost, EPSILON, np.log(a), 0.8, 2 * a.sum(), max_iter=5, tol=0.0)
+    assert_allclose(doubled.error, errors[4] / 2)
+
+
+def test_narrow_costs_get_a_last_sweep_in_double_precision():
+    _, cost, a = problem(dtype=np.float32)
+    for max_iter in (1, 2, 5):
+        narrow = solved(a, cost, 1.0, max_iter=max_iter)
+        wide = solved(a, cost.astype(np.float64), 1.0, max_iter=max_iter)
+        assert narrow.n_iter == max_iter
+        assert_allclose(narrow.potentials[1], wide.potentials[1], atol=1e-5)

@@ -134,7 +134,7 @@ class CentersEstimator(
         check_is_fitted(self, "cluster_centers_")  # an interrupted fit has counted features only
         X = checked_matrix(self, X, reset=False)
         checked_same_side(self, X, self.cluster_centers_)
-        if not self._spherical and isinstance(X, np.ndarray):
+        if isinstance(X, np.ndarray):
             checked_range(X, tiny=True)
         return as_blocks(X)
 

@@ -208,6 +208,8 @@ def follow_prototypes(estimator, X):
 def _follow(estimator, options, X):
     is_first = not hasattr(estimator, "cluster_centers_")
     X = _one_batch(checked_matrix(estimator, X, reset=is_first))
+    if isinstance(X, np.ndarray | Blocks):  # not on a device
+        checked_range(X, tiny=not is_first)
     blocks = as_blocks(X)
     if is_first:
         _begin(estimator, options, X, blocks)

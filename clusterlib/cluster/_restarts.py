@@ -3,7 +3,7 @@
 import numpy as np
 
 from clusterlib.base import FitReport, all_or_nothing, pass_progress, progress_log
-from clusterlib.blocks import as_blocks
+from clusterlib.blocks import Blocks, as_blocks
 from clusterlib.cluster._checkpoint import Checkpoint, FitState, checked_checkpoint, digest
 from clusterlib.cluster._starts import MAX_SEED, Starts
 from clusterlib.solvers import (
@@ -61,9 +61,9 @@ def fit_lloyd(estimator, X, sample_weight, *, spherical):
         X = checked_matrix(estimator, X, reset=previous is None)
         weight = checked_sample_weight(sample_weight, X.shape[0], beside=X)
         checked_n_samples(starts.n_clusters, X.shape[0], weight)
-        if not spherical and isinstance(X, np.ndarray):  # for a carrier it would be a pass
-            checked_range(X)
-
+        # Squares of a carrier are seen in the first iteration, without a pass of their own.
+        if isinstance(X, np.ndarray | Blocks if spherical else np.ndarray):
+            checked_range(X, tiny=spherical)
         blocks = as_blocks(X)
         identity = {} if path is None else _identity(estimator, starts, blocks, weight, spherical)
         checkpoint = Checkpoint(path, identity)
@@ -174,9 +174,9 @@ class _Runs:
         begun = self.state
 
         def callback(centers, history, n_relocated):
-            # A pass, where squares seem to be no numbers or all 0.
+            # A pass, where squares seem to be no numbers or all 0. Directions are, and may stay.
             starts_still = history[-1] == 0 and len(begun.history) + len(history) == 1
-            if starts_still or not np.isfinite(history[-1]):
+            if not self.spherical and (starts_still or not np.isfinite(history[-1])):
                 checked_range(self.blocks)
             self.state = begun._replace(
                 centers=centers,

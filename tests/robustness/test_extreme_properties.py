@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from clusterlib.blocks import as_blocks
 from clusterlib.cluster import (
@@ -38,6 +39,7 @@ from tests.robustness.strategies import Rows
 
 FAR = np.vstack([np.eye(3), np.full((1, 3), 1e200)])
 FLAT = [KMeans(2, random_state=0), MiniBatchKMeans(2, batch_size=2, random_state=0)]
+DIRECTED = [SphericalKMeans(2, random_state=0), SinkhornClustering(2, random_state=0)]
 
 
 @pytest.mark.parametrize("model", FLAT, ids=lambda model: type(model).__name__)
@@ -73,6 +75,38 @@ def test_blocks_whose_squares_leave_the_range_are_refused_in_the_first_iteration
         with pytest.raises(ValueError, match=r"largest absolute value .* got 1e\+200"):
             model.fit(as_blocks(lambda: iter([FAR])))
     assert not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e130])
+@pytest.mark.parametrize("carry", [np.asarray, as_blocks])
+def test_directions_may_stand_still_at_once_whatever_their_lengths(carry, scale):
+    model = SphericalKMeans(2, init=np.eye(2), n_init=1)
+    X = scale * np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(model.fit(carry(X)).labels_, [0, 0, 1])
+    assert model.n_iter_ == 1
+
+
+@pytest.mark.parametrize("carry", [np.asarray, as_blocks])
+@pytest.mark.parametrize("model", DIRECTED, ids=lambda model: type(model).__name__)
+def test_directions_of_rows_that_kernels_would_shrink_to_nothing_are_refused(model, carry):
+    message = r"largest absolute value .* got 1e\+200"
+    with pytest.raises(ValueError, match=message):
+        model.fit(carry(FAR))
+    assert not hasattr(model, "n_features_in_")
+    with pytest.raises(ValueError, match=message):
+        clone(model).fit(np.eye(3)).predict(FAR)
+
+
+def test_batches_of_directions_are_refused_like_fits():
+    model = SinkhornClustering(2, random_state=0)
+    for scale in (1e-200, 1e200):
+        with pytest.raises(ValueError, match="largest absolute value"):
+            model.partial_fit(scale * np.eye(3))
+        assert not hasattr(model, "n_features_in_")
+    model.partial_fit(np.eye(3)).partial_fit(1e-200 * np.eye(3))
+    with pytest.raises(ValueError, match="largest absolute value"):
+        model.partial_fit(FAR)
+    assert model.n_steps_ == 2
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from clusterlib.solvers.domain_neighbors import nearest_other_rows
-from clusterlib.solvers.simulated_shift import _drawn_classes, simulated_refits
+from clusterlib.solvers.simulated_shift import _drawn_classes, _drawn_domains, simulated_refits
 
 
 def far_apart(k=3, r=6, n=450, seed=0):
@@ -75,3 +75,31 @@ def test_domains_of_one_row_keep_it():
     refits = refitted((posteriors, rare, near, domains))
     assert refits.errors.shape == (2, 10, 3)
     assert np.isfinite(refits.errors).all()
+
+
+def test_classes_are_drawn_by_their_cumulated_probabilities():
+    posteriors = np.random.default_rng(0).dirichlet(np.ones(4), size=200)
+    uniform = np.random.default_rng(5).random(200)
+    expected = [
+        np.searchsorted(p.cumsum()[:-1], u, side="right")
+        for p, u in zip(posteriors, uniform, strict=True)
+    ]
+    assert_array_equal(_drawn_classes(posteriors, np.random.default_rng(5)), expected)
+
+
+def test_domains_are_drawn_given_the_classes():
+    rng = np.random.default_rng(1)
+    D, classes = rng.dirichlet(np.ones(5), size=3).T, rng.integers(3, size=400)
+    uniform = np.random.default_rng(5).random(400)
+    expected = [
+        np.searchsorted(D[:, y].cumsum()[:-1], u, side="right")
+        for y, u in zip(classes, uniform, strict=True)
+    ]
+    domains = np.arange(400) % 5
+    drawn = _drawn_domains(classes, D, domains, np.random.default_rng(5))
+    assert_array_equal(drawn, expected)
+    assert drawn.dtype == np.int32
+    # A domain that nobody is drawn for keeps its first row, which may empty another one.
+    D = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    drawn = _drawn_domains(np.array([0, 0, 1, 0]), D, np.array([0, 0, 2, 1]), rng)
+    assert_array_equal(drawn, [0, 0, 2, 1])

@@ -178,9 +178,13 @@ def test_no_class_of_a_distant_row_is_impossible():
 
 def test_rows_without_a_scale_teach_the_shares_alone():
     X, domains, targets, D = problem(75)
-    network = class_network(np.full_like(X, 3.0), domains, targets, D, np.random.default_rng(1))
-    assert network.hidden.shape == (3, 64)
-    assert np.ptp(network.pooled(np.full_like(X, 3.0)), axis=0).max() == 0
+    X[:] = 3.0
+    network = class_network(X, domains, targets, D, np.random.default_rng(1))
+    assert np.ptp(network.pooled(X), axis=0).max() == 0
+    # Their unit is 1, which other rows see.
+    scale, weights = reference(X, domains, targets, D, np.random.default_rng(1), 64, 40)[1:3]
+    assert scale == 1.0
+    assert_allclose(network.hidden, weights[0], rtol=1e-6)
 
 
 def test_another_order_of_the_classes_moves_their_columns():

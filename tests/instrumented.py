@@ -32,18 +32,21 @@ NOT_COPIED = shutil.ignore_patterns("*.so", "__pycache__", "results", ".hypothes
 
 # The native backend alone, at every instruction set of the machine, and tests that take it by default.
 NATIVE = "(native or test_concurrent_calls or test_capacity) and not numba"
+# Sanitizers end a process that runs out of memory, whatever the process would do about it.
+WATCHED = "not without_memory"
 CARRIERS = ["tests/test_blocks.py", "tests/test_block_files.py", "tests/test_block_threads.py"]
 ABOVE = [
     "-k",
-    f"{NATIVE} or test_block or test_kmeans",
+    f"({NATIVE} or test_block or test_kmeans) and {WATCHED}",
     *CARRIERS,
     "tests/estimators/test_kmeans.py",
 ]
 COVERING = ["-k", f"{NATIVE} or bad_input or sinkhorn_batch", "tests/kernels", "tests/solvers"]
 # What runs on several threads, of C++ and of Python.
+ON_THREADS = "(native and thread or test_concurrent_calls or test_block_threads)"
 THREADED = [
-    *["-k", "native and thread or test_concurrent_calls or test_block_threads", "tests/kernels"],
-    "tests/test_block_threads.py",
+    *["-k", f"{ON_THREADS} and {WATCHED}"],
+    *["tests/kernels", "tests/test_block_threads.py"],
 ]
 
 LEAST_COVERAGE = 90

@@ -11,6 +11,7 @@ from tests.robustness.children import NAMES, ONE_EACH, run
 PROGRAM = """
 import ctypes, gc, sys, time
 import numpy as np
+from tests.estimators.cases import ESTIMATORS
 from tests.robustness.children import fitted
 
 FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
@@ -27,13 +28,15 @@ def in_use():
     return found.uordblks + found.hblkhd
 
 setting, n_first, n_more, seconds = map(int, sys.argv[1:])
+# Clusters of limited sizes have no room for 400 rows.
+n = 400 if getattr(ESTIMATORS[setting], "size_max", None) is None else 60
 kept = [np.empty(size, np.uint8) for size in range(1025) for _ in range(8)]
 del kept
 for _ in range(n_first):
-    fitted(setting, n=400)
+    fitted(setting, n)
 before, begun, done = in_use(), time.monotonic(), 0
 while done < n_more and time.monotonic() - begun < seconds:
-    fitted(setting, n=400)
+    fitted(setting, n)
     done += 1
 print(done, in_use() - before)
 """

@@ -8,6 +8,7 @@ import pytest
 
 from clusterlib.kernels import Metric
 from clusterlib.solvers import PointCost
+from clusterlib.solvers import transport_problem as transport_problem_module
 from clusterlib.solvers.transport_problem import (
     balanced_weights,
     checked_epsilon,
@@ -245,7 +246,7 @@ def test_members():
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e6])
-def test_epsilon_is_at_least_what_float64_resolves(scale):
+def test_epsilon_is_at_least_what_numbers_resolve(scale):
     cost = transport_problem(scale * np.array([[0.0, 1.0], [0.5, 0.25]])).cost
     assert checked_epsilon(1.001e-12 * scale, cost) == 1.001e-12 * scale
     with pytest.raises(ValueError, match=f"epsilon must be at least {1e-12 * scale:.3g} for costs"):
@@ -263,3 +264,15 @@ def test_penalties_are_at_least_0():
         with pytest.raises(ValueError, match=f"{name} must be a number at least 0, got -1e-09"):
             transport_problem(np.ones((2, 2)), **{name: -1e-9})
         assert getattr(transport_problem(np.ones((2, 2)), **{name: 0}), name) == 0.0
+
+
+@pytest.mark.parametrize("row", [0, 1, 2, 6, 9])
+def test_norms_of_rows_on_a_device_are_found_in_chunks(monkeypatch, row):
+    points = np.ones((10, 3), dtype=np.float32)
+    points[row] = [1e20, 2e20, -2e20]  # whose squares float32 does not hold
+    expected = transport_problem_module._largest_norm(points)
+    monkeypatch.setattr(transport_problem_module, "is_device_array", lambda array: True)
+    for values in (1, 7, 100):
+        monkeypatch.setattr(transport_problem_module, "_CHUNK_VALUES", values)
+        assert transport_problem_module._largest_norm(points) == pytest.approx(expected)
+    assert expected == pytest.approx(3e20)

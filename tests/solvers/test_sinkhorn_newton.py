@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from clusterlib.solvers import sinkhorn_newton
 from clusterlib.solvers.sinkhorn_newton import newton
 from clusterlib.solvers.sinkhorn_sweeps import Sweeps
 from clusterlib.solvers.transport_problem import transport_problem
@@ -11,6 +12,8 @@ from clusterlib.solvers.transport_problem import transport_problem
 
 class Dense:
     """The method of ``docs/methods/sinkhorn.md`` for one right-hand side, with H as a matrix."""
+
+    stage_steps, shortest, armijo, most_products = 60, 1e-4, 1e-4, 500
 
     def __init__(self, C, a, b, rho, epsilon, tol, left, noise=1e-15, unit=2.0**-52):
         self.C, self.a, self.b, self.rho, self.wanted = C, a, b, rho, epsilon
@@ -64,7 +67,7 @@ class Dense:
     def stage(self, tol, last):
         self.move(self.g)
         steps = 0
-        while self.error > tol and self.left > 0 and (last or steps < 60):
+        while self.error > tol and self.left > 0 and (last or steps < self.stage_steps):
             if last:
                 self.history.append((self.error, self.dual))
             if np.abs(self.steps).max() > 2:
@@ -85,11 +88,13 @@ class Dense:
 
         length = 1.0
         while True:
-            if length < 1e-4 or self.left <= 0:
+            if length < self.shortest or self.left <= 0:
                 self.g = g
                 return False
             gain = gain_at(length)
-            if gain >= 1e-4 * length * slope or (gain >= -self.rounding and self.error < error):
+            if gain >= self.armijo * length * slope or (
+                gain >= -self.rounding and self.error < error
+            ):
                 break
             length /= 2
         if length < 1 or gain <= self.rounding or self.left <= 0:
@@ -113,7 +118,7 @@ class Dense:
         wanted = max(min(0.25, max(0.01, np.sqrt(relative))) * norm, 0.3 * tol * self.mass)
         x, residual = np.zeros(len(self.sums)), self.gradient.copy()
         direction = residual / scale
-        for _ in range(min(500, self.left)):
+        for _ in range(min(self.most_products, self.left)):
             image = matrix @ direction
             self.left -= 1
             if np.isinf(self.rho).all():
@@ -219,7 +224,7 @@ def test_no_path_is_taken_from_near_the_optimum(case, off):
 
 @pytest.mark.parametrize("max_iter", [8, 20, 30])
 @pytest.mark.parametrize("case", CASES)
-def test_float32_plans_lead_to_the_same_steps(case, max_iter):
+def test_narrow_plans_lead_to_the_same_steps(case, max_iter):
     sweeps, dense = both(case, max_iter, tol=1e-3, dtype=np.float32, noise=1e-6, unit=2.0**-24)
     assert_same(sweeps, dense, atol=2e-4)
 
@@ -263,3 +268,55 @@ def test_a_callback_ends_it_between_two_steps():
         assert len(seen) == most
         counts.append(sweeps.n_iter)
     assert counts[0] < counts[1] < 100
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"stage_steps": 1},
+        {"stage_steps": 2},
+        {"most_products": 2},
+        {"armijo": 0.7},
+        {"armijo": 0.97, "shortest": 0.25},
+        {"armijo": 1.5, "shortest": 0.5},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("case", CASES)
+def test_limits_that_are_seldom_met_are_kept(monkeypatch, case, limits):
+    for name, value in limits.items():
+        monkeypatch.setattr(sinkhorn_newton, f"_{name.upper()}", value)
+        monkeypatch.setattr(Dense, name, value)
+    for max_iter in (20, 45):
+        assert_same(*both(case, max_iter))
+
+
+@pytest.mark.parametrize("precise", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_known_of_a_point(case, dtype, precise):
+    (C, a, b), rho, epsilon = CASES[case]
+    problem = transport_problem(C.astype(dtype), a, b, rho_a=rho[0], rho_b=rho[1])
+    sweeps = Sweeps(problem, epsilon, max_iter=90, tol=1e-9)
+    side = sinkhorn_newton._SemiDual(sweeps, ..., np.empty(C.shape, dtype))
+    is_wide = precise or dtype is np.float64
+    dense = Dense(C, problem.a, problem.b, rho, epsilon, 1e-9, 90)
+    dense.unit, dense.epsilon = 2.0**-52 if is_wide else 2.0**-24, epsilon
+    g = np.random.default_rng(1).uniform(-0.1, 0.1, size=len(b))
+    dense.move(np.where(b > 0, g, -np.inf))
+    side.move(np.where(b > 0, g, -np.inf), epsilon, precise)
+    close = {"rtol": 1e-3, "atol": 1e-5} if dtype is np.float32 else {"rtol": 1e-9, "atol": 1e-12}
+    for name in ("gradient", "steps", "error", "dual", "mass", "rounding", "penalty"):
+        np.testing.assert_allclose(getattr(side, name), getattr(dense, name), **close)
+    np.testing.assert_allclose(side.column_squares, np.diag(dense.gram), **close)
+    vector = np.linspace(-1, 1, len(b))
+    np.testing.assert_allclose(side.product(vector), dense.gram @ vector, **close)
+
+
+def test_a_plan_without_any_mass_is_compared_with_the_weights():
+    problem = transport_problem(1e4 + np.eye(3), rho_a=6.0, rho_b=0.6)
+    sweeps = Sweeps(problem, 0.4, max_iter=9, tol=1e-9)
+    side = sinkhorn_newton._SemiDual(sweeps, ..., np.empty((3, 3)))
+    side.move(np.zeros(3), 0.4, False)
+    assert side.column_sums.sum() == 0
+    assert side.mass == problem.mass == 1.0

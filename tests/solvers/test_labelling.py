@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from clusterlib.blocks import as_blocks
+from clusterlib.config import config_context
 from clusterlib.kernels import pairwise_argmin
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.labelling import Labelling
@@ -49,3 +50,12 @@ def test_bounds_are_kept_for_many_centres_in_flat_space_alone():
     assert Labelling(blocks, 32, Flat).keeps_bounds
     assert not Labelling(blocks, 31, Flat).keeps_bounds
     assert not Labelling(blocks, 32, Sphere).keeps_bounds
+
+
+def test_bounds_beside_a_file_take_no_more_than_a_block(tmp_path):
+    np.save(tmp_path / "X.npy", np.zeros((4096 * 3, 2)))
+    n_bytes = 4096 * 3 * 68  # of a row: a bound above and 16 below, in float32
+    for block_bytes, keeps in ((n_bytes, True), (n_bytes - 1, False)):
+        with config_context(block_bytes=block_bytes):
+            blocks = as_blocks(tmp_path / "X.npy", block_rows=4096)
+            assert Labelling(blocks, 32, Flat).keeps_bounds == keeps

@@ -106,3 +106,22 @@ def test_the_prior_is_that_of_known_densities(shrinkage):
         found = wide.log_prior(other, densities[1]) - wide.log_prior(one, densities[0])
         shrinkage = 9.0
         assert_allclose(found, known(other) - known(one), rtol=1e-9)
+
+
+@pytest.mark.parametrize("shrinkage", [7.0, np.inf])
+def test_the_first_step_has_the_modes_of_its_parts(shrinkage):
+    X, codes = drawn()
+    step, _ = first(X, codes, assumed(X, shrinkage))
+    origin, scatters = X.mean(axis=0), []
+    for k in range(K):
+        mean = (X[codes == k].sum(axis=0) + 2.0 * origin) / (20 + 2.0)
+        assert_allclose(step.means[k], mean, rtol=1e-12)
+        scatters.append((X[codes == k] - mean).T @ (X[codes == k] - mean))
+    pooled = sum(scatters) / 60
+    pooled = 0.9 * pooled + 0.1 * np.trace(pooled) / M * np.eye(M)
+    assert_allclose(step.pooled, pooled, rtol=1e-12)
+    expected = [(scatter + 7.0 * pooled) / (20 + 7.0) for scatter in scatters]
+    assert_allclose(step.covariances, [pooled] if np.isinf(shrinkage) else expected, rtol=1e-11)
+    counts = 20 * np.eye(K) + 5.0 * (np.full((K, K), 0.1) + 0.7 * np.eye(K))
+    assert_allclose(step.transition, counts / 25.0, rtol=1e-12)
+    assert_allclose(step.class_prior, np.full(K, 21 / 63), rtol=1e-12)

@@ -304,7 +304,7 @@ def test_squared_error_in_any_blocks(monkeypatch, n_values):
     assert_allclose(squared_error(X, W, Ht), np.square(X - W @ Ht.T).sum(), rtol=1e-12)
 
 
-def test_squares_of_sparse_rows_may_leave_float32():
+def test_squares_of_narrow_sparse_rows_may_overflow():
     X = csr_array(np.array([[3e19, 0.0], [0.0, 2e19]], dtype=np.float32))
     W, Ht = np.eye(2, dtype=np.float32), np.array([[1e19, 0], [0, 2e19]], dtype=np.float32)
     assert_allclose(squared_error(X, W, Ht), 4e38, rtol=1e-6)

@@ -102,7 +102,7 @@ def test_every_sweep_is_that_of_a_plain_ascent(epsilon, max_iter, mass, warm):
 
 
 @pytest.mark.parametrize("epsilon", [0.05, 0.001])
-def test_narrow_costs_end_in_sweeps_of_float64(epsilon):
+def test_narrow_costs_end_in_wide_sweeps(epsilon):
     cost, a, b = problem(60, 70)
     narrow = cost.astype(np.float32)
     wide = partial_sinkhorn(narrow.astype(float), epsilon, 0.6, a=a, b=b, tol=1e-9)

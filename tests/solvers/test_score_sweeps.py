@@ -67,7 +67,7 @@ def test_precise_sums_have_no_range(n, scale):
     assert_allclose(sweeps.logs(loads), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_float32_leaves_its_range_after_loads():
+def test_narrow_scores_leave_their_range_after_loads():
     scores = scores_of(50, dtype=np.float32)
     loads = np.array([0.0, 0, 0, 0, 0, -100.0])
     sweeps = sweeps_of(scores)

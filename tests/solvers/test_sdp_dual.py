@@ -206,7 +206,7 @@ def test_it_ends_when_a_proved_bound_meets_the_objective(case, part):
     assert found.bound - found.objective <= tol
 
 
-def test_float32_says_nearly_the_same():
+def test_narrow_matrices_say_nearly_the_same():
     rows, n_clusters, start = problem(**CASES["few vectors"])
     found = [
         solve_dual(

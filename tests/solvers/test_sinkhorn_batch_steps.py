@@ -110,7 +110,7 @@ def test_the_smallest_epsilon_goes_with_the_largest_cost(scale):
 @pytest.mark.parametrize(
     ("size", "narrow"), [(0.99e-12, False), (1.01e-12, True), (0.99e24, True), (1.01e24, False)]
 )
-def test_float32_is_widened_outside_of_its_comfort(size, narrow):
+def test_narrow_costs_are_widened_outside_of_its_comfort(size, narrow):
     C = np.array([[[0.0, 1.0], [0.5, 0.25]]], dtype=np.float32) * np.float32(size)
     found = sinkhorn_batch(C, 0.1 * size, tol=1e-4)
     assert found.costs.dtype == (np.float32 if narrow else np.float64)

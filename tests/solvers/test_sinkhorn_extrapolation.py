@@ -150,7 +150,7 @@ def test_an_attempt_ends_after_the_sweep_that_looks_hopeless(most):
         np.testing.assert_allclose(np.exp(sweeps.g), np.exp(dense.step(np.zeros(10))[4]))
 
 
-def test_float32_ends_in_float64_with_as_many_sweeps_and_a_look_more():
+def test_narrow_plans_end_wide_with_as_many_sweeps_and_a_look_more():
     dense = some_problem()
     narrow = TransportProblem(CostMatrix.checked(dense.C.astype(np.float32)), dense.a, dense.b)
     sweeps = Sweeps(narrow, dense.epsilon, max_iter=400, tol=1e-9)

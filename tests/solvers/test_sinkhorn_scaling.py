@@ -84,7 +84,7 @@ def test_plans_are_built_anew_where_scalings_leave_their_range():
 
 
 @pytest.mark.parametrize("tol", [1e-9, 1e-5])
-def test_plans_in_float32_are_trusted_down_to_their_rounding(tol):
+def test_narrow_plans_are_trusted_down_to_their_rounding(tol):
     dense = some_problem()
     sweeps = scaled(dense, dtype=np.float32, max_iter=500, tol=tol)
     _, seen = iterated(dense, 400)

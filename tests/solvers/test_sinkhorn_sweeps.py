@@ -205,7 +205,7 @@ def test_points_are_swept_as_their_costs(metric):
 
 
 @pytest.mark.parametrize("as_points", [False, True])
-def test_float32_gives_way_where_its_errors_cannot_be_trusted(as_points):
+def test_narrow_costs_give_way_where_its_errors_cannot_be_trusted(as_points):
     rng = np.random.default_rng(5)
     X, Y = (rng.uniform(size=(n, 2)).astype(np.float32) for n in (30, 20))
     cost = PointCost(X, Y)
@@ -229,7 +229,7 @@ def test_float32_gives_way_where_its_errors_cannot_be_trusted(as_points):
 
 
 @pytest.mark.parametrize("as_points", [False, True])
-def test_a_sweep_that_evaluates_is_in_float64(as_points):
+def test_a_sweep_that_evaluates_is_wide(as_points):
     rng = np.random.default_rng(6)
     X, Y = (rng.uniform(size=(n, 2)).astype(np.float32) for n in (9, 7))
     cost = PointCost(X, Y)
@@ -251,7 +251,7 @@ def test_a_sweep_that_evaluates_is_in_float64(as_points):
 
 
 @pytest.mark.parametrize("factor", [0.49, 0.51, 0.9])
-def test_float32_goes_down_to_a_tolerance_that_it_can_reach(factor):
+def test_narrow_costs_go_down_to_a_tolerance_that_they_can_reach(factor):
     dense = dense_problem(n=30, m=20)
     floor = 2.0**-24 * dense.C.max() / dense.epsilon
     sweeps = sweeps_of(dense, dtype=np.float32, tol=factor * floor)

@@ -111,3 +111,16 @@ def test_four_rows_are_enough_to_score(codes, n_scored):
     choice = choose_shrinkage(X, np.array(codes), 3, np.random.default_rng(0), max_iter=2)
     assert choice.n_scored == n_scored
     assert np.isnan(choice.scores).all() == (n_scored < 4)
+
+
+def test_what_was_not_tried_is_not_taken(monkeypatch):
+    # One covariance is best by far: all candidates on the way to it are tried, the least is not.
+    monkeypatch.setattr(
+        module,
+        "_left_out_scores",
+        lambda X, *_, shrinkage, **__: np.full(len(X), 0.0 if np.isinf(shrinkage) else -1.0),
+    )
+    X, _, codes, _, _ = planted(n=40)
+    choice = choose_shrinkage(X, codes, 4, np.random.default_rng(0))
+    assert_array_equal(np.isnan(choice.scores), [True] + [False] * 5)
+    assert choice.shrinkage == np.inf

@@ -129,9 +129,11 @@ def tempered_label_shift(
         Exponents of :func:`tempered_em`.
     n_starts : int, default=12
         Number of starts, of which the best three are finished.
-    max_iter, tol
-        As in :func:`tempered_em`; a start is given the first 10 iterations to be compared, and
-        each number of neighbours max_iter anew.
+    max_iter : int, default=300
+        Most iterations; a start is given the first 10 of them to be compared, and each number of
+        neighbours all of them anew.
+    tol : float, default=1e-3
+        As in :func:`tempered_em`.
     callback : None or callable, default=None
         ``callback(start, iteration, log_likelihood)``; True ends that start.
 

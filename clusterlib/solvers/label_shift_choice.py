@@ -112,7 +112,11 @@ def choose_n_classes(
         Parts that are left out in turn.
     n_starts : int, default=4
         Starts of each fit.
-    tau, beta, max_iter, tol
+    tau, beta : float, default=2.0 and 3.0
+        As in :func:`tempered_label_shift`.
+    max_iter : int, default=40
+        Most iterations of a start.
+    tol : float, default=1e-3
         As in :func:`tempered_label_shift`.
     callback : None or callable, default=None
         ``callback(n_classes, score)`` after each candidate, with its score.

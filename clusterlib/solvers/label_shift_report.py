@@ -190,7 +190,17 @@ def shift_strength(
         Source of randomness of folds and starts.
     f : None or csr_array of shape (n, n_domains), default=None
         Estimates of q(domain | row) from elsewhere; None counts the domains of the neighbours.
-    n_averaged, n_folds, n_starts, tau, beta, max_iter, tol
+    n_averaged : int, default=10
+        Neighbours that classes are averaged over.
+    n_folds : int, default=4
+        Parts that are left out in turn.
+    n_starts : int, default=3
+        Starts of each fit.
+    tau, beta : float, default=2.0 and 3.0
+        As in :func:`choose_n_classes`.
+    max_iter : int, default=40
+        Most iterations of a start.
+    tol : float, default=1e-3
         As in :func:`choose_n_classes`.
 
     Returns

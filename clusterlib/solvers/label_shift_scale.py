@@ -137,8 +137,10 @@ def scaled_label_shift(
         Exponents of :func:`tempered_plsa`.
     n_starts : int, default=3
         Starts on the micro-clusters, of which the best two are finished.
-    max_iter, tol
-        As in :func:`tempered_plsa`; a start is given 6 iterations to be compared, and 10 at most.
+    max_iter : int, default=10
+        Most iterations, and no more than 10; a start is given 6 of them to be compared.
+    tol : float, default=1e-3
+        As in :func:`tempered_plsa`.
     models : sequence of ClassModel, default=(ClassModel.MIXTURE, ClassModel.NETWORK)
         What may take the place of the micro-clusters.
     keep_posteriors : bool, default=True

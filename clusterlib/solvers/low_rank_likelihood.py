@@ -85,7 +85,11 @@ def low_rank_likelihood(
         groups. ``"total"``: the looser ``sum_k trace Z_k = n_groups``.
     W : None or ndarray of shape (n_samples, n_groups * rank), default=None
         Where to start; rows in the simplex, the columns of a group side by side.
-    tol, max_iter, callback, n_threads, backend
+    tol : float, default=1e-6
+        As in :func:`low_rank_sdp`.
+    max_iter : int, default=5000
+        Most iterations.
+    callback, n_threads, backend
         As in :func:`low_rank_sdp`.
 
     Returns

@@ -224,3 +224,12 @@ def test_scores_are_those_of_fits_with_the_same_random_numbers():
         if k <= best:
             found = left_out_log_likelihoods(folds, domains, 8, k, rng=rng, **options)
             assert_allclose(choice.left_out_scores[[1, 3, 4].index(k)], found.mean(), rtol=1e-12)
+
+
+def test_folds_without_rows_are_no_reason_to_leave_none_out():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    domains = np.arange(40, dtype=np.int32)
+    domains[7] = 0  # of all domains one has a second row: two of the four folds have none
+    data = nearest_other_rows(X, 30), np.unique(domains, return_inverse=True)[1].astype(np.int32)
+    choice = choose(data, r=39, n_folds=4, candidates=(1, 2))
+    assert np.isfinite(choice.left_out_scores[0])

@@ -19,6 +19,7 @@ from clusterlib.solvers.likelihood_alternation import (
     _renumbered,
     alternate,
     groups_for_clusters,
+    rounded_partition,
 )
 from clusterlib.solvers.likelihood_program import Program, ProgramSolution, settle, solve_program
 
@@ -305,3 +306,25 @@ def test_the_best_partition_is_settled_where_the_last_program_is_below_it(
     expected = [last, -7.0] if above and not known else [-7.0] if above else [last]
     assert_allclose(found.history, expected)
     assert found.n_iter == len(expected)
+
+
+@pytest.mark.parametrize("n_columns", [3, 4])
+def test_factors_of_one_column_each_are_partitions(monkeypatch, n_columns):
+    X, model, groups = setting(CovarianceType.FULL)
+    columns = np.array([2, 0, 1, 1][:n_columns], dtype=np.int32)
+    W = rng().dirichlet(np.ones(n_columns), 90)
+    calls, other = [], wrong(3)
+
+    def candidates(X, factor, n_groups, rng, group):
+        calls.append((factor, n_groups, group))
+        return {"few": LABELS, "many": other}
+
+    monkeypatch.setattr(alternation, "candidate_labels", candidates)
+    found = rounded_partition(X, ProgramSolution(W, columns, groups, 0.0), model, rng())
+    given = [LABELS, other] if n_columns == 4 else [columns[W.argmax(axis=1)]]
+    matched = [groups_for_clusters(X, labels, groups, model) for labels in given]
+    steps = classification_em(X, np.stack(matched), 3, model, max_iter=1)
+    best = int(steps.objective.argmax())
+    assert_array_equal(found.labels, steps.labels[[best]])
+    assert_allclose(found.objective, steps.objective[[best]], rtol=1e-12)
+    assert len(calls) == (n_columns == 4)

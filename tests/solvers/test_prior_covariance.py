@@ -133,3 +133,64 @@ def test_only_the_classes_that_are_alike_are_unknown():
     )
     assert found[0, 0] == pytest.approx(expected[0, 0])
     assert np.isposinf(np.diag(found)[1:]).all()
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("calibrates", [False, True])
+def test_the_covariance_is_the_formula(calibrates, weighted, lacks):
+    rng = np.random.default_rng(1)
+    posteriors = rng.dirichlet(np.ones(4), size=60)
+    source = np.array([0.4, 0.3, 0.2, 0.1]) * ([1, 1, 0, 1] if lacks else 1)
+    prior = np.array([0.1, 0.2, 0.0 if lacks else 0.3, 0.4])
+    prior /= prior.sum()
+    weight = rng.uniform(0.5, 2.0, size=60) if weighted else np.ones(60)
+    posteriors[7] = [0, 0, 1, 0] if lacks else 0.0  # says nothing
+    logarithms = np.log(posteriors + 1e-3) if calibrates else None
+    root = rng.normal(size=(12, 12))
+    S = 1e-3 * root.T @ root
+    found = shifted_prior_covariance(
+        posteriors, prior, source, S, weight=weight, logarithms=logarithms
+    )
+    scores = prior_scores(posteriors, prior, source)
+    share = np.where(np.arange(60) == 7, 0.0, weight)
+    share /= share.sum()
+    mean, A = share @ scores, (share[:, None] * scores).T @ scores
+    residuals = share[:, None] * (scores - mean)
+    J = _jacobian(scores, share[:, None], prior, source, A, mean, logarithms)
+    if not calibrates:
+        np.testing.assert_array_equal(J[:, :8], 0.0)
+    live = np.flatnonzero(source > 0)
+    T = np.zeros((4, len(live) - 1))
+    T[live] = np.linalg.qr(np.eye(len(live)) - 1 / len(live))[0][:, :-1]
+    inverse = T @ np.linalg.inv(T.T @ A @ T) @ T.T
+    expected = inverse @ (residuals.T @ residuals + J @ S @ J.T) @ inverse
+    np.testing.assert_allclose(found, expected, atol=1e-10 * np.abs(expected).max())
+    np.testing.assert_allclose(found.sum(axis=0), 0.0, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_covariance_of_the_source_is_that_of_means(weighted):
+    rng = np.random.default_rng(2)
+    posteriors, influence = rng.dirichlet(np.ones(3), size=50), rng.normal(size=(50, 6))
+    weight = rng.uniform(0.5, 2.0, size=50) if weighted else None
+    share = np.full(50, 1 / 50) if weight is None else weight / weight.sum()
+    prior = share @ posteriors
+    alone = source_covariance(posteriors, prior, weight=weight)
+    deviation = share[:, None] * (posteriors - prior)
+    np.testing.assert_allclose(alone[6:, 6:], deviation.T @ deviation)
+    np.testing.assert_array_equal(alone[:6], 0.0)
+    logarithms = np.log(posteriors)
+    found = source_covariance(
+        posteriors, prior, weight=weight, logarithms=logarithms, influence=influence
+    )
+
+    def mean(slope, offset):
+        moved = np.exp(slope * logarithms + offset)
+        return share @ (moved / moved.sum(axis=1, keepdims=True))
+
+    steps = 1e-6 * np.eye(3)
+    J = [(mean(1 + s, 0) - mean(1 - s, 0)) / 2e-6 for s in steps]
+    J += [(mean(1, s) - mean(1, -s)) / 2e-6 for s in steps]
+    each = np.hstack([influence, posteriors - prior + influence @ np.array(J)]) * share[:, None]
+    np.testing.assert_allclose(found, each.T @ each, rtol=1e-5, atol=1e-9)

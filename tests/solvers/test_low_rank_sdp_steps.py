@@ -202,6 +202,7 @@ def test_programs_of_likelihoods_are_scaled_and_corrected(monkeypatch, trace, n)
     rng = np.random.default_rng(1)
     roots = rng.normal(size=(2, 3, 3))
     covariances = roots @ roots.transpose(0, 2, 1) + np.eye(3)
+    covariances[1] *= 64.0  # the wider group has the smaller scale
     log_weights = np.log([0.3, 0.7])
     result = low_rank_likelihood(
         X,

@@ -172,3 +172,20 @@ def test_densities_are_those_of_scipy(dof, n_covariances):
     for k, mean in enumerate(means):
         expected = log_density(rows, mean, covariances[k % n_covariances], dof)
         np.testing.assert_allclose(found[:, k], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dof", [None, 3.0])
+@pytest.mark.parametrize("n_covariances", [1, 2])
+def test_weights_are_repetitions_in_a_pass(dof, n_covariances):
+    X, codes = drawn(60, 3, 2)
+    rng = np.random.default_rng(1)
+    weight, means = rng.integers(0, 4, 60), 0.5 + rng.normal(size=(2, 3))
+    covariances = np.stack([np.eye(3), 2.0 * np.eye(3)])[:n_covariances]
+    densities = ClassDensities(means, covariances, dof)
+    parts = densities, np.array([0.3, 0.7]), np.array([[0.8, 0.2], [0.4, 0.6]])
+    one, quality = swept_statistics(as_blocks(X), codes, weight.astype(float), *parts)
+    rows = np.repeat(X, weight, axis=0)
+    other, repeated = swept_statistics(as_blocks(rows), np.repeat(codes, weight), None, *parts)
+    for left, right in zip(one, other, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(np.repeat(quality, weight), repeated, rtol=1e-10)

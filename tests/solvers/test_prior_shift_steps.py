@@ -145,3 +145,12 @@ def test_ratios_broadcast():
     ratio = prior_ratio(np.array([[0.2, 0.8], [1.0, 0.0]]), np.array([0.4, 0.0]))
     assert_array_equal(ratio, [[0.5, 0.0], [2.5, 0.0]])
     assert prior_ratio(1, np.array([4, 0])).dtype == np.float64
+
+
+def test_a_gap_of_exactly_the_tolerance_is_small_enough():
+    h, source, _ = rows()
+    for max_iter in (0, 2):
+        gap = shifted_prior(h, source, max_iter=max_iter, tol=0.0).gap
+        found = shifted_prior(h, source, tol=gap)
+        assert found.n_iter == max_iter
+        assert found.converged

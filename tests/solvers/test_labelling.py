@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from clusterlib.blocks import as_blocks
+from clusterlib.blocks import ArrayBlocks, as_blocks
 from clusterlib.config import config_context
 from clusterlib.kernels import pairwise_argmin
+from clusterlib.solvers import unit_rows
 from clusterlib.solvers.geometry import Flat, Sphere
 from clusterlib.solvers.labelling import Labelling
+from tests.solvers.test_oversampling import PostedBlocks
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -59,3 +61,30 @@ def test_bounds_beside_a_file_take_no_more_than_a_block(tmp_path):
         with config_context(block_bytes=block_bytes):
             blocks = as_blocks(tmp_path / "X.npy", block_rows=4096)
             assert Labelling(blocks, 32, Flat).keeps_bounds == keeps
+
+
+@pytest.mark.parametrize("n_clusters", [5, 40])
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("kind", [ArrayBlocks, PostedBlocks])
+def test_totals_of_blocks_add_up(n_clusters, spherical, kind):
+    X = np.random.default_rng(0).normal(size=(9000, 3))
+    X[11] = 0.0
+    weight = np.random.default_rng(1).uniform(0.5, 2.0, size=9000)
+    points = unit_rows(X) if spherical else X
+    labelling = Labelling(kind(X, 4096), n_clusters, Sphere if spherical else Flat, weight)
+    centers = points[:n_clusters].copy()
+    for _ in range(4):  # with bounds from the second step on
+        sums, weights = labelling.step(centers)
+        labels = pairwise_argmin(X, centers, metric="cosine" if spherical else "sqeuclidean")
+        counted = weight * (X != 0).any(axis=1) if spherical else weight
+        np.testing.assert_allclose(
+            sums,
+            [(counted * (labels == k)) @ points for k in range(n_clusters)],
+            atol=1e-9,
+        )
+        if not spherical:
+            np.testing.assert_allclose(weights, np.bincount(labels, weight, n_clusters))
+        if kind is ArrayBlocks:
+            np.testing.assert_array_equal(labelling.labels, labels)
+        centers = 0.9 * centers + 0.1 * np.roll(centers, 1, axis=0)
+        centers = unit_rows(centers) if spherical else centers

@@ -56,7 +56,13 @@ def swap_centers(
         How many places to try.
     rng : numpy.random.Generator
         Source of randomness.
-    spherical, max_iter, tol, exchange
+    spherical : bool, default=False
+        As in :func:`balanced_lloyd`.
+    max_iter : int, default=300
+        As in :func:`balanced_lloyd`, for the iterations at the end.
+    tol : float, default=0.0
+        As in :func:`balanced_lloyd`, for the iterations at the end.
+    exchange : bool, default=False
         As in :func:`balanced_lloyd`, for the iterations at the end.
     callback : callable, default=None
         ``callback(centers, prices, history)`` after each try and each iteration at the end, with

@@ -184,9 +184,12 @@ def solve_likelihood_sdp_reference(
     trace : Trace or str, default=Trace.GROUP
         ``"group"``: tr Z_k = 1 for each k, which is tighter and holds for every partition without
         an empty group. ``"total"``: the traces sum to the number of groups.
-    solver, tol, max_iter
-        As in :func:`solve_sdp_reference`; the objective is divided by the largest spectral norm
-        of the A_k.
+    solver : ConicSolver or str, default=ConicSolver.SCS
+        As in :func:`solve_sdp_reference`.
+    tol : float, default=1e-6
+        As there; the objective is divided by the largest spectral norm of the A_k.
+    max_iter : int, default=None
+        As there.
 
     Returns
     -------

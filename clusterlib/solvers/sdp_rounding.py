@@ -196,7 +196,11 @@ def round_factor(
         The rows.
     U : ndarray of shape (n_samples, rank), float64
         The factor, of an eigendecomposition for example.
-    n_clusters, rng, n_kmeans, max_iter, draws
+    n_clusters, rng, draws
+        See :func:`round_membership`.
+    n_kmeans : int, default=0
+        See :func:`round_membership`.
+    max_iter : int, default=300
         See :func:`round_membership`.
 
     Returns

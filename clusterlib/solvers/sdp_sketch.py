@@ -127,8 +127,12 @@ def sketch_sdp(
         How many samples.
     rank : int, default=None
         Columns of the factor, None for ``2 n_clusters``.
-    tol, max_iter, n_threads
+    tol : float, default=1e-6
         Of the relaxation, see :func:`low_rank_sdp`.
+    max_iter : int, default=5000
+        Of the relaxation.
+    n_threads : int, default=None
+        Of the relaxation.
     callback : callable, default=None
         ``callback(centers, costs)`` after each round, with the best centres so far and the list
         of the costs; True stops.

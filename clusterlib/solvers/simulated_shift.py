@@ -79,7 +79,11 @@ def simulated_refits(
         Number of draws.
     n_starts : int, default=4
         Starts of each refit.
-    tau, beta, max_iter, tol
+    tau, beta : float, default=2.0 and 3.0
+        As in :func:`tempered_label_shift`.
+    max_iter : int, default=40
+        Most iterations of a start.
+    tol : float, default=1e-3
         As in :func:`tempered_label_shift`.
     callback : None or callable, default=None
         ``callback(refit)`` after each; True stops.

@@ -76,10 +76,14 @@ def pull_prototypes(
         What the last pull returned; zeros at first.
     queue : ndarray or device array of shape (m, n_features), default=None
         Earlier rows, where those of the batch are.
-    epsilon, log_prior, n_iters, normalize
+    epsilon : float, default=0.05
+        As for :func:`sinkhorn_means`.
+    log_prior, n_iters
         As for :func:`sinkhorn_means`.
     estimate : bool, default=False
         Codes are posteriors under ``log_prior``; the queue then does not matter.
+    normalize : bool, default=True
+        As for :func:`sinkhorn_means`.
     decay : float, default=0.9
         What earlier batches count in the sums, from 0 (nothing) to 1 (as much as this one).
 

@@ -171,9 +171,17 @@ def align_prototypes_adaptively(
     marginal_penalty : float
         Price of unequal masses, in units of that of the Bayesian information criterion. 0 always
         estimates masses, infinity never does.
-    mix, cost_scale, max_iter, tol, n_threads, backend : optional
-        As for :func:`align_prototypes`, but that the scale is measured once, with the prototypes
-        given, so that one objective is lowered.
+    mix : None, float or array-like, default=None
+        As for :func:`align_prototypes`.
+    cost_scale : {"max", "mean", "median"} or float, default="max"
+        As for :func:`align_prototypes`, but measured once, with the prototypes given, so that one
+        objective is lowered.
+    max_iter : int, default=1000
+        As for :func:`align_prototypes`.
+    tol : float, default=1e-3
+        As for :func:`align_prototypes`.
+    n_threads, backend : optional
+        As for :func:`align_prototypes`.
 
     Returns
     -------

@@ -129,6 +129,7 @@ def test_low_rank_bound_covers_the_error_of_the_gram_matrix():
 
 def test_nothing_is_bounded_by_zero():
     assert proved_top_sum(np.zeros((0, 0)), 2) == 0.0
+    assert proved_top_sum(np.zeros((0, 0)), 2, error=0.5) == 0.0
     assert proved_top_sum(np.zeros((3, 3)), 2) == 0.0
     assert proved_top_sum(np.zeros((3, 3)), 2, error=0.5) == 1.0
     assert proved_top_sum_low_rank(LowRank(np.zeros((3, 3)), np.eye(3), np.zeros(3), 0.0), 2) == 0.0

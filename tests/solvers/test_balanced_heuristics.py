@@ -37,6 +37,14 @@ def test_units_change_no_label(exponent):
     assert_allclose(scaled_cost, cost * scale * scale, rtol=1e-9)
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_unit_is_seen_at_either_end(sign):
+    """The squares of such numbers are 0."""
+    X = 1e-200 * sign * np.r_[9.0, 0.0, 2.0, 1.0][:, None]
+    labels, _, _ = sinkhorn_assignment(X, X[[1, 0]], 2, 2)
+    assert_array_equal(labels, [1, 0, 1, 0])
+
+
 @pytest.mark.parametrize("exponent", [-500, -300, 300, 500])
 def test_units_change_nothing_of_a_start_from_prices(exponent):
     X = small_numbers()

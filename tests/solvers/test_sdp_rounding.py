@@ -16,6 +16,7 @@ from clusterlib.solvers import (
     lloyd,
     round_factor,
     round_membership,
+    sdp_rounding,
     unit_trace_columns,
 )
 from clusterlib.solvers.factor_embedding import denoised_embedding, spectral_embedding
@@ -130,6 +131,25 @@ def test_the_answer_is_no_dearer_than_any_candidate(seed):
     costs = costs_of_assignment(X, partition.centers, partition.labels)
     assert_allclose(partition.inertia, costs.sum(), rtol=1e-12)
     assert partition.rounding in (Rounding.SPECTRAL, Rounding.DENOISED)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_better_end_of_two_starts_is_a_candidate(seed, monkeypatch):
+    seen, original = [], sdp_rounding._clusters
+
+    def spy(embedding, *options):
+        seen.append((embedding, original(embedding, *options)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(sdp_rounding, "_clusters", spy)
+    X = generator(seed).normal(size=(120, 3))
+    W = generator(seed).dirichlet(np.full(10, 0.3), size=120)
+    candidates = candidate_labels(X, W, 9, generator(seed))
+    for labels, (embedding, ends) in zip(candidates.values(), seen, strict=True):
+        means = np.array([embedding[labels == k].mean(axis=0) for k in range(9)])
+        inertias = [end.inertia for end in ends]
+        assert np.ptp(inertias) > 1e-3 * min(inertias)
+        assert_allclose(np.square(embedding - means[labels]).sum(), min(inertias), rtol=1e-9)
 
 
 def test_a_bad_factor_loses_to_plain_starts():

@@ -216,7 +216,8 @@ def test_a_full_disk_and_names_beyond_ascii(tmp_path):
 
 
 @pytest.mark.skipif(
-    sys.version_info[:3] == (3, 13, 0), reason="in a folder that is gone this Python imports nothing"
+    sys.version_info[:3] == (3, 13, 0),
+    reason="in a folder that is gone this Python imports nothing",
 )
 def test_no_home_no_temporary_files_and_no_folder_to_be_in(usual, tmp_path):
     """Nothing in the library needs any of them."""

@@ -48,6 +48,7 @@ void argmin(const py::array& X, const py::array& Y, int metric, py::array labels
     ArgminJob<T> job{x, rows.view, checked_metric(metric),
                      output<std::int32_t>(labels, x.rows, "labels"),
                      optional_output<T>(distances, x.rows, "distances"), n_threads};
+    check_apart({}, {labels, distances});  // labels are read again for the distances
     run(active_target().kernels<T>().argmin, job);
   });
 }
@@ -87,6 +88,7 @@ void topk(const py::array& X, const py::array& Y, int metric, py::array distance
     TopkJob<T> job{x, rows.view, checked_metric(metric), k,
                    output<T>(distances, x.rows * k, "distances"),
                    output<std::int32_t>(indices, x.rows * k, "indices"), n_threads};
+    check_apart({}, {distances, indices});
     run(active_target().kernels<T>().topk, job);
   });
 }

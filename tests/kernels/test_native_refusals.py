@@ -85,7 +85,7 @@ SHARED = [  # function, two arguments of which one is written to
     *[("capacity_assignment_points", 3, 5), ("plsa_step", 0, 7), ("plsa_step", 1, 8)],
     *[("plsa_step", 6, 7), ("mixture_weights", 1, 6), ("tempered_posterior", 2, 9)],
     *[("tempered_posterior", 3, 10), ("simplex_descent", 6, 14), ("simplex_descent", 2, 3)],
-    *[("linear_assignment", 2, 3)],
+    *[("linear_assignment", 2, 3), ("pairwise_argmin", 3, 4), ("pairwise_topk", 3, 4)],
 ]
 
 

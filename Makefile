@@ -40,8 +40,9 @@ LATER_VERSIONS := test_block_arrow.py::test_nulls_are_refused_with_their_row \
 TESTS_OF_EVERY_FLOOR := tests/metrics tests/datasets tests/plotting tests/test_blocks.py \
 	$(patsubst %,tests/test_block_%.py,arrow csr dask) \
 	$(patsubst %,tests/kernels/test_%.py,backends centers moments pairwise) \
-	$(patsubst %,tests/estimators/test_%.py,kmeans known_label_shift ot_prototypes persistence \
-	safe_persistence sdp_clustering simplex_nmf sinkhorn_transport subclass_classifier) \
+	$(patsubst %,tests/estimators/test_%.py,dask_workers kmeans known_label_shift ot_prototypes \
+	persistence safe_persistence sdp_clustering simplex_nmf sinkhorn_transport \
+	subclass_classifier) \
 	$(patsubst %,--deselect tests/%,$(LATER_VERSIONS))
 
 .PHONY: demo test oldest bench papers docs lint sanitize coverage fuzz clean

@@ -74,7 +74,7 @@ def _laid_out(array, choices):
         return buffer[1:].view(array.dtype).reshape(array.shape) if array.dtype != "O" else array
     if kind == 5 and array.ndim:
         return np.broadcast_to(array.ravel()[:1] if array.size else array, array.shape)
-    if kind == 6 and array.ndim:
+    if kind == 6 and array.ndim and len(array):
         return np.broadcast_to(array[:1], (choices.among([2**14, 2**20]), *array.shape[1:]))
     return array[..., ::-1] if array.ndim else array
 

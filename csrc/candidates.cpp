@@ -44,14 +44,16 @@ void rebase(Candidates& lists, std::ptrdiff_t i, double bound, bool relative) {
   lists.bound[i] = bound - base;
 }
 
+// False if a row has no candidate, because its costs are no numbers.
 template <class T>
-void fill_rows(const CostSource<T>& source, std::ptrdiff_t first, const SelectJob<T>& job, const Selection& how,
+bool fill_rows(const CostSource<T>& source, std::ptrdiff_t first, const SelectJob<T>& job, const Selection& how,
                double largest_price, std::ptrdiff_t to, Candidates& lists) {
   constexpr double unit = std::numeric_limits<T>::epsilon();
   active_target().kernels<T>().select_candidates(job);
   for (std::ptrdiff_t r = 0; r < job.count; ++r) {
     const std::int32_t* index = job.index + r * job.m;
     const std::ptrdiff_t count = job.filled[r];
+    if (count == 0) return false;
     double* cost = &lists.cost[(to + r) * job.m];
     if (how.exact)
       source.pairs(first + r, index, count, cost);
@@ -63,6 +65,7 @@ void fill_rows(const CostSource<T>& source, std::ptrdiff_t first, const SelectJo
     rebase(lists, to + r, above < std::numeric_limits<double>::infinity() ? least + above - error : above,
            how.relative);
   }
+  return true;
 }
 
 }  // namespace
@@ -130,6 +133,7 @@ Status select_rows(const CostSource<T>& source, std::ptrdiff_t begin, std::ptrdi
   const std::ptrdiff_t block = grain * threads;
   const auto room = uninitialized<T>(std::min(block, end - begin) * k);
   const auto bounds = uninitialized<T>(2 * block);
+  bool filled = true;
   Scratch scratch(sizeof(T) * static_cast<std::size_t>(4 * k + 512), threads);
   for (std::ptrdiff_t at = begin; at < end; at += block) {
     const std::ptrdiff_t stop = std::min(end, at + block), to = at - begin;
@@ -140,8 +144,10 @@ Status select_rows(const CostSource<T>& source, std::ptrdiff_t begin, std::ptrdi
       const SelectJob<T> job{costs + low * k, high - low, k, price.data(), static_cast<T>(how.reach), how.two && lists.m > 1, lists.m,
                              &lists.index[(to + low) * lists.m], &lists.filled[to + low], &bounds[low],
                              &bounds[block + low], keep_smallest<T>, reinterpret_cast<T*>(scratch.slice(worker))};
-      fill_rows(source, at + low, job, how, largest_price, to + low, lists);
+      if (!fill_rows(source, at + low, job, how, largest_price, to + low, lists))
+        __atomic_store_n(&filled, false, __ATOMIC_RELAXED);
     });
+    if (!filled) return Status::x_not_finite;
   }
   return Status::ok;
 }

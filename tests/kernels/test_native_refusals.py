@@ -103,6 +103,15 @@ def test_outputs_in_the_memory_of_indices_are_refused(name, first, second):
         getattr(_native, name)(*arguments)
 
 
+def test_rows_without_a_finite_cost_have_no_candidates():
+    """Nothing would be the nearest, and some index be read that nobody has written."""
+    arguments = ordinary("capacity_assignment_points")
+    arguments[:2] = [points.astype(np.float32) for points in arguments[:2]]
+    arguments[0][...] = 1e30
+    with pytest.raises(ValueError, match="X contains NaN or infinity"):
+        _native.capacity_assignment_points(*arguments)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("isa", _native.available_isas())
 def test_rows_that_are_not_finite_have_no_label_beyond_the_rows_of_y(isa, value):

@@ -175,7 +175,7 @@ std::ptrdiff_t run_descent(std::ptrdiff_t n_rows, const py::array& X, py::array&
   for (std::ptrdiff_t c = 0; c < r; ++c) {
     if (columns[c] < 0 || constraints[c] < 0 || constraints[c] >= bounds)
       refuse("group and constraint", "must be indices");
-    groups = std::max<std::ptrdiff_t>(groups, columns[c] + 1);
+    groups = std::max(groups, std::ptrdiff_t{columns[c]} + 1);
   }
   groups = groups_of(linear, 1, groups_of(precisions, 0, groups));  // there may be more than columns name
   const SimplexProblem problem{

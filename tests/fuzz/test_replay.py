@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("clusterlib.kernels._native", reason="the kernels are not built")
 
 # Seeds that were faults once: calls that never came back or ended the process, and wrong errors.
-FAULTS = {"bindings": [109, 149, 340, 397, 574, 650, 2042, 5711], "files": [33, 39, 1006, 1040]}
+BINDINGS = [109, 149, 340, 397, 574, 650, 2042, 5711, 17397, 117342]
+FAULTS = {"bindings": BINDINGS, "files": [33, 39, 1006, 1040]}
 
 
 @pytest.mark.parametrize(("target", "runs"), [("bindings", 500), ("files", 100)])

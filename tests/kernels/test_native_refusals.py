@@ -67,13 +67,15 @@ WRONG = [
     ("simplex_descent", 0, -1, "must be tiles of rows"),
     ("simplex_descent", 4, np.ones(64, np.float32), "must have three dimensions"),
     ("simplex_descent", 5, np.ones(36), "must have three dimensions"),
+    ("simplex_descent", 6, 2**31 - 1, "must have three dimensions and all groups"),
 ]
 
 
 @pytest.mark.parametrize(("name", "at", "value", "message"), WRONG)
 def test_what_would_crash_is_refused(name, at, value, message):
     arguments = ordinary(name)
-    arguments[at] = value
+    is_filled = isinstance(value, int) and isinstance(arguments[at], np.ndarray)
+    arguments[at] = np.full_like(arguments[at], value) if is_filled else value
     if message == "must be tiles of rows":
         arguments[1:5] = [argument[:0] for argument in arguments[1:5]]
     with pytest.raises(ValueError, match=message):

@@ -135,6 +135,16 @@ def _overlapping(array, other):
     return other.reshape(-1).view(np.uint8)[: array.nbytes].view(array.dtype).reshape(array.shape)
 
 
+def _constants(arrays):
+    """Those that nobody may write to, not even an output that has the same memory."""
+    written = [x for x in arrays if x.flags.writeable]
+    return [
+        x
+        for x in arrays
+        if not x.flags.writeable and not any(np.may_share_memory(x, other) for other in written)
+    ]
+
+
 def one_call(data):
     """Call the function, with the arguments, that the bytes stand for."""
     choices = Choices(data)
@@ -151,7 +161,7 @@ def one_call(data):
             if GUARDED and arguments[at].dtype != "O":
                 arguments[at], room = _guarded(arguments[at])
                 rooms.append(room)
-    fixed = [x for x in arguments if isinstance(x, np.ndarray) and not x.flags.writeable]
+    fixed = _constants([x for x in arguments if isinstance(x, np.ndarray)])
     before = [x.tobytes() for x in fixed if x.nbytes < 2**20]
     try:
         getattr(_native, name)(*arguments)

@@ -88,19 +88,22 @@ class FactorOptions:
         size = self.starts_in_step(n_rows)
         return self.max_iter * (-(-self.n_init // size) + bool(self.min_volume))
 
-    def scaled_penalties(self, shape, sample_weight, unit):
-        """l1 and l2 penalties of weights and components for rows that are divided by ``unit``."""
+    def scaled_penalties(self, X, sample_weight, unit):
+        """l1 and l2 penalties of weights and components for rows that are divided by ``unit``.
+
+        Beside rows of about 1, the root of the largest number already leaves no factor but 0.
+        """
         alpha_weights, alpha_components, ratio = self.penalties
-        n_rows = shape[0] if sample_weight is None else sample_weight.sum()
-        of_weights, of_components = alpha_weights * shape[1], alpha_components * n_rows
-        return {
-            "l1": (ratio * of_weights / unit, ratio * of_components / unit / unit),
-            "l2": ((1 - ratio) * of_weights, (1 - ratio) * of_components / unit / unit),
-        }
+        n_rows = X.shape[0] if sample_weight is None else float(sample_weight.sum())
+        of_weights, of_components = alpha_weights * X.shape[1], alpha_components * n_rows
+        most = float(np.finfo(X.dtype).max) ** 0.5
+        l1 = ratio * of_weights / unit, ratio * of_components / unit / unit
+        l2 = (1 - ratio) * of_weights, (1 - ratio) * of_components / unit / unit
+        return {"l1": tuple(min(x, most) for x in l1), "l2": tuple(min(x, most) for x in l2)}
 
     def problem(self, X, cell_weight, sample_weight, unit, volume=0.0):
         """What is minimised, for rows that were divided by ``unit``."""
-        penalties = self.scaled_penalties(X.shape, sample_weight, unit)
+        penalties = self.scaled_penalties(X, sample_weight, unit)
         if cell_weight is not None:
             return MaskedLeastSquares(X, cell_weight, sample_weight=sample_weight, **penalties)
         return LeastSquares(

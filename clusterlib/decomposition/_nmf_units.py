@@ -84,7 +84,7 @@ def weights_of_rows(options, components, X, cell_weight):
     if cell_weight is not None:
         W = options.problem(rows, cell_weight, None, unit).weights(Ht)
         return in_units(W, Ht.T, options, unit)[0]
-    penalties = options.scaled_penalties(X.shape, None, unit)
+    penalties = options.scaled_penalties(X, None, unit)
     wide = Ht.astype(np.float64)
     gram = wide.T @ wide + penalties["l2"][0] * np.eye(Ht.shape[1])
     R = np.asarray(rows @ Ht)

@@ -374,3 +374,14 @@ def test_blocks_of_rows_whose_squares_leave_the_range_are_refused(model, scale):
         with pytest.raises(ValueError, match="X must have its largest absolute value from"):
             model.fit(as_blocks(lambda: iter(np.split(X, 3))), y)
     assert vars(model) == before
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e-38), (np.float64, 5e-324)])
+def test_penalties_beside_next_to_nothing_leave_nothing(dtype, scale, missing):
+    """In units of the rows they are larger than any number."""
+    X = np.array([[scale, 0], [scale, scale], [0, scale]], dtype)
+    model = SimplexNMF(2, alpha_W=0.001, l1_ratio=0.5, missing_values=missing, random_state=0)
+    assert not model.fit_transform(X).any()
+    assert not model.components_.any()
+    assert np.isfinite(model.transform(X)).all()
